@@ -1,0 +1,143 @@
+"""Text as blocks of tokens: the evaluation protocol, from documents to `tokens.safetensors`."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How documents become blocks; with the text itself, everything that a perplexity depends on.
+
+    Attributes:
+        block_length: Tokens per block, a leading BOS included.
+        bos: Whether every block starts with the tokenizer's BOS token.
+        join: What stands between two documents; a special token's text is that token.
+        strip: Whether documents lose the white space around them, and empty ones are left out.
+        dense_share: Share of every block, from its start, whose inputs are not sparsified.
+    """
+
+    block_length: int
+    bos: bool
+    join: str
+    strip: bool
+    dense_share: float
+
+
+def read_documents(text: Mapping, corpus: str | Sequence[str]) -> list[str]:
+    """The documents of a text: rows of a data set, in its order.
+
+    Args:
+        text: The text's settings, arguments of `datasets.load_dataset` with a split and a field; or path `pydoc`.
+        corpus: The split's parquet file, which is read if the path is `pydoc`.
+
+    Raises:
+        ValueError: The data set has no such field.
+    """
+    if text["path"] == "pydoc":
+        return pd.read_parquet(corpus)["text"].tolist()
+    import datasets  # two seconds that the pydoc corpus need not wait for
+
+    arguments = {key: text[key] for key in ("path", "name", "revision", "data_files") if key in text}
+    rows = datasets.load_dataset(**arguments, split=text["split"])
+    if text["field"] not in rows.column_names:
+        raise ValueError(f"text.field is '{text['field']}': allowed are {', '.join(rows.column_names)}")
+    return list(rows[text["field"]])
+
+
+def tokenize(
+    documents: Sequence[str], tokenizer: Callable[..., Mapping], protocol: Protocol, blocks: int, order: str
+) -> Int[Tensor, "blocks length"]:
+    """Documents as blocks of token ids, by a Hugging Face tokenizer.
+
+    If the first blocks are wanted, no more of the text is tokenised than they need: twice as many documents are
+    taken until they suffice. The last blocks' worth of tokens is not counted, as the cut may have split a token.
+    """
+    count = len(documents) if order == "even" else min(len(documents), blocks)
+    while True:
+        joined = join_documents(documents[:count], protocol)
+        ids = tokenizer(joined, add_special_tokens=False, verbose=False)["input_ids"]
+        if count == len(documents) or len(ids) >= (blocks + 1) * protocol.block_length:
+            return cut_blocks(ids, protocol, blocks, order, tokenizer.bos_token_id)
+        count = min(len(documents), 2 * count)
+
+
+def describe_tokens(tokens: Int[Tensor, "blocks length"], text: Mapping, protocol: Mapping) -> dict:
+    """What a number measured on these tokens stands for; `protocol` differs whenever two are not comparable."""
+    digest = hashlib.sha256(tokens.numpy().tobytes()).hexdigest()
+    settings = {"text": dict(text), "protocol": dict(protocol), "tokens": digest}
+    canonical = json.dumps(settings, sort_keys=True)
+    return {"protocol": hashlib.sha256(canonical.encode()).hexdigest()[:12]} | {
+        "blocks": len(tokens),
+        "block_length": tokens.shape[1],
+        "tokens_sha256": digest,
+        "settings": {"text": dict(text), "protocol": dict(protocol)},
+    }
+
+
+def join_documents(documents: Iterable[str], protocol: Protocol) -> str:
+    """One text of all documents, by the protocol's joining rule."""
+    if protocol.strip:
+        documents = (stripped for document in documents if (stripped := document.strip()))
+    return protocol.join.join(documents)
+
+
+def cut_blocks(
+    ids: Sequence[int] | np.ndarray, protocol: Protocol, blocks: int, order: str, bos_id: int | None = None
+) -> Int[Tensor, "blocks length"]:
+    """Cut a token stream into the blocks that the protocol asks for.
+
+    Args:
+        ids: The whole text's token ids, without special tokens of the tokenizer's own.
+        blocks: How many blocks to take.
+        order: `first` takes the first ones, `even` takes them at equal distances over the whole text; both keep
+            the order of the text.
+        bos_id: The BOS token; needed if the protocol wants one.
+
+    Raises:
+        ValueError: The text is shorter than the blocks asked for, or a BOS is wanted and there is none.
+    """
+    if protocol.bos and bos_id is None:
+        raise ValueError("protocol.bos is true, but this tokenizer has no BOS token: set it to false")
+    body = protocol.block_length - protocol.bos
+    whole = len(ids) // body
+    if whole < blocks:
+        raise ValueError(
+            f"the text holds {whole} blocks of {protocol.block_length} tokens, blocks asks for {blocks}: "
+            f"allowed is 1 to {whole}"
+        )
+    cut = torch.as_tensor(np.asarray(ids[: whole * body], dtype=np.int32)).view(whole, body)
+    chosen = cut[choose_blocks(whole, blocks, order)]
+    if protocol.bos:
+        chosen = torch.cat([torch.full((blocks, 1), bos_id, dtype=torch.int32), chosen], dim=1)
+    return chosen.contiguous()
+
+
+def choose_blocks(whole: int, blocks: int, order: str) -> Int[Tensor, "blocks"]:
+    """The indices of the blocks to take out of `whole`, increasing and distinct."""
+    assert order in ("first", "even"), order
+    return torch.arange(blocks) if order == "first" else torch.arange(blocks) * whole // blocks
+
+
+def take_even(tokens: Int[Tensor, "blocks length"], count: int) -> Int[Tensor, "count length"]:
+    """`count` blocks, evenly spaced over all of them."""
+    return tokens[choose_blocks(len(tokens), count, "even")]
+
+
+def save_tokens(tokens: Int[Tensor, "blocks length"], path: str | Path, metadata: dict[str, str]) -> None:
+    """Write blocks of token ids."""
+    save_file({"tokens": tokens.to(torch.int32).contiguous()}, path, metadata=metadata)
+
+
+def read_tokens(path: str | Path) -> Int[Tensor, "blocks length"]:
+    """Read blocks of token ids, int32."""
+    return load_file(path)["tokens"]

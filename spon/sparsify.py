@@ -1,0 +1,115 @@
+"""The method: zero a site's small inputs, and add a constant to its output.
+
+S is a forward pre-hook and the bias is the `bias` of the ordinary `nn.Linear`, so that the sum is part of the
+matrix product and folding a bias is saving it under the name that transformers reads.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+Sparsifier = Callable[[Tensor], Tensor]
+SUFFIX = ".bias"
+
+
+def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tensor, "*batch d_in"]:
+    """Set the entries of `x` that are no larger in magnitude than `threshold` to zero (TEAL).
+
+    Args:
+        x: Activations entering a site.
+        threshold: Largest magnitude dropped, in the units of `x`; zero or more.
+
+    Returns:
+        `x` where it is kept, zero elsewhere. A NaN stays NaN: a broken activation must not pass as a dropped one.
+    """
+    assert threshold >= 0, f"threshold must be zero or more, got {threshold}"
+    return x.masked_fill(x.abs() <= threshold, 0)
+
+
+def keep_top(x: Float[Tensor, "*batch d_in"], kept: int) -> Float[Tensor, "*batch d_in"]:
+    """Keep the `kept` largest magnitudes of every token and set the rest to zero.
+
+    Args:
+        x: Activations entering a site.
+        kept: Entries kept per token, from 0 to d_in; of equal magnitudes, some are kept and some are not.
+
+    Returns:
+        A tensor with at most `kept` entries per token that are not zero.
+    """
+    assert 0 <= kept <= x.shape[-1], f"kept must lie between 0 and {x.shape[-1]}, got {kept}"
+    index = x.abs().topk(kept, dim=-1, sorted=False).indices
+    return torch.zeros_like(x).scatter(-1, index, x.gather(-1, index))
+
+
+def make_sparsifier(method: str, sparsity: float, threshold: float, d_in: int) -> Sparsifier:
+    """The S of one site: by its `threshold`, or the share `sparsity` of its `d_in` entries by rank."""
+    assert method in ("threshold", "topk"), method
+    if method == "threshold":
+        return lambda x: keep_large(x, threshold)
+    kept = round(d_in * (1 - sparsity))
+    return lambda x: keep_top(x, kept)
+
+
+def leave_start_dense(sparsifier: Sparsifier, dense_share: float) -> Sparsifier:
+    """S that leaves the first `dense_share` of every sequence as it is; of [batch, length, d_in] inputs."""
+    if dense_share == 0:
+        return sparsifier
+
+    def apply(x: Float[Tensor, "batch length d_in"]) -> Float[Tensor, "batch length d_in"]:
+        start = int(dense_share * x.shape[1])
+        return torch.cat([x[:, :start], sparsifier(x[:, start:])], dim=1)
+
+    return apply
+
+
+@contextmanager
+def sparsified(model: nn.Module, sparsifiers: Mapping[str, Sparsifier]) -> Iterator[nn.Module]:
+    """The model with the inputs of the named sites sparsified, for as long as the context lasts."""
+    hooks = [
+        model.get_submodule(site).register_forward_pre_hook(lambda _, inputs, s=sparsifier: (s(inputs[0]),))
+        for site, sparsifier in sparsifiers.items()
+    ]
+    try:
+        yield model
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> Iterator[nn.Module]:
+    """The model with `biases` added to the outputs of their sites, for as long as the context lasts.
+
+    The biases may be of higher precision than the weights and may require gradients, which reach them through
+    the cast; a bias that the site already has stays in the sum.
+    """
+    sites = {site: model.get_submodule(site) for site in biases}
+    originals = {site: linear.bias for site, linear in sites.items()}
+    try:
+        for site, linear in sites.items():
+            total = biases[site] if originals[site] is None else biases[site] + originals[site]
+            del linear.bias  # a registered parameter takes no tensor that was computed
+            linear.bias = total.to(linear.weight.device, linear.weight.dtype)
+        yield model
+    finally:
+        for site, linear in sites.items():
+            linear.__dict__.pop("bias", None)
+            linear.register_parameter("bias", originals[site])
+
+
+def save_biases(biases: Mapping[str, Float[Tensor, "d_out"]], path: str | Path, metadata: dict[str, str]) -> None:
+    """Write biases, float32, under the parameter names that folding gives them."""
+    tensors = {site + SUFFIX: bias.detach().float().cpu().contiguous() for site, bias in biases.items()}
+    save_file(tensors, path, metadata=metadata)
+
+
+def read_biases(path: str | Path | None) -> dict[str, Float[Tensor, "d_out"]]:
+    """Read biases by site, float32; without a file there are none."""
+    if path is None:
+        return {}
+    return {name.removesuffix(SUFFIX): bias for name, bias in load_file(path).items()}

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+TINY = ROOT / "resources/models/tiny"
+
+
+@pytest.fixture(scope="session")
+def model_json(tmp_path_factory) -> Path:
+    """The description of the tiny model, as `fetch_model` writes it."""
+    import json
+
+    from spon import source
+
+    path = tmp_path_factory.mktemp("model") / "model.json"
+    path.write_text(json.dumps(source.describe({"path": str(TINY)})))
+    return path
+
+
+@pytest.fixture
+def network(model_json):
+    from spon import models
+
+    return models.load(model_json, "cpu", "float32")
+
+
+@pytest.fixture
+def tokens() -> torch.Tensor:
+    """Six blocks of eight tokens."""
+    return torch.randint(0, 2048, (6, 8), generator=torch.Generator().manual_seed(0), dtype=torch.int32)

@@ -1,0 +1,83 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from spon import calibrate, models, sparsify
+
+SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
+
+
+def test_streamed_quantiles_are_the_exact_ones_to_a_thousandth():
+    x = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    halves = calibrate.count_magnitudes(x[:100_000]) + calibrate.count_magnitudes(x[100_000:])
+    found = calibrate.quantiles(halves)
+    np.testing.assert_allclose(found, np.quantile(x.abs().numpy(), calibrate.SHARES, method="inverted_cdf"), rtol=1e-3)
+
+
+def test_sign_and_scale_do_not_matter_to_the_histogram():
+    x = torch.tensor([1e-20, -1e-20, 1.0, -1.0, 1e20, 0.0])
+    counts = calibrate.count_magnitudes(x)
+    assert counts.sum() == 6
+    assert sorted(counts[counts > 0].tolist()) == [1, 1, 2, 2]
+
+
+def test_a_site_whose_inputs_are_mostly_zero_gets_the_threshold_zero():
+    x = torch.cat([torch.zeros(80), torch.ones(20)])
+    found = calibrate.quantiles(calibrate.count_magnitudes(x), np.array([0.5, 0.9]))
+    assert found[0] < 1e-30
+    assert found[1] == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.8])
+def test_thresholds_drop_the_share_that_they_were_chosen_for(network, tokens, sparsity):
+    tokens = torch.randint(0, 2048, (64, 32), generator=torch.Generator().manual_seed(1))
+    quantiles = calibrate.read_quantiles(network, tokens, SITES, batch_blocks=8, dense_share=0.0)
+    thresholds = calibrate.choose_thresholds(SITES, quantiles, sparsity)
+    table = calibrate.measure_thresholds(network, tokens, thresholds, "threshold", sparsity, 0.0, batch_blocks=8)
+    np.testing.assert_allclose(table["sparsity_dense_pass"], sparsity, atol=0.002)
+    assert table["sparsity_sparse_pass"][0] == table["sparsity_dense_pass"][0], "nothing before the first site changed"
+    assert table["sparsity_sparse_pass"][1] != table["sparsity_dense_pass"][1]
+
+
+def test_a_rank_drops_its_share_exactly_in_either_pass(network, tokens):
+    thresholds = calibrate.choose_thresholds(SITES, None, 0.5)
+    table = calibrate.measure_thresholds(network, tokens, thresholds, "topk", 0.5, 0.0, batch_blocks=8)
+    assert table["threshold"].isna().all()
+    assert (table[["sparsity_dense_pass", "sparsity_sparse_pass"]] == 0.5).all(axis=None)
+
+
+def test_the_dense_start_of_a_sequence_does_not_count(network, tokens):
+    seen = calibrate.read_quantiles(network, tokens[:, :4], SITES[:1], 8, dense_share=0.5)
+    histogram = torch.zeros(calibrate.BINS, dtype=torch.int64)
+
+    def see(_, x):
+        histogram.add_(calibrate.count_magnitudes(x[:, 2:]))
+
+    calibrate.watch_inputs(network, tokens[:, :4], SITES[:1], see, 8)
+    np.testing.assert_array_equal(seen["magnitude"], calibrate.quantiles(histogram))
+
+
+def test_watching_leaves_no_hook_behind(network, tokens):
+    calibrate.read_quantiles(network, tokens, SITES, 8, 0.0)
+    assert not network.get_submodule(SITES[0])._forward_pre_hooks
+
+
+def test_thresholds_survive_the_file(tmp_path):
+    path = tmp_path / "thresholds.csv"
+    pd.DataFrame({"site": SITES, "layer": [0, 1], "threshold": [0.1, float("nan")]}).to_csv(path, index=False)
+    read = calibrate.read_thresholds(path)
+    assert read[SITES[0]] == 0.1
+    assert np.isnan(read[SITES[1]])
+
+
+def test_a_scope_names_maps_that_the_model_has(network):
+    assert models.name_sites(network, ["mlp.down_proj"]) == SITES
+    with pytest.raises(ValueError, match="names 'mlp.fc1'.*allowed are self_attn.q_proj"):
+        models.name_sites(network, ["mlp.fc1"])
+
+
+def test_the_largest_magnitude_is_kept_and_the_smallest_is_dropped():
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    threshold = calibrate.quantiles(calibrate.count_magnitudes(x), np.array([0.5]))[0]
+    assert (sparsify.keep_large(x, float(threshold)) != 0).tolist() == [False, False, True, True]

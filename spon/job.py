@@ -1,0 +1,86 @@
+"""The seam between Snakemake and the library: log, device, threads, and how a job ends."""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from spon import lineage
+
+# A user's mistake is told in one sentence; everything else is our own and keeps its traceback.
+MISTAKES = (ValueError, FileNotFoundError, ModuleNotFoundError)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a script may know of its surroundings.
+
+    Attributes:
+        device: Where the model runs, `cpu` or `cuda`.
+        processes: Processes that the job may start.
+        metadata: What made a file, to be written into it.
+    """
+
+    device: str
+    processes: int
+    metadata: dict[str, str]
+
+
+@contextmanager
+def job(snakemake) -> Iterator[Job]:
+    """Run a script's body: its output goes to the rule's log, its failure to the screen in one sentence."""
+    die_with_snakemake()
+    screen = os.dup(2)
+    with Path(snakemake.log[0]).open("w") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield describe_job(snakemake)
+        except MISTAKES as mistake:
+            traceback.print_exc()
+            fail(screen, f"{snakemake.rule}: {' '.join(str(mistake).split())}")
+        except Exception as error:
+            traceback.print_exc()
+            fail(screen, f"{snakemake.rule}: {type(error).__name__}: {error} (traceback in {snakemake.log[0]})")
+
+
+def describe_job(snakemake) -> Job:
+    """The surroundings of a job, with torch, if the script has imported it, set to its device and threads."""
+    torch = sys.modules.get("torch")
+    device = "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
+    if torch:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is 'cuda', but torch finds no GPU on this machine: set device to 'cpu'")
+        torch.set_num_threads(snakemake.resources.get("torch_threads", 1))
+        # Without it cuBLAS may sum in another order from call to call.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    spec = snakemake.params.get("spec", {})
+    made_by = {"rule": snakemake.rule, "spec": lineage.digest_json(spec)} | dict(snakemake.wildcards.items())
+    return Job(device, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), made_by)
+
+
+def fail(screen: int, sentence: str) -> None:
+    """Say a sentence in the log and on the screen, and end the job."""
+    sys.stderr.flush()
+    for stream in (2, screen):
+        os.write(stream, f"\n{sentence}\n".encode())
+    sys.exit(1)
+
+
+def die_with_snakemake() -> None:
+    """End this process when Snakemake, or the shell between, is gone: a killed study leaves no orphan behind."""
+    parents = psutil.Process().parents()[:2]
+
+    def watch() -> None:
+        while all(parent.is_running() for parent in parents):
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,220 @@
+"""Train the small reference model from scratch: a tokenizer, a Llama, and the curve of its held-out loss."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+END = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast the reference model is trained.
+
+    Attributes:
+        tokens: Tokens to train on, repetitions included.
+        sequence_length: Tokens per training sequence.
+        batch_sequences: Sequences per optimizer step.
+        learning_rate: Peak of the schedule.
+        warmup_steps: Steps of linear warm-up; a cosine to a tenth of the peak follows.
+        weight_decay: Of the weight matrices; norms have none.
+        evaluate_every: Steps between two points of the held-out curve, and two saves of the state.
+    """
+
+    tokens: int
+    sequence_length: int
+    batch_sequences: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    evaluate_every: int
+
+    @property
+    def steps(self) -> int:
+        return math.ceil(self.tokens / (self.batch_sequences * self.sequence_length))
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer, without BOS, whose one special token ends a document."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, clean_up_tokenization_spaces=False)
+
+
+def pretrain(
+    config: LlamaConfig,
+    stream: Int[Tensor, "tokens"],
+    held_out: Int[Tensor, "blocks length"],
+    schedule: Schedule,
+    seed: int,
+    state: Path,
+    device: str,
+) -> tuple[LlamaForCausalLM, pd.DataFrame]:
+    """Train a Llama on a stream of tokens.
+
+    Args:
+        config: Shape of the model.
+        stream: The training text.
+        held_out: Text for the curve; decides nothing.
+        schedule: Length and learning rate.
+        seed: Of the initial weights and of the order of the text.
+        state: A file that is written at every point of the curve; a later call goes on from it.
+        device: `cpu` or `cuda`.
+
+    Returns:
+        The model, and its curve: `step, tokens, learning_rate, train_nats_per_token, held_out_nats_per_token`.
+    """
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(config).to(device)
+    decay = [weight for weight in model.parameters() if weight.dim() > 1]
+    rest = [weight for weight in model.parameters() if weight.dim() < 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": schedule.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+        betas=(0.9, 0.95),
+        fused=True,
+    )
+    done, curve = resume(model, optimizer, state)
+    losses: list[float] = []
+    progress = tqdm(range(done, schedule.steps), initial=done, total=schedule.steps, mininterval=30, unit="step")
+    for step in progress:
+        batch = draw_batch(stream, schedule, seed, step).to(device)
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step)
+        losses.append(take_step(model, optimizer, batch))
+        last = step + 1 == schedule.steps
+        if last or (step + 1) % schedule.evaluate_every == 0:
+            point = {
+                "step": step + 1,
+                "tokens": (step + 1) * batch.numel(),
+                "learning_rate": schedule.rate(step),
+                "train_nats_per_token": sum(losses) / len(losses),
+                "held_out_nats_per_token": measure_loss(model, held_out),
+            }
+            curve.append(point)
+            progress.set_postfix(held_out=f"{point['held_out_nats_per_token']:.4f}")
+            losses = []
+            save_state(model, optimizer, step + 1, curve, state)
+    return model.eval(), pd.DataFrame(curve)
+
+
+def draw_batch(
+    stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int, step: int
+) -> Int[Tensor, "batch length"]:
+    """The sequences of a step: every epoch cuts the text at another offset and shuffles the pieces.
+
+    A function of its arguments alone, so that a resumed training sees what an uninterrupted one would have seen.
+    """
+    length, count = schedule.sequence_length, schedule.batch_sequences
+    pieces = (len(stream) - length) // length
+    assert pieces >= count, f"the training text holds {pieces} sequences, a batch needs {count}"
+    epoch, position = divmod(step, pieces // count)
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    offset = int(torch.randint(length, (1,), generator=generator))
+    order = torch.randperm(pieces, generator=generator)
+    starts = offset + length * order[position * count : (position + 1) * count]
+    return torch.stack([stream[start : start + length] for start in starts.tolist()]).long()
+
+
+def take_step(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, batch: Int[Tensor, "batch length"]
+) -> float:
+    """One optimizer step in bfloat16 autocast, gradient norm clipped at 1; returns the loss in nats per token."""
+    model.train()
+    with torch.autocast(batch.device.type, torch.bfloat16):
+        loss = mean_loss(model(input_ids=batch, use_cache=False).logits, batch)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+
+
+def mean_loss(
+    logits: Float[Tensor, "batch length vocabulary"], batch: Int[Tensor, "batch length"]
+) -> Float[Tensor, ""]:
+    """Mean negative log-likelihood of the next tokens, nats per token."""
+    return functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), batch[:, 1:].flatten())
+
+
+@torch.no_grad()
+def measure_loss(model: LlamaForCausalLM, blocks: Int[Tensor, "blocks length"]) -> float:
+    """Mean negative log-likelihood over held-out blocks, nats per token, in the model's own precision."""
+    model.eval()
+    total = 0.0
+    for part in blocks.split(32):
+        batch = part.to(model.device, torch.long)
+        total += float(mean_loss(model(input_ids=batch, use_cache=False).logits, batch)) * len(batch)
+    return total / len(blocks)
+
+
+def save_state(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, curve: list[dict], path: Path) -> None:
+    """Write weights, optimizer moments, step and curve; the file appears whole or not at all."""
+    tensors = {f"model.{name}": weight for name, weight in model.named_parameters()}
+    for index, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        partial,
+        metadata={"step": str(step), "curve": pd.DataFrame(curve).to_json(orient="records")},
+    )
+    partial.replace(path)
+
+
+def resume(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, path: Path) -> tuple[int, list[dict]]:
+    """Load what `save_state` wrote, if it is there; returns the steps done and the curve so far."""
+    if not path.exists():
+        return 0, []
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name in file.keys():  # noqa: SIM118 (a safetensors file is no dict)
+            if name.startswith("model."):
+                model.get_parameter(name.removeprefix("model.")).data.copy_(file.get_tensor(name))
+            else:
+                _, index, key = name.split(".")
+                moments.setdefault(int(index), {})[key] = file.get_tensor(name)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return int(metadata["step"]), pd.read_json(metadata["curve"]).to_dict("records")
+
+
+def describe_training(
+    model: LlamaForCausalLM, held_out: Int[Tensor, "blocks length"], schedule: Schedule, seed: int
+) -> dict:
+    """The record that travels with the model, without the corpus: shape, schedule and held-out loss as saved."""
+    rounded = model.to(torch.bfloat16).to(torch.float32)
+    loss = measure_loss(rounded, held_out)
+    return {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "schedule": asdict(schedule),
+        "seed": seed,
+        "held_out_nats_per_token": loss,
+        "held_out_perplexity": math.exp(loss),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,162 @@
+"""The config, checked before any work: every mistake is one sentence that names the key, the value, what is allowed."""
+
+import ctypes
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from spon import allocate, source
+
+
+class SettingsError(ValueError):
+    """A mistake in the config, said in one sentence."""
+
+
+def check(config: Mapping, schema: Path) -> None:
+    """Refuse a config that cannot be run.
+
+    Raises:
+        SettingsError: The first thing that is wrong.
+    """
+    validator = Draft202012Validator(yaml.safe_load(schema.read_text()))
+    for error in sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
+        raise SettingsError(explain(error))
+    check_catalogues(config)
+    check_sweep(config["sweep"], config)
+    for name in config["sweep"]["studies"]:
+        check_study(name, config)
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence for a violation of the schema."""
+    while error.context:  # of several allowed forms, complain about the one that came closest
+        error = max(error.context, key=lambda inner: (len(inner.absolute_path), inner.validator != "type"))
+    key = ".".join(map(str, error.absolute_path)) or "the config"
+    if error.validator == "additionalProperties":
+        allowed = sorted(error.schema["properties"])
+        unknown = sorted(set(error.instance) - set(allowed))[0]
+        near = difflib.get_close_matches(unknown, allowed, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        return f"config: '{unknown}' is no key of {key}: {hint}allowed are {', '.join(allowed)}"
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        described = error.schema["properties"][missing].get("description", "")
+        return f"config: {key} lacks the key '{missing}': {described}"
+    described = error.schema.get("description", "")
+    return f"config: {key} is {json.dumps(error.instance)}: {describe_rule(error)}. {described}".rstrip()
+
+
+def describe_rule(error: ValidationError) -> str:
+    """What a violated rule of the schema allows."""
+    value = error.validator_value
+    phrases = {
+        "enum": lambda: f"allowed are {', '.join(map(str, value))}",
+        "type": lambda: f"allowed is {value if isinstance(value, str) else ' or '.join(value)}",
+        "minimum": lambda: f"allowed is {value} or more",
+        "maximum": lambda: f"allowed is {value} or less",
+        "exclusiveMinimum": lambda: f"allowed is more than {value}",
+        "exclusiveMaximum": lambda: f"allowed is less than {value}",
+        "pattern": lambda: f"allowed is what matches {value}",
+        "minItems": lambda: f"allowed are at least {value} entries",
+        "uniqueItems": lambda: "no entry may stand twice",
+    }
+    return phrases.get(error.validator, lambda: error.message)()
+
+
+def check_catalogues(config: Mapping) -> None:
+    """Names of scopes and allocations are disjoint, and every allocation stands on a scope."""
+    both = sorted(set(config["scopes"]) & set(config["allocations"]))
+    if both:
+        raise SettingsError(f"config: '{both[0]}' is both a scope and an allocation: the two share a folder, rename one")
+    for name, allocation in config["allocations"].items():
+        key = f"allocations.{name}"
+        require(allocation["scope"], config["scopes"], f"{key}.scope")
+        for map_ in allocation.get("biases", []):
+            require(map_, config["scopes"][allocation["scope"]], f"{key}.biases")
+
+
+def check_sweep(sweep: Mapping, config: Mapping) -> None:
+    """Everything in the sweep stands in its catalogue."""
+    for catalogue in ("studies", "allocations"):
+        for name in sweep[catalogue]:
+            require(name, config[catalogue], f"sweep.{catalogue}")
+    for name in sweep.get("repeats", {}).get("allocations", []):
+        require(name, config["allocations"], "sweep.repeats.allocations")
+
+
+def require(value: str, allowed: Mapping | list, key: str) -> None:
+    """Refuse a name that is not in its catalogue."""
+    if value not in allowed:
+        near = difflib.get_close_matches(value, list(allowed), n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise SettingsError(f"config: {key} names '{value}': {hint}allowed are {', '.join(allowed)}")
+
+
+def check_study(name: str, config: Mapping) -> None:
+    """A study's files are there, and its model has the sites that the sweep asks for."""
+    study = config["studies"][name]
+    for part, text in study["text"].items():
+        check_text(f"studies.{name}.text.{part}", text, config)
+    for key, part in [("calibrate.blocks", "calibration"), ("train.blocks", "calibration")]:
+        section, field = key.split(".")
+        asked, held = config[section][field], study["text"][part]["blocks"]
+        if asked > held:
+            raise SettingsError(f"config: {key} is {asked}: allowed is 1 to {held}, studies.{name}.text.{part}.blocks")
+    if "path" in study["model"]:
+        check_model(f"studies.{name}.model.path", study["model"], config)
+
+
+def check_text(key: str, text: Mapping, config: Mapping) -> None:
+    """Local text files exist, and the corpus has the split."""
+    if text["path"] == "pydoc":
+        if "pydoc" not in config:
+            raise SettingsError(f"config: {key}.path is 'pydoc', but the config has no key pydoc that says of what")
+        require(text["split"], ["calibration", "evaluation"], f"{key}.split")
+        require(text["field"], ["text"], f"{key}.field")
+    files = text.get("data_files", [])
+    for file in [files] if isinstance(files, str) else files:
+        if "://" not in file and not any(Path().glob(file) if not Path(file).is_absolute() else [Path(file)]):
+            raise SettingsError(f"config: {key}.data_files names '{file}', which is no file: name one that exists")
+        if Path(file).is_absolute() and not Path(file).exists():
+            raise SettingsError(f"config: {key}.data_files names '{file}', which is no file: name one that exists")
+
+
+def check_model(key: str, model: Mapping, config: Mapping) -> None:
+    """A local model is there, can be read, and has every map and layer that the sweep's allocations name."""
+    if not (Path(model["path"]) / "config.json").exists():
+        raise SettingsError(f"config: {key} is '{model['path']}', which holds no config.json: name a model's folder")
+    try:
+        shape = source.read_shape(Path(model["path"]))
+        for name in config["sweep"]["allocations"]:
+            allocation = config["allocations"][name]
+            maps = config["scopes"][allocation["scope"]]
+            allocate.allocate_biases(shape, maps, allocation.get("biases", maps), allocation["layers"])
+    except ValueError as error:
+        raise SettingsError(f"config: {key} is '{model['path']}': {error}") from error
+
+
+def list_runs(sweep: Mapping) -> Iterator[tuple[str, float, int]]:
+    """The runs of a sweep: allocation, sparsity, seed; every one once."""
+    repeats = sweep.get("repeats", {"allocations": [], "sparsities": [], "seeds": []})
+    for allocation in sweep["allocations"]:
+        for sparsity in sweep["sparsities"]:
+            repeated = allocation in repeats["allocations"] and sparsity in repeats["sparsities"]
+            more = repeats["seeds"] if repeated else []
+            for seed in dict.fromkeys([*sweep["seeds"], *more]):
+                yield allocation, sparsity, seed
+
+
+def wants_gpu(device: str) -> bool:
+    """Whether model jobs shall ask for a GPU; with `auto`, if this machine has NVIDIA's driver. Imports no torch."""
+    if device != "auto":
+        return device == "cuda"
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0

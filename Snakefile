@@ -1,0 +1,21 @@
+"""Activation sparsity with learned bias correction, from a model and text to tables and figures."""
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/text.smk"
+include: "workflow/rules/calibrate.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/pretrain.smk"
+
+
+rule all:
+    """Make every table and figure of the sweep (default)."""
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,

@@ -1,0 +1,63 @@
+"""Thresholds that set the share of a site's inputs to zero that the sweep asks for."""
+
+
+def quantiles(wildcards):
+    """The quantiles that thresholds are read from; ranks need none."""
+    return rules.read_quantiles.output.quantiles if study(wildcards)["method"] == "threshold" else []
+
+
+rule read_quantiles:
+    """Measure how large the inputs of every site of a scope are, on the dense model's pass."""
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=CALIBRATION,
+    output:
+        quantiles="results/{study}/{scope}/quantiles.parquet",
+    log:
+        "logs/{study}/{scope}/read_quantiles.log",
+    benchmark:
+        "benchmarks/{study}/{scope}/read_quantiles.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: MODEL_CORES
+    resources:
+        gpu=GPU,
+        torch_threads=TORCH_THREADS,
+    params:
+        spec=spec(
+            "read_quantiles.py",
+            calibrate="calibrate",
+            maps=lambda wildcards: config["scopes"][wildcards.scope],
+            measure=measure,
+        ),
+    script:
+        "../scripts/read_quantiles.py"
+
+
+rule choose_thresholds:
+    """Choose the thresholds of a scope at a sparsity, and measure on held-out text what they set to zero."""
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=EVALUATION,
+        quantiles=quantiles,
+    output:
+        thresholds="results/{study}/{scope}/s{sparsity}/thresholds.csv",
+    log:
+        "logs/{study}/{scope}/s{sparsity}/choose_thresholds.log",
+    benchmark:
+        "benchmarks/{study}/{scope}/s{sparsity}/choose_thresholds.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: MODEL_CORES
+    resources:
+        gpu=GPU,
+        torch_threads=TORCH_THREADS,
+    params:
+        spec=spec(
+            "choose_thresholds.py",
+            calibrate="calibrate",
+            maps=lambda wildcards: config["scopes"][wildcards.scope],
+            measure=measure,
+        ),
+    script:
+        "../scripts/choose_thresholds.py"

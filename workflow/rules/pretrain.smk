@@ -1,0 +1,56 @@
+"""The reference model. Never part of the default target: the study reads resources/models/pydoc."""
+
+
+rule pretrain_model:
+    """Train the reference model from scratch on the pydoc corpus; goes on where it was stopped."""
+    input:
+        train="results/pydoc/text/train.parquet",
+        calibration="results/pydoc/text/calibration.parquet",
+        corpus="results/pydoc/text/corpus.json",
+    output:
+        expand(
+            "pretrained/pydoc/{file}",
+            file=["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"],
+        ),
+        curve="pretrained/pydoc/curve.csv",
+        record="pretrained/pydoc/record.json",
+    log:
+        "logs/pretrain_model.log",
+    benchmark:
+        "benchmarks/pretrain_model.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: workflow.cores
+    resources:
+        gpu=GPU,
+        torch_threads=CPUS,
+    params:
+        spec=spec("pretrain_model.py", pretrain="pretrain"),
+    script:
+        "../scripts/pretrain_model.py"
+
+
+rule draw_pretraining:
+    """Draw the reference model's loss on held-out text against the tokens that it has seen."""
+    input:
+        curve=rules.pretrain_model.output.curve,
+    output:
+        png="pretrained/pydoc/curve.png",
+        pdf="pretrained/pydoc/curve.pdf",
+    log:
+        "logs/draw_pretraining.log",
+    benchmark:
+        "benchmarks/draw_pretraining.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("draw_figure.py", figure=lambda wildcards: "draw_pretraining"),
+    script:
+        "../scripts/draw_figure.py"
+
+
+rule pretrain:
+    """Train the reference model and draw its loss (an hour on two cores; not part of the default)."""
+    input:
+        rules.pretrain_model.output,
+        rules.draw_pretraining.output,

@@ -1,0 +1,82 @@
+"""From a model and text to blocks of tokens."""
+
+
+def model_files(wildcards):
+    """A local model's files, so that another model under the same name is noticed."""
+    model = study(wildcards)["model"]
+    return sorted(str(path) for path in Path(model["path"]).glob("*.[js]*")) if "path" in model else []
+
+
+def corpus(wildcards):
+    """The corpus that a text comes from, or the local files that it names."""
+    text = study(wildcards)["text"][wildcards.part]
+    if text["path"] == "pydoc":
+        return f"results/{wildcards.study}/text/{text['split']}.parquet"
+    files = text.get("data_files", [])
+    return [file for file in ([files] if isinstance(files, str) else files) if "://" not in file]
+
+
+rule fetch_model:
+    """Pin the model: its files, their digests and its shape."""
+    input:
+        model_files,
+    output:
+        model="results/{study}/model.json",
+    log:
+        "logs/{study}/fetch_model.log",
+    benchmark:
+        "benchmarks/{study}/fetch_model.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=spec("fetch_model.py", model=lambda wildcards: study(wildcards)["model"]),
+    script:
+        "../scripts/fetch_model.py"
+
+
+rule collect_docstrings:
+    """Read the pydoc corpus out of the installed packages, without duplicates, split by source file."""
+    output:
+        train="results/{study}/text/train.parquet",
+        calibration="results/{study}/text/calibration.parquet",
+        evaluation="results/{study}/text/evaluation.parquet",
+        corpus="results/{study}/text/corpus.json",
+    log:
+        "logs/{study}/collect_docstrings.log",
+    benchmark:
+        "benchmarks/{study}/collect_docstrings.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: workflow.cores
+    params:
+        spec=spec("collect_docstrings.py", pydoc="pydoc"),
+    script:
+        "../scripts/collect_docstrings.py"
+
+
+rule tokenize_text:
+    """Cut a text into blocks of tokens, by the study's protocol."""
+    input:
+        model=rules.fetch_model.output.model,
+        text=corpus,
+    output:
+        tokens="results/{study}/tokens/{part}.safetensors",
+        protocol="results/{study}/tokens/{part}.json",
+    log:
+        "logs/{study}/tokens/{part}.log",
+    benchmark:
+        "benchmarks/{study}/tokens/{part}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=spec(
+            "tokenize_text.py",
+            text=lambda wildcards: study(wildcards)["text"][wildcards.part],
+            protocol=lambda wildcards: study(wildcards)["protocol"],
+        ),
+    script:
+        "../scripts/tokenize_text.py"
+
+
+CALIBRATION = "results/{study}/tokens/calibration.safetensors"
+EVALUATION = "results/{study}/tokens/evaluation.safetensors"

@@ -1,0 +1,58 @@
+"""Where biases go, and what they learn."""
+
+
+def thresholds(wildcards):
+    """The thresholds of an allocation's scope."""
+    scope = config["allocations"][wildcards.allocation]["scope"]
+    return rules.choose_thresholds.output.thresholds.replace("{scope}", scope)
+
+
+def allocation(wildcards):
+    """Which maps of which layers get a bias, spelled out."""
+    chosen = config["allocations"][wildcards.allocation]
+    maps = config["scopes"][chosen["scope"]]
+    return {"maps": maps, "biases": chosen.get("biases", maps), "layers": chosen["layers"]}
+
+
+rule allocate_biases:
+    """List the sites that get a bias."""
+    input:
+        model=rules.fetch_model.output.model,
+    output:
+        sites="results/{study}/{allocation}/sites.csv",
+    log:
+        "logs/{study}/{allocation}/allocate_biases.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/allocate_biases.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("allocate_biases.py", allocation=allocation),
+    script:
+        "../scripts/allocate_biases.py"
+
+
+rule train_spon:
+    """Learn the biases that pull the sparse model back to the dense one."""
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=CALIBRATION,
+        thresholds=thresholds,
+        sites=rules.allocate_biases.output.sites,
+    output:
+        biases="results/{study}/{allocation}/s{sparsity}/seed{seed}/biases.safetensors",
+        curve="results/{study}/{allocation}/s{sparsity}/seed{seed}/curve.csv",
+    log:
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/train_spon.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/train_spon.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: MODEL_CORES
+    resources:
+        gpu=GPU,
+        torch_threads=TORCH_THREADS,
+    params:
+        spec=spec("train_spon.py", train="train", measure=measure),
+    script:
+        "../scripts/train_spon.py"

@@ -1,0 +1,24 @@
+"""Choose the thresholds of a scope at a sparsity, and measure what they set to zero."""
+
+from spon import calibrate, data, models
+from spon.job import job
+
+with job(snakemake) as here:
+    spec = snakemake.params.spec
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    tokens = data.read_tokens(snakemake.input.tokens)
+    thresholds = calibrate.choose_thresholds(
+        models.name_sites(network, spec["maps"]),
+        calibrate.load_quantiles(snakemake.input.get("quantiles")),
+        sparsity=float(snakemake.wildcards.sparsity),
+    )
+    measured = calibrate.measure_thresholds(
+        network,
+        data.take_even(tokens, min(spec["calibrate"]["held_out_blocks"], len(tokens))),
+        thresholds,
+        method=spec["measure"]["method"],
+        sparsity=float(snakemake.wildcards.sparsity),
+        dense_share=spec["measure"]["dense_share"],
+        batch_blocks=spec["calibrate"]["batch_blocks"],
+    )
+    measured.to_csv(snakemake.output.thresholds, index=False)

@@ -1,0 +1,11 @@
+"""Draw one figure from its tables."""
+
+import pandas as pd
+
+from spon import figures
+from spon.job import job
+
+with job(snakemake) as here:
+    draw = getattr(figures, snakemake.params.spec["figure"])
+    figure = draw(**{name: pd.read_csv(path) for name, path in snakemake.input.items()})
+    figures.save(figure, snakemake.output.png, snakemake.output.pdf, here.metadata)

@@ -1,0 +1,22 @@
+"""Evaluate a run, a TEAL baseline or the dense model on held-out blocks."""
+
+from spon import calibrate, data, evaluate, models, sparsify
+from spon.job import job
+
+with job(snakemake) as here:
+    spec = snakemake.params.spec
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    blocks = evaluate.evaluate(
+        network,
+        tokens=data.read_tokens(snakemake.input.tokens),
+        sparsifiers=calibrate.make_sparsifiers(
+            network,
+            calibrate.read_thresholds(snakemake.input.get("thresholds")),
+            method=spec["measure"]["method"],
+            sparsity=float(snakemake.wildcards.get("sparsity", 0)),
+            dense_share=spec["measure"]["dense_share"],
+        ),
+        biases=sparsify.read_biases(snakemake.input.get("biases")),
+        **spec["evaluate"],
+    )
+    blocks.to_parquet(snakemake.output.nll, index=False)

@@ -1,0 +1,16 @@
+"""Measure how large the inputs of every site of a scope are."""
+
+from spon import calibrate, data, models
+from spon.job import job
+
+with job(snakemake) as here:
+    spec = snakemake.params.spec
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    quantiles = calibrate.read_quantiles(
+        network,
+        data.take_even(data.read_tokens(snakemake.input.tokens), spec["calibrate"]["blocks"]),
+        sites=models.name_sites(network, spec["maps"]),
+        batch_blocks=spec["calibrate"]["batch_blocks"],
+        dense_share=spec["measure"]["dense_share"],
+    )
+    quantiles.to_parquet(snakemake.output.quantiles, index=False)

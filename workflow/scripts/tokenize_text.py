@@ -1,0 +1,20 @@
+"""Cut a text into blocks of tokens, by the study's protocol."""
+
+import json
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from spon import data, source
+from spon.job import job
+
+with job(snakemake) as here:
+    spec = snakemake.params.spec
+    protocol = data.Protocol(**spec["protocol"])
+    model = json.loads(Path(snakemake.input.model).read_text())
+    tokenizer = AutoTokenizer.from_pretrained(source.locate(model["source"]), local_files_only=True)
+    documents = data.read_documents(spec["text"], snakemake.input.text)
+    tokens = data.tokenize(documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"])
+    data.save_tokens(tokens, snakemake.output.tokens, here.metadata)
+    description = data.describe_tokens(tokens, spec["text"], spec["protocol"])
+    Path(snakemake.output.protocol).write_text(json.dumps(description, indent=2) + "\n")

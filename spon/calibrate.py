@@ -34,6 +34,8 @@ def read_quantiles(
     Returns:
         `site, layer, share, magnitude`: the magnitude that `share` of the site's input entries do not exceed.
     """
+    # ASSUME: one pass of the dense model serves all sites; choosing each threshold behind the sites before it would
+    # hit the share in the sparse pass instead, but makes thresholds depend on the order of sites.
     counts = {site: torch.zeros(BINS, dtype=torch.int64, device=network.device) for site in sites}
 
     def count(site: str, x: Tensor) -> None:

@@ -51,12 +51,14 @@ def make_sparsifier(method: str, sparsity: float, threshold: float, d_in: int) -
     assert method in ("threshold", "topk"), method
     if method == "threshold":
         return lambda x: keep_large(x, threshold)
+    # ASSUME: a share of entries that is no whole number is rounded; Llama's widths leave nothing to round at 50 %.
     kept = round(d_in * (1 - sparsity))
     return lambda x: keep_top(x, kept)
 
 
 def leave_start_dense(sparsifier: Sparsifier, dense_share: float) -> Sparsifier:
     """S that leaves the first `dense_share` of every sequence as it is; of [batch, length, d_in] inputs."""
+    # ASSUME: the bias is added there too, since a folded bias cannot know where in a sequence it is.
     if dense_share == 0:
         return sparsifier
 

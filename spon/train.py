@@ -144,6 +144,7 @@ def kl_to_dense(
     chunk_tokens: int,
 ) -> Float[Tensor, ""]:
     """Forward KL(dense || sparse) of the next-token distributions, mean over all tokens, temperature 1, in nats."""
+    # ASSUME: a block's last position counts, although the evaluation, which needs a next token, leaves it out.
     return ChunkedKL.apply(sparse.flatten(0, 1), dense.flatten(0, 1), head, chunk_tokens)
 
 

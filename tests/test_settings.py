@@ -1,0 +1,101 @@
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spon import settings
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+
+
+@pytest.fixture
+def config(monkeypatch):
+    """The default config on the tiny model, which is there before the reference model is trained."""
+    monkeypatch.chdir(ROOT)
+    read = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    read["studies"]["pydoc"]["model"]["path"] = "resources/models/tiny"
+    return read
+
+
+def change(config, path, value):
+    changed = deepcopy(config)
+    *parents, last = path.split("/")
+    place = changed
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    return changed
+
+
+MISTAKES = [
+    ("train/epoch", 3, "'epoch' is no key of train: did you mean 'epochs'? allowed are batch_blocks"),
+    ("train/epochs", 0, "train.epochs is 0: allowed is 1 or more"),
+    ("train/epochs", "three", 'train.epochs is "three": allowed is integer'),
+    ("device", "gpu", 'device is "gpu": allowed are auto, cpu, cuda'),
+    ("sweep/sparsities", [0.5, 1.5], "sweep.sparsities.1 is 1.5: allowed is less than 1"),
+    ("sweep/sparsities", [0], "sweep.sparsities.0 is 0: allowed is more than 0"),
+    ("sweep/allocations", ["TOP50"], "sweep.allocations names 'TOP50': did you mean 'TOP-50'? allowed are UNIF-ALL"),
+    ("sweep/studies", ["pydocs"], "sweep.studies names 'pydocs': did you mean 'pydoc'?"),
+    ("allocations/TOP-50/scope", "down", "allocations.TOP-50.scope names 'down'"),
+    ("allocations/TOP-50/biases", ["mlp.up_proj"], "allocations.TOP-50.biases names 'mlp.up_proj': allowed are mlp.down"),
+    ("allocations/TOP-50/layers", {"first": 1.5}, "allocations.TOP-50.layers.first is 1.5: allowed is 1 or less"),
+    ("allocations/TOP-50/layers", [0, 7], "layers is [0, 7]"),
+    ("scopes/TOP-50", ["mlp.down_proj"], "'TOP-50' is both a scope and an allocation"),
+    ("scopes/down_proj", ["mlp.fc2"], "mlp.fc2"),
+    ("train/blocks", 4096, "train.blocks is 4096: allowed is 1 to 2048, studies.pydoc.text.calibration.blocks"),
+    ("studies/pydoc/model", {"path": "no/model"}, "studies.pydoc.model.path is 'no/model', which holds no config.json"),
+    ("studies/pydoc/model", {"repository": "a/b"}, "lacks the key 'revision'"),
+    ("studies/pydoc/method", "top-k", 'studies.pydoc.method is "top-k": allowed are threshold, topk'),
+    ("studies/pydoc/text/evaluation/data_files", "no.txt", "text.evaluation.data_files names 'no.txt', which is no file"),
+    ("studies/pydoc/text/evaluation/split", "test", "text.evaluation.split names 'test': allowed are calibration, eval"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), MISTAKES)
+def test_a_mistake_is_told_in_one_sentence_that_names_key_value_and_what_is_allowed(config, path, value, sentence):
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.check(change(config, path, value), SCHEMA)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("overlay", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
+def test_every_shipped_config_is_sound(config, overlay):
+    def merge(base, extra):
+        for key, value in extra.items():
+            base[key] = merge(base.get(key, {}), value) if isinstance(value, dict) else value
+        return base
+
+    if overlay != "config.yaml":
+        merge(config, yaml.safe_load((ROOT / "config" / overlay).read_text()))
+    settings.check(config, SCHEMA)
+
+
+def test_every_key_of_the_schema_has_a_sentence():
+    def check(node, path):
+        if isinstance(node, dict) and ("properties" in node or "type" in node or "enum" in node):
+            assert node.get("description"), path
+        for name, child in node.get("properties", {}).items() if isinstance(node, dict) else ():
+            if "$ref" not in child:
+                check(child, f"{path}.{name}")
+
+    schema = yaml.safe_load(SCHEMA.read_text())
+    check(schema, "config")
+    for name, definition in schema["$defs"].items():
+        check(definition, name)
+
+
+def test_a_sweep_holds_every_run_once_and_repeats_only_what_it_holds(config):
+    runs = list(settings.list_runs(config["sweep"]))
+    assert len(runs) == len(set(runs)) == 5 * 3 + 2
+    assert ("TOP-50", 0.5, 1) in runs
+    smaller = config["sweep"] | {"allocations": ["UNIF-ALL"], "sparsities": [0.8]}
+    assert list(settings.list_runs(smaller)) == [("UNIF-ALL", 0.8, 0)]
+
+
+def test_a_gpu_is_asked_for_only_where_one_will_be_used():
+    assert settings.wants_gpu("cuda")
+    assert not settings.wants_gpu("cpu")

@@ -1,5 +1,6 @@
 """Activation sparsity with learned bias correction, from a model and text to tables and figures."""
 
+
 configfile: "config/config.yaml"
 
 

@@ -43,9 +43,7 @@ def read_quantiles(
 
     watch_inputs(network, tokens, counts, count, batch_blocks)
     frames = [
-        pd.DataFrame(
-            {"site": site, "layer": layer_of(site), "share": SHARES, "magnitude": quantiles(histogram.cpu())}
-        )
+        pd.DataFrame({"site": site, "layer": layer_of(site), "share": SHARES, "magnitude": quantiles(histogram.cpu())})
         for site, histogram in counts.items()
     ]
     return pd.concat(frames, ignore_index=True)
@@ -116,8 +114,8 @@ def measure_thresholds(
         `site, layer, threshold, sparsity_dense_pass, sparsity_sparse_pass`: the shares of a site's input entries set
         to zero where all other sites are dense, and where all sites of the scope are sparsified.
     """
-    whole = make_sparsifiers(network, thresholds, method, sparsity, dense_share=0.0)
-    started = make_sparsifiers(network, thresholds, method, sparsity, dense_share)
+    whole = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share=0.0)
+    started = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share)
     dense = measure_sparsity(network, tokens, whole, batch_blocks, dense_share)
     with sparsify.sparsified(network, started):
         sparse = measure_sparsity(network, tokens, whole, batch_blocks, dense_share)
@@ -156,22 +154,3 @@ def layer_of(site: str) -> int:
 def load_quantiles(path: str | Path | Sequence | None) -> pd.DataFrame | None:
     """The quantiles of a scope; none where sites are sparsified by rank."""
     return pd.read_parquet(path) if path else None
-
-
-def read_thresholds(path: str | Path | None) -> dict[str, float]:
-    """Thresholds by site, NaN where a site is sparsified by rank; without a file there are no sites."""
-    if path is None:
-        return {}
-    return dict(pd.read_csv(path)[["site", "threshold"]].itertuples(index=False))
-
-
-def make_sparsifiers(
-    network: nn.Module, thresholds: Mapping[str, float], method: str, sparsity: float, dense_share: float
-) -> dict[str, sparsify.Sparsifier]:
-    """The S of every site that has a threshold."""
-    return {
-        site: sparsify.leave_start_dense(
-            sparsify.make_sparsifier(method, sparsity, threshold, network.get_submodule(site).in_features), dense_share
-        )
-        for site, threshold in thresholds.items()
-    }

@@ -51,13 +51,11 @@ def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
     known = [name for name, module in layers[0].named_modules() if isinstance(module, nn.Linear)]
     for name in maps:
         if name not in known:
-            raise ValueError(f"the scope names '{name}', which this model does not have: allowed are {', '.join(known)}")
+            raise ValueError(f"the scope names '{name}', which the model lacks: allowed are {', '.join(known)}")
     return [f"model.layers.{layer}.{name}" for layer in range(len(layers)) for name in maps]
 
 
-def final_states(
-    network: nn.Module, blocks: Int[Tensor, "blocks length"]
-) -> Float[Tensor, "blocks length d_model"]:
+def final_states(network: nn.Module, blocks: Int[Tensor, "blocks length"]) -> Float[Tensor, "blocks length d_model"]:
     """Hidden states after the last norm: what the output head reads."""
     ids = blocks.to(network.device, torch.long)
     return network.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state

@@ -122,9 +122,7 @@ def pretrain(
     return model.eval(), pd.DataFrame(curve)
 
 
-def draw_batch(
-    stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int, step: int
-) -> Int[Tensor, "batch length"]:
+def draw_batch(stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int, step: int) -> Int[Tensor, "batch length"]:
     """The sequences of a step: every epoch cuts the text at another offset and shuffles the pieces.
 
     A function of its arguments alone, so that a resumed training sees what an uninterrupted one would have seen.
@@ -140,9 +138,7 @@ def draw_batch(
     return torch.stack([stream[start : start + length] for start in starts.tolist()]).long()
 
 
-def take_step(
-    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, batch: Int[Tensor, "batch length"]
-) -> float:
+def take_step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, batch: Int[Tensor, "batch length"]) -> float:
     """One optimizer step in bfloat16 autocast, gradient norm clipped at 1; returns the loss in nats per token."""
     model.train()
     with torch.autocast(batch.device.type, torch.bfloat16):
@@ -172,7 +168,9 @@ def measure_loss(model: LlamaForCausalLM, blocks: Int[Tensor, "blocks length"]) 
     return total / len(blocks)
 
 
-def save_state(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, curve: list[dict], path: Path) -> None:
+def save_state(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, curve: list[dict], path: Path
+) -> None:
     """Write weights, optimizer moments, step and curve; the file appears whole or not at all."""
     tensors = {f"model.{name}": weight for name, weight in model.named_parameters()}
     for index, values in optimizer.state_dict()["state"].items():

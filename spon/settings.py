@@ -71,7 +71,7 @@ def check_catalogues(config: Mapping) -> None:
     """Names of scopes and allocations are disjoint, and every allocation stands on a scope."""
     both = sorted(set(config["scopes"]) & set(config["allocations"]))
     if both:
-        raise SettingsError(f"config: '{both[0]}' is both a scope and an allocation: the two share a folder, rename one")
+        raise SettingsError(f"config: '{both[0]}' is both a scope and an allocation, which share folders: rename one")
     for name, allocation in config["allocations"].items():
         key = f"allocations.{name}"
         require(allocation["scope"], config["scopes"], f"{key}.scope")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
@@ -67,6 +68,25 @@ def leave_start_dense(sparsifier: Sparsifier, dense_share: float) -> Sparsifier:
         return torch.cat([x[:, :start], sparsifier(x[:, start:])], dim=1)
 
     return apply
+
+
+def read_thresholds(path: str | Path | None) -> dict[str, float]:
+    """Thresholds by site, NaN where a site is sparsified by rank; without a file there are no sites."""
+    if path is None:
+        return {}
+    return dict(pd.read_csv(path)[["site", "threshold"]].itertuples(index=False))
+
+
+def make_sparsifiers(
+    model: nn.Module, thresholds: Mapping[str, float], method: str, sparsity: float, dense_share: float
+) -> dict[str, Sparsifier]:
+    """The S of every site that has a threshold."""
+    return {
+        site: leave_start_dense(
+            make_sparsifier(method, sparsity, threshold, model.get_submodule(site).in_features), dense_share
+        )
+        for site, threshold in thresholds.items()
+    }
 
 
 @contextmanager

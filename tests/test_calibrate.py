@@ -66,7 +66,7 @@ def test_watching_leaves_no_hook_behind(network, tokens):
 def test_thresholds_survive_the_file(tmp_path):
     path = tmp_path / "thresholds.csv"
     pd.DataFrame({"site": SITES, "layer": [0, 1], "threshold": [0.1, float("nan")]}).to_csv(path, index=False)
-    read = calibrate.read_thresholds(path)
+    read = sparsify.read_thresholds(path)
     assert read[SITES[0]] == 0.1
     assert np.isnan(read[SITES[1]])
 

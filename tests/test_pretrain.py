@@ -18,9 +18,7 @@ HELD_OUT = STREAM[:64].view(8, 8)
 
 
 def config():
-    return LlamaConfig(
-        vocab_size=16, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
-    )
+    return LlamaConfig(vocab_size=16, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
 
 
 def train(state, schedule=SCHEDULE):

@@ -39,7 +39,7 @@ MISTAKES = [
     ("sweep/allocations", ["TOP50"], "sweep.allocations names 'TOP50': did you mean 'TOP-50'? allowed are UNIF-ALL"),
     ("sweep/studies", ["pydocs"], "sweep.studies names 'pydocs': did you mean 'pydoc'?"),
     ("allocations/TOP-50/scope", "down", "allocations.TOP-50.scope names 'down'"),
-    ("allocations/TOP-50/biases", ["mlp.up_proj"], "allocations.TOP-50.biases names 'mlp.up_proj': allowed are mlp.down"),
+    ("allocations/TOP-50/biases", ["mlp.up_proj"], "TOP-50.biases names 'mlp.up_proj': allowed are mlp.down_proj"),
     ("allocations/TOP-50/layers", {"first": 1.5}, "allocations.TOP-50.layers.first is 1.5: allowed is 1 or less"),
     ("allocations/TOP-50/layers", [0, 7], "layers is [0, 7]"),
     ("scopes/TOP-50", ["mlp.down_proj"], "'TOP-50' is both a scope and an allocation"),
@@ -48,8 +48,8 @@ MISTAKES = [
     ("studies/pydoc/model", {"path": "no/model"}, "studies.pydoc.model.path is 'no/model', which holds no config.json"),
     ("studies/pydoc/model", {"repository": "a/b"}, "lacks the key 'revision'"),
     ("studies/pydoc/method", "top-k", 'studies.pydoc.method is "top-k": allowed are threshold, topk'),
-    ("studies/pydoc/text/evaluation/data_files", "no.txt", "text.evaluation.data_files names 'no.txt', which is no file"),
-    ("studies/pydoc/text/evaluation/split", "test", "text.evaluation.split names 'test': allowed are calibration, eval"),
+    ("studies/pydoc/text/evaluation/data_files", "no.txt", "evaluation.data_files names 'no.txt', which is no file"),
+    ("studies/pydoc/text/evaluation/split", "test", "text.evaluation.split names 'test': allowed are calibration"),
 ]
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from spon import calibrate, evaluate, models, sparsify, train
+from spon import evaluate, models, sparsify, train
 
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
 RECIPE = train.Recipe(
@@ -12,7 +12,7 @@ RECIPE = train.Recipe(
 
 def sparsifiers(network, method="threshold"):
     thresholds = dict.fromkeys(SITES, 0.1)
-    return calibrate.make_sparsifiers(network, thresholds, method, sparsity=0.5, dense_share=0.0)
+    return sparsify.make_sparsifiers(network, thresholds, method, sparsity=0.5, dense_share=0.0)
 
 
 def naive_loss(network, batch, biases, masks):
@@ -58,9 +58,7 @@ def test_training_lowers_the_kl_to_the_dense_model(network, tokens):
     )
     masks = sparsifiers(network)
     biases, curve = train.learn_biases(network, tokens, masks, SITES, recipe, seed=0)
-    before, after = (
-        evaluate.evaluate(network, tokens, masks, b, 6, 100)["kl_nats"].sum() for b in ({}, biases)
-    )
+    before, after = (evaluate.evaluate(network, tokens, masks, b, 6, 100)["kl_nats"].sum() for b in ({}, biases))
     assert after < before
     assert curve["learning_rate"].iloc[-1] < curve["learning_rate"].iloc[0]
 

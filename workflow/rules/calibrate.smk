@@ -3,7 +3,11 @@
 
 def quantiles(wildcards):
     """The quantiles that thresholds are read from; ranks need none."""
-    return rules.read_quantiles.output.quantiles if study(wildcards)["method"] == "threshold" else []
+    return (
+        rules.read_quantiles.output.quantiles
+        if study(wildcards)["method"] == "threshold"
+        else []
+    )
 
 
 rule read_quantiles:

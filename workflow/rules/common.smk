@@ -8,7 +8,9 @@ from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+)
 
 from spon import lineage, settings
 
@@ -19,7 +21,9 @@ except settings.SettingsError as mistake:
 
 SWEEP = config["sweep"]
 GPU = int(settings.wants_gpu(config["device"]))
-CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+CPUS = (
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+)
 # On a GPU its token decides how many models run at once, and each may use all cores. Without one, a model job claims
 # its share of --cores, which may be more than the machine has, so that its threads never outnumber the real cores.
 TORCH_THREADS = CPUS if GPU else min(config["threads"], CPUS)

@@ -1,10 +1,11 @@
 """From tables to figures."""
 
+
 rule draw_perplexity:
     """Draw figure 1: perplexity of the dense model, TEAL and every run."""
     input:
-        perplexity="results/{study}/tables/perplexity.csv",
-        contrasts="results/{study}/tables/contrasts.csv",
+        perplexity=rules.tabulate.output.perplexity[0],
+        contrasts=rules.tabulate.output.contrasts[0],
     output:
         png="figures/{study}/fig1_perplexity.png",
         pdf="figures/{study}/fig1_perplexity.pdf",
@@ -22,7 +23,7 @@ rule draw_perplexity:
 
 use rule draw_perplexity as draw_damage_recovery with:
     input:
-        damage_recovery="results/{study}/tables/damage_recovery.csv",
+        damage_recovery=rules.tabulate.output.damage_recovery[0],
     output:
         png="figures/{study}/fig2_damage_recovery.png",
         pdf="figures/{study}/fig2_damage_recovery.pdf",
@@ -36,7 +37,7 @@ use rule draw_perplexity as draw_damage_recovery with:
 
 use rule draw_perplexity as draw_pareto with:
     input:
-        pareto="results/{study}/tables/pareto.csv",
+        pareto=rules.tabulate.output.pareto[0],
     output:
         png="figures/{study}/fig3_pareto.png",
         pdf="figures/{study}/fig3_pareto.pdf",

@@ -4,13 +4,18 @@
 rule pretrain_model:
     """Train the reference model from scratch on the pydoc corpus; goes on where it was stopped."""
     input:
-        train="results/pydoc/text/train.parquet",
-        calibration="results/pydoc/text/calibration.parquet",
-        corpus="results/pydoc/text/corpus.json",
+        train=rules.collect_docstrings.output.train.format(study="pydoc"),
+        calibration=rules.collect_docstrings.output.calibration.format(study="pydoc"),
+        corpus=rules.collect_docstrings.output.corpus.format(study="pydoc"),
     output:
         expand(
             "pretrained/pydoc/{file}",
-            file=["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"],
+            file=[
+                "model.safetensors",
+                "config.json",
+                "tokenizer.json",
+                "tokenizer_config.json",
+            ],
         ),
         curve="pretrained/pydoc/curve.csv",
         record="pretrained/pydoc/record.json",

@@ -1,32 +1,54 @@
 """From per-block likelihoods to tables with paired intervals."""
 
-TABLES = ["perplexity", "damage_recovery", "layer_position", "marginal_gain", "pareto", "contrasts"]
+TABLES = [
+    "perplexity",
+    "damage_recovery",
+    "layer_position",
+    "marginal_gain",
+    "pareto",
+    "contrasts",
+]
+FORMS = [".csv", ".json", ".tex"]
 
 
-def measured(wildcards):
+def list_evaluations(study):
     """Every evaluation of a study's sweep, as the tables name it, with its file."""
-    fill = {"study": wildcards.study}
-    yield {"allocation": "DENSE"}, rules.evaluate_dense.output.nll.format(**fill)
-    scopes = dict.fromkeys(config["allocations"][name]["scope"] for name in SWEEP["allocations"])
-    for scope in scopes:
+    unset = {"scope": "", "sparsity": None, "seed": None}
+    evaluations = [({"allocation": "DENSE"} | unset, rules.evaluate_dense.output.nll)]
+    for scope in dict.fromkeys(
+        config["allocations"][name]["scope"] for name in SWEEP["allocations"]
+    ):
         for sparsity in SWEEP["sparsities"]:
-            place = {"scope": scope, "sparsity": sparsity}
-            yield {"allocation": "BASELINE-TEAL"} | place, rules.evaluate_teal.output.nll.format(**fill, **place)
+            teal = {
+                "allocation": "BASELINE-TEAL",
+                "scope": scope,
+                "sparsity": sparsity,
+                "seed": None,
+            }
+            evaluations.append((teal, rules.evaluate_teal.output.nll))
     for name, sparsity, seed in settings.list_runs(SWEEP):
-        run = {"allocation": name, "sparsity": sparsity, "seed": seed}
         scope = config["allocations"][name]["scope"]
-        yield run | {"scope": scope}, rules.evaluate_spon.output.nll.format(**fill, **run)
+        run = {"allocation": name, "scope": scope, "sparsity": sparsity, "seed": seed}
+        evaluations.append((run, rules.evaluate_spon.output.nll))
+    return [(names, path.format(study=study, **names)) for names, path in evaluations]
 
 
 rule tabulate:
     """Tabulate perplexity, recovery, layer position, marginal gain, frontiers and contrasts, with intervals."""
     input:
         model=rules.fetch_model.output.model,
-        protocol="results/{study}/tokens/evaluation.json",
-        sites=expand("results/{{study}}/{allocation}/sites.csv", allocation=SWEEP["allocations"]),
-        nll=lambda wildcards: [path for _, path in measured(wildcards)],
+        protocol=rules.tokenize_text.output.protocol.replace("{part}", "evaluation"),
+        sites=expand(
+            rules.allocate_biases.output.sites,
+            allocation=SWEEP["allocations"],
+            allow_missing=True,
+        ),
+        nll=lambda wildcards: [path for _, path in list_evaluations(wildcards.study)],
     output:
-        expand("results/{{study}}/tables/{table}.{form}", table=TABLES, form=["csv", "json", "tex"]),
+        **{
+            table: multiext(f"results/{{study}}/tables/{table}", *FORMS)
+            for table in TABLES
+        },
         summary="results/{study}/summary.json",
     log:
         "logs/{study}/tabulate.log",
@@ -37,19 +59,38 @@ rule tabulate:
     params:
         spec=spec(
             "tabulate.py",
-            measured=lambda wildcards: [names for names, _ in measured(wildcards)],
-            scopes="scopes",
+            evaluations=lambda wildcards: [
+                names for names, _ in list_evaluations(wildcards.study)
+            ],
             allocations=lambda wildcards: SWEEP["allocations"],
+            scopes="scopes",
             statistics="statistics",
         ),
     script:
         "../scripts/tabulate.py"
 
 
+rule write_headline:
+    """Write the study in a handful of rows, as markdown."""
+    input:
+        perplexity=rules.tabulate.output.perplexity[0],
+        damage_recovery=rules.tabulate.output.damage_recovery[0],
+    output:
+        headline="results/{study}/headline.md",
+    log:
+        "logs/{study}/write_headline.log",
+    benchmark:
+        "benchmarks/{study}/write_headline.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("write_headline.py"),
+    script:
+        "../scripts/write_headline.py"
+
+
 rule tables:
     """Make every table of the sweep."""
     input:
-        expand("results/{study}/summary.json", study=SWEEP["studies"]),
-        expand(
-            "results/{study}/tables/{table}.{form}", study=SWEEP["studies"], table=TABLES, form=["csv", "json", "tex"]
-        ),
+        expand(rules.tabulate.output, study=SWEEP["studies"]),
+        expand(rules.write_headline.output, study=SWEEP["studies"]),

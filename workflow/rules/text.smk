@@ -4,16 +4,24 @@
 def model_files(wildcards):
     """A local model's files, so that another model under the same name is noticed."""
     model = study(wildcards)["model"]
-    return sorted(str(path) for path in Path(model["path"]).glob("*.[js]*")) if "path" in model else []
+    return (
+        sorted(str(path) for path in Path(model["path"]).glob("*.[js]*"))
+        if "path" in model
+        else []
+    )
 
 
 def corpus(wildcards):
     """The corpus that a text comes from, or the local files that it names."""
     text = study(wildcards)["text"][wildcards.part]
     if text["path"] == "pydoc":
-        return f"results/{wildcards.study}/text/{text['split']}.parquet"
+        return rules.collect_docstrings.output[text["split"]]
     files = text.get("data_files", [])
-    return [file for file in ([files] if isinstance(files, str) else files) if "://" not in file]
+    return [
+        file
+        for file in ([files] if isinstance(files, str) else files)
+        if "://" not in file
+    ]
 
 
 rule fetch_model:
@@ -78,5 +86,5 @@ rule tokenize_text:
         "../scripts/tokenize_text.py"
 
 
-CALIBRATION = "results/{study}/tokens/calibration.safetensors"
-EVALUATION = "results/{study}/tokens/evaluation.safetensors"
+CALIBRATION = rules.tokenize_text.output.tokens.replace("{part}", "calibration")
+EVALUATION = rules.tokenize_text.output.tokens.replace("{part}", "evaluation")

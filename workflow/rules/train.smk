@@ -11,7 +11,11 @@ def allocation(wildcards):
     """Which maps of which layers get a bias, spelled out."""
     chosen = config["allocations"][wildcards.allocation]
     maps = config["scopes"][chosen["scope"]]
-    return {"maps": maps, "biases": chosen.get("biases", maps), "layers": chosen["layers"]}
+    return {
+        "maps": maps,
+        "biases": chosen.get("biases", maps),
+        "layers": chosen["layers"],
+    }
 
 
 rule allocate_biases:

@@ -1,6 +1,6 @@
 """Evaluate a run, a TEAL baseline or the dense model on held-out blocks."""
 
-from spon import calibrate, data, evaluate, models, sparsify
+from spon import data, evaluate, models, sparsify
 from spon.job import job
 
 with job(snakemake) as here:
@@ -9,9 +9,9 @@ with job(snakemake) as here:
     blocks = evaluate.evaluate(
         network,
         tokens=data.read_tokens(snakemake.input.tokens),
-        sparsifiers=calibrate.make_sparsifiers(
+        sparsifiers=sparsify.make_sparsifiers(
             network,
-            calibrate.read_thresholds(snakemake.input.get("thresholds")),
+            sparsify.read_thresholds(snakemake.input.get("thresholds")),
             method=spec["measure"]["method"],
             sparsity=float(snakemake.wildcards.get("sparsity", 0)),
             dense_share=spec["measure"]["dense_share"],

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from spon import calibrate, data, models, sparsify, train
+from spon import data, models, sparsify, train
 from spon.job import job
 
 with job(snakemake) as here:
@@ -11,9 +11,9 @@ with job(snakemake) as here:
     biases, curve = train.learn_biases(
         network,
         tokens=data.read_tokens(snakemake.input.tokens),
-        sparsifiers=calibrate.make_sparsifiers(
+        sparsifiers=sparsify.make_sparsifiers(
             network,
-            calibrate.read_thresholds(snakemake.input.thresholds),
+            sparsify.read_thresholds(snakemake.input.thresholds),
             method=spec["measure"]["method"],
             sparsity=float(snakemake.wildcards.sparsity),
             dense_share=spec["measure"]["dense_share"],

@@ -1,0 +1,42 @@
+"""A study of four layers whose tables can be worked out by hand."""
+
+import numpy as np
+import pandas as pd
+
+from spon import allocate, outcomes
+
+DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
+# 12 and 4 weights per layer: down_proj holds three quarters of them.
+SHAPE = {"layers": 4, "maps": {DOWN: {"d_in": 6, "d_out": 2}, OUT: {"d_in": 2, "d_out": 2}}}
+SCOPES = {"down_proj": [DOWN], "o_proj": [OUT]}
+LAYERS = {"UNIF-ALL": "all", "TOP-75": {"first": 0.75}, "TOP-50": {"first": 0.5}, "BOTTOM-50": {"last": 0.5}}
+SITES = [allocate.allocate_biases(SHAPE, [DOWN], [DOWN], layers).assign(allocation=a) for a, layers in LAYERS.items()]
+SITES.append(allocate.allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
+BLOCKS, PREDICTIONS = 60, 10
+# Some blocks of text are harder than others, for every model alike; the mean is zero.
+TEXT = np.tile([-1.0, 0.0, 1.0], BLOCKS // 3)
+# Two series without mean that wander, so that what they are added to is uncertain.
+NOISE = [np.repeat([0.3, -0.3, -0.1, 0.1], BLOCKS // 4), np.repeat([0.1, -0.1, 0.3, -0.3], BLOCKS // 4)]
+
+
+def score(allocation, scope, sparsity, seed, nll, kl, noise=0.0):
+    """One evaluation: nats per token above the text's own, and the noise in them."""
+    keys = {"allocation": allocation, "scope": scope, "sparsity": sparsity, "seed": seed}
+    nats = {"nll_nats": PREDICTIONS * (nll + TEXT + noise), "kl_nats": PREDICTIONS * np.full(BLOCKS, kl)}
+    return pd.DataFrame({**keys, "block": range(BLOCKS), "predictions": PREDICTIONS, **nats})
+
+
+DENSE = score("DENSE", "", np.nan, pd.NA, 2.0, 0.0)
+TEAL = score("BASELINE-TEAL", "down_proj", 0.5, pd.NA, 2.5, 0.4)
+UNIF_ALL = score("UNIF-ALL", "down_proj", 0.5, 0, 2.4, 0.3)
+TOP_75 = score("TOP-75", "down_proj", 0.5, 0, 2.41, 0.31)
+TOP_50 = score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32)
+BOTTOM_50 = score("BOTTOM-50", "down_proj", 0.5, 0, 2.46, 0.38)
+ATTN_TEAL = score("BASELINE-TEAL", "o_proj", 0.5, pd.NA, 2.1, 0.1)
+ATTN_ONLY = score("ATTN-ONLY", "o_proj", 0.5, 0, 2.02, 0.02)
+ALL = [DENSE, TEAL, UNIF_ALL, TOP_75, TOP_50, BOTTOM_50, ATTN_TEAL, ATTN_ONLY]
+
+
+def gather(*evaluations, draws=200, seed=0):
+    sites = pd.concat(SITES)
+    return outcomes.gather_outcomes(pd.concat(evaluations), sites, SHAPE, SCOPES, "a1b2", draws, seed)

@@ -1,0 +1,97 @@
+"""Evaluations side by side: their order, their costs, and what pairing them is worth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_study import ALL, DENSE, NOISE, TEAL, TOP_50, UNIF_ALL, gather, score
+
+REPEATED = score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33)
+
+
+def test_points_stand_in_the_order_of_the_tables_whatever_the_order_of_the_files():
+    points = gather(*ALL[::-1], REPEATED).points
+    assert points["allocation"].tolist() == [
+        *("DENSE", "BASELINE-TEAL", "UNIF-ALL", "TOP-75", "TOP-50", "TOP-50", "BOTTOM-50"),
+        *("BASELINE-TEAL", "ATTN-ONLY"),
+    ]
+    assert points["seed"].astype(object).where(points["seed"].notna(), None).tolist() == [
+        *(None, None, 0, 0, 0, 1, 0),
+        *(None, 0),
+    ]
+    assert points["sparsity"].tolist() == [0, *[0.5] * 8]
+    assert points["teal"].tolist() == [0, *[1] * 6, *[7] * 2]
+
+
+def test_a_point_costs_its_layers_its_sites_and_one_parameter_per_output():
+    points = gather(*ALL).points.set_index(["scope", "allocation"])
+    costs = points[["layers", "sites", "bias_parameters", "model_sparsity"]]
+    assert costs.loc["", "DENSE"].tolist() == [0, 0, 0, 0]
+    assert costs.loc["down_proj", "BASELINE-TEAL"].tolist() == [0, 0, 0, 0.375]
+    assert costs.loc["down_proj", "TOP-75"].tolist() == [3, 3, 6, 0.375]
+    assert costs.loc["o_proj", "ATTN-ONLY"].tolist() == [4, 4, 8, 0.125]
+
+
+def test_the_mean_over_blocks_is_all_nats_over_all_predictions():
+    longer = [table.assign(predictions=np.arange(60) % 7 + 4) for table in (DENSE, TEAL)]
+    found = gather(*longer)
+    expected = longer[1]["nll_nats"].sum() / longer[1]["predictions"].sum()
+    np.testing.assert_allclose(found.means["nll"][1], expected)
+    np.testing.assert_allclose(found.means["perplexity"][1], np.exp(expected))
+
+
+def test_blocks_are_paired_by_their_number_whatever_the_order_of_the_rows():
+    noisy = score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0])
+    np.testing.assert_array_equal(
+        gather(DENSE, TEAL, noisy.iloc[::-1]).series["nll"], gather(DENSE, TEAL, noisy).series["nll"]
+    )
+
+
+def test_what_all_evaluations_share_is_no_uncertainty_of_their_difference():
+    found = gather(*ALL)
+    own, paired = found.perplexity(2), found.difference("nll", 2, 1)
+    assert own.high / own.low > 1.01
+    np.testing.assert_allclose([paired.low, paired.value, paired.high], -0.1)
+
+
+def test_the_measures_are_drawn_together():
+    noisy = score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0])
+    noisy["kl_nats"] += 10 * NOISE[0]
+    draws = gather(DENSE, TEAL, noisy).draws
+    np.testing.assert_allclose(draws["nll"][:, 2] - draws["nll"][:, 1], draws["kl"][:, 2] - 0.4)
+    np.testing.assert_allclose(draws["perplexity"], np.exp(draws["nll"]))
+    assert np.ptp(draws["kl"][:, 2]) > 0.1
+
+
+def test_runs_are_compared_within_a_scope_a_sparsity_and_a_seed():
+    found = gather(DENSE, TEAL, UNIF_ALL, TOP_50, REPEATED)
+    groups = [(group["seed"], [found.label(run) for run in runs]) for group, runs in found.groups()]
+    assert groups == [(0, ["UNIF-ALL/s0.5/seed0", "TOP-50/s0.5/seed0"]), (1, ["TOP-50/s0.5/seed1"])]
+
+
+def test_every_point_has_a_label_of_its_own():
+    found = gather(*ALL, REPEATED)
+    labels = [found.label(point) for point in found.points.index]
+    assert len(set(labels)) == len(labels)
+    assert labels[:2] == ["DENSE", "BASELINE-TEAL/down_proj/s0.5"]
+
+
+@pytest.mark.parametrize("broken", [np.inf, np.nan])
+def test_a_likelihood_that_is_not_finite_is_refused_by_name(broken):
+    with pytest.raises(ValueError) as error:
+        gather(DENSE, TEAL, TOP_50.assign(kl_nats=broken))
+    assert str(error.value) == (
+        "every block needs a finite likelihood, found one that is not in kl_nats of TOP-50/s0.5/seed0"
+    )
+
+
+@pytest.mark.parametrize("other", [TEAL.assign(predictions=11), TEAL.iloc[1:]], ids=["longer", "missing"])
+def test_evaluations_of_different_blocks_are_not_compared(other):
+    with pytest.raises(AssertionError, match="differ in their blocks"):
+        gather(DENSE, other)
+
+
+def test_an_empty_table_keeps_its_header():
+    empty = gather(DENSE).table([], ["scope", "seed", "gain"])
+    assert empty.columns.tolist() == ["scope", "seed", "gain", "protocol"]
+    assert empty.empty
+    assert isinstance(empty["seed"].dtype, pd.Int64Dtype)

@@ -1,0 +1,205 @@
+"""The tiny study through Snakemake, in a copy of the repository, and what an edit there makes it run again."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from safetensors import safe_open
+
+from spon import sparsify
+
+ROOT = Path(__file__).parents[1]
+WIKITEXT = ROOT.parent / "shared/data/wikitext-2"
+PARTS = ["Snakefile", "workflow", "spon", "config", "profiles", "resources", "envs"]
+TRAININGS = {"train_spon": 5, "evaluate_spon": 5}
+DRAWINGS = {"draw_perplexity": 1, "draw_damage_recovery": 1, "draw_pareto": 1}
+REPORTING = {"tabulate": 1, "write_headline": 1} | DRAWINGS
+
+
+class Study:
+    """A copy of the repository in which a study runs."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copy(ROOT / part, folder / part)
+
+    def snakemake(self, *arguments: str, overlays: tuple[str, ...] = ("config/tiny.yaml",)):
+        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", *overlays]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+
+    def run(self, *arguments: str, **options) -> None:
+        result = self.snakemake(*arguments, **options)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    def plan(self, *arguments: str, **options) -> dict[str, int]:
+        """The rules that a dry-run would run, with their number of jobs; targets apart."""
+        result = self.snakemake("--dry-run", "--quiet", "rules", *arguments, **options)
+        assert result.returncode == 0, result.stderr
+        counts = re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M)
+        targets = {"total", "all", "tables", "figures"}
+        return {rule: int(count) for rule, count in counts if rule not in targets}
+
+    def write(self, path: str, text: str) -> str:
+        (self.folder / path).write_text(text)
+        return path
+
+    def overlay(self, **settings) -> tuple[str, str]:
+        return "config/tiny.yaml", self.write("config/overlay.yaml", yaml.safe_dump(settings))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Study:
+    study = Study(tmp_path_factory.mktemp("tiny"))
+    study.run()
+    return study
+
+
+@pytest.fixture
+def edited(tiny):
+    """The finished study, whose code is put back after the test."""
+    yield tiny
+    shutil.rmtree(tiny.folder / "spon")
+    shutil.copytree(ROOT / "spon", tiny.folder / "spon")
+
+
+def edit(study: Study, path: str, old: str, new: str) -> None:
+    file = study.folder / path
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_the_study_makes_its_tables_and_figures(tiny):
+    tables = pd.read_csv(tiny.folder / "results/tiny/tables/perplexity.csv")
+    assert tables["allocation"].tolist().count("BASELINE-TEAL") == 2
+    assert len(tables) == 1 + 2 + 5
+    assert tables["protocol"].nunique() == 1
+    for name in ("fig1_perplexity", "fig2_damage_recovery", "fig3_pareto"):
+        assert (tiny.folder / f"figures/tiny/{name}.png").stat().st_size > 10_000
+        assert (tiny.folder / f"figures/tiny/{name}.pdf").exists()
+    assert (tiny.folder / "results/tiny/summary.json").exists()
+
+
+def test_sparsity_does_damage_and_biases_are_trained(tiny):
+    results = tiny.folder / "results/tiny"
+    teal = pd.read_parquet(results / "down_proj/s0.5/teal/nll.parquet")
+    spon = pd.read_parquet(results / "UNIF-ALL/s0.5/seed0/nll.parquet")
+    dense = pd.read_parquet(results / "dense/nll.parquet")
+    assert (dense["kl_nats"] == 0).all()
+    assert (teal["kl_nats"] > 0).all()
+    assert spon["kl_nats"].mean() < teal["kl_nats"].mean()
+    biases = sparsify.read_biases(results / "TOP-50/s0.5/seed0/biases.safetensors")
+    assert list(biases) == ["model.layers.0.mlp.down_proj"]
+    assert biases["model.layers.0.mlp.down_proj"].abs().max() > 0
+
+
+def test_a_seed_changes_biases_and_the_same_seed_gives_the_same_bytes(tiny):
+    run = "results/tiny/TOP-50/s0.5/seed{}/biases.safetensors"
+    first, second = (tiny.folder / run.format(seed) for seed in (0, 1))
+    before = first.read_bytes()
+    values = [sparsify.read_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)]
+    assert not values[0].equal(values[1])
+    tiny.run(run.format(0), "--force")
+    tiny.run()
+    assert first.read_bytes() == before
+
+
+def test_files_say_what_made_them(tiny):
+    path = tiny.folder / "results/tiny/UNIF-ALL/s0.5/seed0/biases.safetensors"
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata().items() >= {"rule": "train_spon", "study": "tiny", "seed": "0"}.items()
+
+
+def test_a_finished_study_has_nothing_to_do(tiny):
+    assert tiny.plan() == {}
+    assert "Nothing to be done" in (output := tiny.snakemake("--dry-run")).stdout + output.stderr
+
+
+def test_another_number_of_epochs_reruns_trainings_and_what_follows(tiny):
+    overlays = tiny.overlay(train={"epochs": 2})
+    assert tiny.plan(overlays=overlays) == TRAININGS | REPORTING
+
+
+def test_another_way_of_drawing_intervals_reruns_tables_and_figures(tiny):
+    assert tiny.plan(overlays=tiny.overlay(statistics={"draws": 500})) == REPORTING
+
+
+def test_a_new_allocation_is_one_more_run(tiny):
+    overlays = tiny.overlay(
+        allocations={"LAST": {"scope": "down_proj", "layers": [1]}},
+        sweep={"allocations": ["UNIF-ALL", "TOP-50", "BOTTOM-50", "ATTN-ONLY", "LAST"]},
+    )
+    one_more = {"allocate_biases": 1, "train_spon": 1, "evaluate_spon": 1}
+    assert tiny.plan(overlays=overlays) == one_more | REPORTING
+
+
+def test_rewording_a_docstring_or_a_comment_reruns_nothing(edited):
+    edit(edited, "spon/train.py", "Learn one constant per output", "Learn a constant for each output")
+    edit(edited, "spon/models.py", "    head = network", "    # Frozen like the rest.\n    head = network")
+    assert edited.plan() == {}
+
+
+def test_editing_figures_redraws_them_and_nothing_else(edited):
+    edit(edited, "spon/figures.py", "\ndef ", "\nNEW = 1\n\n\ndef ")
+    assert edited.plan() == DRAWINGS
+
+
+def test_editing_the_training_reruns_no_calibration_and_no_baseline(edited):
+    edit(edited, "spon/train.py", "clip_grad_norm_(biases.values(), 1.0)", "clip_grad_norm_(biases.values(), 2.0)")
+    assert edited.plan() == TRAININGS | REPORTING
+
+
+def test_the_published_protocol_runs_on_a_local_model_and_local_text(tmp_path):
+    study = Study(tmp_path)
+    if WIKITEXT.exists():
+        files = {"calibration": str(WIKITEXT / "valid.txt"), "evaluation": str(WIKITEXT / "test.txt")}
+    else:
+        files = {"calibration": str(ROOT / "docs/method.md"), "evaluation": str(ROOT / "LICENSE")}
+    text = {
+        part: {"path": "text", "data_files": file, "split": "train", "field": "text", "blocks": 16, "order": "first"}
+        for part, file in files.items()
+    }
+    published = yaml.safe_load((ROOT / "config/llama-3.2-1b-published.yaml").read_text())
+    settings = published["studies"]["llama-3.2-1b-published"]
+    settings |= {"model": {"path": "resources/models/tiny"}, "dtype": "float32", "text": text}
+    settings["protocol"]["block_length"] = 64
+    published["sweep"] |= {"allocations": ["UNIF-ALL"], "sparsities": [0.5]}
+    published["train"] |= {"blocks": 16, "epochs": 1}
+    published["calibrate"] = {"blocks": 16, "held_out_blocks": 16}
+    study.run(overlays=(study.write("config/swapped.yaml", yaml.safe_dump(published)),))
+    thresholds = pd.read_csv(tmp_path / "results/llama-3.2-1b-published/down_proj/s0.5/thresholds.csv")
+    assert thresholds["threshold"].isna().all()
+    assert (thresholds["sparsity_sparse_pass"] == 0.5).all()
+    assert not (tmp_path / "results/llama-3.2-1b-published/down_proj/quantiles.parquet").exists()
+
+
+def test_a_wrong_config_ends_in_one_sentence_before_any_job(tiny):
+    result = tiny.snakemake(overlays=tiny.overlay(train={"epoch": 2}))
+    assert result.returncode != 0
+    output = result.stdout + result.stderr
+    assert "config: 'epoch' is no key of train: did you mean 'epochs'?" in output
+    assert "Traceback" not in output
+    assert "rule" not in output
+
+
+def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_its_log(tmp_path):
+    study = Study(tmp_path)
+    settings = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())["studies"]["tiny"]
+    lines = {"path": "text", "data_files": str(ROOT / "LICENSE"), "split": "train", "field": "text"}
+    settings["text"]["evaluation"] = lines | {"blocks": 5000, "order": "even"}
+    result = study.snakemake(
+        "results/tiny/tokens/evaluation.safetensors", overlays=study.overlay(studies={"tiny": settings})
+    )
+    assert result.returncode != 0
+    sentence = r"tokenize_text: the text holds \d+ blocks of 64 tokens, blocks asks for 5000: allowed is 1 to \d+"
+    assert re.search(sentence, result.stdout + result.stderr)
+    assert re.search(sentence, (tmp_path / "logs/tiny/tokens/evaluation.log").read_text())

@@ -1,0 +1,15 @@
+"""Write the study in a handful of rows, as markdown."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from spon import headline
+from spon.job import job
+
+with job(snakemake):
+    text = headline.write_headline(
+        perplexity=pd.read_csv(snakemake.input.perplexity),
+        damage_recovery=pd.read_csv(snakemake.input.damage_recovery),
+    )
+    Path(snakemake.output.headline).write_text(text)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from spon import stats
 from spon.outcomes import DENSE, Outcomes
 
-PARETO = "frontier scope sparsity allocation seed cost_name cost perplexity low high on_frontier tied_with".split()
+PLACE = ["frontier", "scope", "sparsity", "allocation", "seed", "cost_name", "cost"]
+PARETO = [*PLACE, "perplexity", "low", "high", "on_frontier", "tied_with"]
 
 
 def tabulate_pareto(outcomes: Outcomes) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def tabulate_pareto(outcomes: Outcomes) -> pd.DataFrame:
 
 
 def compare_points(outcomes: Outcomes) -> Int[np.ndarray, "points points"]:
-    """-1 where the row's point has a lower perplexity than the column's, 1 where a higher one, 0 where they are tied."""
+    """-1 where a row's point has a lower perplexity than a column's, 1 where a higher one, 0 where they are tied."""
     # ASSUME: each pair is judged by its own 95 % interval, unadjusted: a frontier is a picture, tests are contrasts.
     count = len(outcomes.points)
     order = np.zeros((count, count), dtype=int)
@@ -84,10 +84,9 @@ def describe_frontier(
     """Rows of one frontier; `kind` is its name and that of its cost."""
     rows = []
     for point, row in group.iterrows():
-        level = stats.mean_interval(outcomes.values["nll"][:, point])
-        low, perplexity, high = np.exp([level.low, level.value, level.high])
+        found = outcomes.perplexity(point)
         ties = [outcomes.label(other) for other in group.index if other != point and order[point, other] == 0]
         cost = {"frontier": kind[0], "cost_name": kind[1], "cost": float(row[kind[1]])}
-        measured = {"perplexity": perplexity, "low": low, "high": high}
+        measured = {"perplexity": found.value, "low": found.low, "high": found.high}
         rows.append({**row, **cost, **measured, "on_frontier": point in chosen, "tied_with": ";".join(ties)})
     return rows

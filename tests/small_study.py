@@ -10,6 +10,7 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 SHAPE = {"layers": 4, "maps": {DOWN: {"d_in": 6, "d_out": 2}, OUT: {"d_in": 2, "d_out": 2}}}
 SCOPES = {"down_proj": [DOWN], "o_proj": [OUT]}
 LAYERS = {"UNIF-ALL": "all", "TOP-75": {"first": 0.75}, "TOP-50": {"first": 0.5}, "BOTTOM-50": {"last": 0.5}}
+LAYERS |= {"OUTER": [0, 3], "INNER": [1, 2], "LAYER-0": [0]}
 SITES = [allocate.allocate_biases(SHAPE, [DOWN], [DOWN], layers).assign(allocation=a) for a, layers in LAYERS.items()]
 SITES.append(allocate.allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
 BLOCKS, PREDICTIONS = 60, 10

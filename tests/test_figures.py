@@ -156,7 +156,7 @@ def test_a_study_whose_damage_is_nowhere_sure_still_has_its_rows():
     assert [len([text for text in ax.texts if text.get_text()]) for ax in axes] == [2, 2]
 
 
-def test_the_frontier_passes_through_its_runs_and_no_run_lies_below_it():
+def test_the_frontier_passes_through_its_runs_and_through_no_other():
     down, out, model = figures.draw_pareto(PARETO).axes
     for ax, expected in (
         (down, [(0, 11.0), (1024, 10.7), (2048, 10.6)]),
@@ -266,18 +266,23 @@ def sweep(scopes: int, sparsities: int) -> list:
     ]
 
 
-@pytest.mark.parametrize(("scopes", "sparsities"), [(1, 1), (1, 5), (6, 1), (6, 3)])
+@pytest.mark.parametrize(("scopes", "sparsities"), [(1, 1), (1, 5), (6, 1), (3, 2)])
 def test_any_sweep_is_drawn_whole_and_within_the_page(scopes, sparsities):
     groups = scopes * sparsities
     for figure, axes in zip(sweep(scopes, sparsities), (groups, 2, groups + 1), strict=True):
         assert len(figure.axes) == axes
         with figures.printed():
             figure.draw_without_rendering()
-            box = figure.get_tightbbox()
-        assert box.x0 >= 0
-        assert box.y0 >= 0
-        assert box.x1 <= figure.get_figwidth()
-        assert box.y1 <= figure.get_figheight()
+            page, drawn = figure.bbox_inches, figure.get_tightbbox()
+            legend = figure.legends[0].get_window_extent()
+        assert page.x0 <= drawn.x0 < drawn.x1 <= page.x1
+        assert page.y0 <= drawn.y0 < drawn.y1 <= page.y1
+        assert not any(legend.overlaps(ax.get_tightbbox()) for ax in figure.axes)
+
+
+def test_scopes_of_one_size_share_the_words_under_the_model_frontier():
+    model = sweep(scopes=3, sparsities=3)[-1].axes[-1]
+    assert [text.get_text() for text in model.texts] == ["70 %", "80 %", "90 %"]
 
 
 def test_a_run_without_a_contrast_keeps_its_point():

@@ -11,7 +11,8 @@ STEP = ["smaller", "larger", "added_layers"]
 
 
 def test_early_layers_are_compared_with_equally_many_late_ones_alone():
-    table = gains.tabulate_layer_position(gather(DENSE, TEAL, BOTTOM_50, UNIF_ALL, TOP_75, TOP_50))
+    single = score("LAYER-0", "down_proj", 0.5, 0, 2.45, 0.36)
+    table = gains.tabulate_layer_position(gather(DENSE, TEAL, BOTTOM_50, UNIF_ALL, TOP_75, TOP_50, single))
     assert table[["early", "late", "measure"]].to_numpy().tolist() == [
         ["TOP-50", "BOTTOM-50", "nll"],
         ["TOP-50", "BOTTOM-50", "kl"],
@@ -19,6 +20,11 @@ def test_early_layers_are_compared_with_equally_many_late_ones_alone():
     expected = {"gain_early_nats_per_token": 0.08, "gain_late_nats_per_token": 0.04, "difference": 0.04, "ratio": 2}
     np.testing.assert_allclose(table.loc[0, list(expected)].astype(float), list(expected.values()))
     np.testing.assert_allclose(table.loc[1, ["difference", "ratio"]].astype(float), [0.06, 4])
+
+
+def test_of_two_allocations_around_the_same_middle_neither_is_the_early_one():
+    around = [score(name, "down_proj", 0.5, 0, 2.44, 0.34) for name in ("OUTER", "INNER")]
+    assert gains.tabulate_layer_position(gather(DENSE, TEAL, *around)).empty
 
 
 def test_without_noise_position_is_certain():

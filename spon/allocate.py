@@ -1,0 +1,127 @@
+"""Which sites of a model get a bias, and how much of the model a scope is."""
+
+import random
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+
+import pandas as pd
+
+COLUMNS = ["site", "layer", "map", "d_in", "d_out"]
+
+
+def choose_layers(layers: object, count: int) -> list[int]:
+    """Resolve the config's `layers` to layer numbers, layer 0 being the one nearest the input.
+
+    Args:
+        layers: `all`, `alternating`, `{first: share}`, `{last: share}`, `{random: share, seed: n}` or a list of
+            layer numbers; shares are of the model's depth, above 0 and at most 1.
+        count: Layers of the model.
+
+    Returns:
+        Layer numbers in ascending order, at least one; a share of 1 gives all of them.
+
+    Raises:
+        ValueError: No model of `count` layers has such layers.
+    """
+    match layers:
+        case "all":
+            return list(range(count))
+        case "alternating":
+            return list(range(0, count, 2))  # ASSUME: beginning at the input, where the published gains are larger.
+        case {"first": share, **rest} if not rest and _is_share(share):
+            return list(range(count))[: count_share(share, count)]
+        case {"last": share, **rest} if not rest and _is_share(share):
+            return list(range(count))[-count_share(share, count) :]
+        case {"random": share, "seed": int(seed), **rest} if not rest and _is_share(share):
+            return draw_layers(count_share(share, count), count, seed)
+        case [_, *_] if _are_layers(layers, count):
+            return sorted(layers)
+    raise ValueError(
+        f"layers is {layers!r}: allowed are all, alternating, {{first: SHARE}}, {{last: SHARE}} and {{random: SHARE, "
+        f"seed: N}} with a SHARE above 0 and at most 1, and different layer numbers from 0 to {count - 1}"
+    )
+
+
+def count_share(share: int | float, count: int) -> int:
+    """How many of `count` layers a share is."""
+    # ASSUME: half a layer counts as one and every allocation has a layer; the papers' depths leave nothing to round.
+    # In decimals: 0.285 of 100 layers is 28 and a half as it is written, but less as a binary float.
+    exact = Decimal(str(share)) * count
+    return max(1, int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP)))
+
+
+def draw_layers(chosen: int, count: int, seed: int) -> list[int]:
+    """Draw layers without replacement, ascending; the same ones for a seed on every Python."""
+    source = random.Random(seed)  # of its methods, only random() is promised to stay the same
+    keys = [source.random() for _ in range(count)]
+    return sorted(sorted(range(count), key=keys.__getitem__)[:chosen])
+
+
+def list_sites(shape: Mapping, maps: Sequence[str], layers: Sequence[int]) -> pd.DataFrame:
+    """The sites of some maps in some layers, layer by layer.
+
+    Args:
+        shape: A `model.json`'s shape: `layers`, and `maps` with the `d_in` and `d_out` of each.
+
+    Returns:
+        `site, layer, map, d_in, d_out`, one row per site.
+
+    Raises:
+        ValueError: The model has no such map.
+    """
+    check_maps(shape, maps)
+    rows = [
+        (f"model.layers.{layer}.{name}", layer, name, shape["maps"][name]["d_in"], shape["maps"][name]["d_out"])
+        for layer in layers
+        for name in maps
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def allocate_biases(
+    shape: Mapping, scope_maps: Sequence[str], biased_maps: Sequence[str], layers: object
+) -> pd.DataFrame:
+    """The sites of an allocation: those that get a bias, among all sites of the scope that are sparsified.
+
+    Returns:
+        `site, layer, map, d_in, d_out`, one row per site.
+
+    Raises:
+        ValueError: The model has no such map or layer, or a map is not sparsified.
+    """
+    check_maps(shape, scope_maps)
+    for name in biased_maps:
+        if name not in scope_maps:
+            allowed = ", ".join(scope_maps)
+            raise ValueError(f"biases names '{name}', which the scope does not sparsify: allowed are {allowed}")
+    return list_sites(shape, biased_maps, choose_layers(layers, shape["layers"]))
+
+
+def model_sparsity(shape: Mapping, scope_maps: Sequence[str], sparsity: float) -> float:
+    """Share of the weights of all linear maps of the decoder's layers that meet a zero.
+
+    A column of a weight matrix is skipped when its input entry is zero, so a site skips the share `sparsity` of its
+    weights. Embeddings, norms and the output head do not count. No map gives 0, all maps give `sparsity`.
+
+    Raises:
+        ValueError: The model has no such map.
+    """
+    check_maps(shape, scope_maps)
+    weights = {name: size["d_in"] * size["d_out"] for name, size in shape["maps"].items()}
+    return sparsity * sum(weights[name] for name in scope_maps) / sum(weights.values())
+
+
+def check_maps(shape: Mapping, maps: Sequence[str]) -> None:
+    """Refuse maps that the model does not have."""
+    for name in maps:
+        if name not in shape["maps"]:
+            raise ValueError(f"the model has no linear map '{name}': allowed are {', '.join(shape['maps'])}")
+
+
+def _is_share(share: object) -> bool:
+    return isinstance(share, int | float) and not isinstance(share, bool) and 0 < share <= 1
+
+
+def _are_layers(layers: Sequence[object], count: int) -> bool:
+    numbers = all(isinstance(layer, int) and not isinstance(layer, bool) for layer in layers)
+    return numbers and len(set(layers)) == len(layers) and all(0 <= layer < count for layer in layers)

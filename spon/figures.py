@@ -1,0 +1,339 @@
+"""The study's figures: one function per figure, one look for all of them, the same bytes on every call."""
+
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+
+SINGLE, DOUBLE = 3.35, 6.9  # inches: the column widths that the figures are printed at
+PER_LINE = 3  # panels side by side
+GROUP = "{}, {:g} %"  # the heading of a scope and sparsity
+INK, MUTED, FAINT = "#1a1a1a", "#6b6b6b", "#dcdcdc"
+LOOK = {
+    "figure.dpi": 300,
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "lines.markeredgewidth": 0.7,
+    "pdf.fonttype": 42,
+    **{f"{axis}tick.major.{key}": value for axis in "xy" for key, value in (("width", 0.6), ("size", 2.5))},
+}
+FIRST, FURTHER, BESIDE = {"ms": 4.5, "lw": 1.1}, {"ms": 2.6, "lw": 0.6}, 0.32  # further seeds: small and lower
+
+# Ordered by lightness (CIE L* 15 to 72), so that grey prints keep the order; apart under the three colour blindnesses.
+COLOURS = ("#1c1c5e", "#7b1e57", "#0069a8", "#d55e00", "#2ba583", "#dfa62a")
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
+SPARE_MARKERS = ("p", "<", ">", "d", "h", "*")  # each has a face, so that it can be hollow
+
+
+class Style(NamedTuple):
+    """How one allocation looks in every figure: by colour, and without colour by marker or hatch."""
+
+    colour: str
+    marker: str
+    hatch: str
+
+
+STYLES = {
+    "DENSE": Style(INK, "8", ""),
+    "BASELINE-TEAL": Style(MUTED, "X", ""),
+    "UNIF-ALL": Style(COLOURS[0], "s", HATCHES[0]),
+    "TOP-75": Style(COLOURS[1], "^", HATCHES[1]),
+    "TOP-50": Style(COLOURS[3], "o", HATCHES[3]),
+    "BOTTOM-50": Style(COLOURS[5], "v", HATCHES[5]),
+    "ATTN-ONLY": Style(COLOURS[2], "D", HATCHES[2]),
+    "ALL-DOWN": Style(COLOURS[4], "P", HATCHES[4]),
+}
+
+
+def style_of(allocation: str) -> Style:
+    """The look of an allocation, from its name alone, whatever else is swept; two that `STYLES` lacks can be alike."""
+    if allocation in STYLES:
+        return STYLES[allocation]
+    rest, colour = divmod(zlib.crc32(allocation.encode()), len(COLOURS))
+    return Style(COLOURS[colour], SPARE_MARKERS[rest % len(SPARE_MARKERS)], HATCHES[colour])
+
+
+@contextmanager
+def printed() -> Iterator[None]:
+    """Our look and nothing of the user's matplotlibrc; ticks are made late, so saving needs it as much as drawing."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(LOOK)
+        yield
+
+
+@printed()
+def save(figure: Figure, png: str | Path, pdf: str | Path, metadata: dict[str, str]) -> None:
+    """Write a figure as PNG (300 dpi) and PDF, byte for byte the same on every call.
+
+    Args:
+        metadata: What the figure stands for: text chunks of the PNG, and one JSON object in the PDF's Keywords.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # a layout that is solved again settles elsewhere: other bytes
+    figure.savefig(png, metadata={"Software": None, **metadata})
+    undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+    figure.savefig(pdf, metadata={**undated, "Keywords": json.dumps(metadata, sort_keys=True)})
+
+
+@printed()
+def draw_perplexity(perplexity: pd.DataFrame, contrasts: pd.DataFrame) -> Figure:
+    """Figure 1: how far above the dense model's perplexity TEAL and every run are; one panel per scope and sparsity.
+
+    A perplexity's own interval is mostly the spread between blocks, which all runs share. So TEAL's interval is that
+    of its paired difference from the dense model, and a run's that of its paired difference from TEAL: a run differs
+    from TEAL where its interval misses TEAL's line. Every panel has a scale of its own, starting at the dense model.
+
+    Args:
+        perplexity: `tables/perplexity.csv`.
+        contrasts: `tables/contrasts.csv`; the contrasts in nll against TEAL, and TEAL's against the dense model.
+    """
+    dense = perplexity.set_index("allocation").loc["DENSE", "perplexity"]
+    runs = mark_first_seeds(place_above_dense(perplexity, contrasts, dense))
+    rows = {scope: list(part["allocation"].unique()) for scope, part in runs.groupby("scope", sort=False)}
+    heights = {scope: 0.15 + 0.18 * len(names) for scope, names in rows.items()}
+    figure, panels = make_panels(runs, heights, "perplexity above dense (%)")
+    for (scope, sparsity), panel in runs.groupby(["scope", "sparsity"]):
+        draw_rows(panels[scope, sparsity], panel, rows[scope])
+    handles = [
+        explain(f"dense model, perplexity (PPL) {dense:.2f}", lw=1, ls="-", marker=""),
+        explain("BASELINE-TEAL; bar: paired against dense", color=MUTED, lw=0.8, ls="--", marker=""),
+        explain("run; bar: 95 % interval, paired against TEAL", ls="-", **FIRST),
+    ]
+    add_legend(figure, handles, runs)
+    return figure
+
+
+def place_above_dense(perplexity: pd.DataFrame, contrasts: pd.DataFrame, dense: float) -> pd.DataFrame:
+    """TEAL and the runs with `above, low, high`: percent above the dense model's perplexity, `dense`.
+
+    The bounds are those of the paired difference from the reference, put where the reference stands.
+    """
+    pairs = contrasts[contrasts["measure"] == "nll"]
+    pairs = pairs[pairs["reference"] == np.where(pairs["allocation"] == "BASELINE-TEAL", "DENSE", "BASELINE-TEAL")]
+    keys, values = ["allocation", "scope", "sparsity", "seed"], ["difference_nats_per_token", "low", "high"]
+    runs = perplexity[perplexity["allocation"] != "DENSE"]
+    runs = runs.merge(pairs[keys + values], on=keys, how="left", validate="one_to_one")
+    reference = runs["perplexity"] / np.exp(runs["difference_nats_per_token"])
+    bounds = {bound: 100 * (reference * np.exp(runs[bound]) / dense - 1) for bound in ("low", "high")}
+    return runs.assign(above=100 * (runs["perplexity"] / dense - 1), **bounds)
+
+
+def draw_rows(ax: Axes, panel: pd.DataFrame, names: list[str]) -> None:
+    """One row per allocation, further seeds a little lower in it; lines where the dense model and TEAL stand."""
+    ax.axvline(0, color=INK, lw=1)
+    for above in panel[panel["allocation"] == "BASELINE-TEAL"]["above"]:
+        ax.axvline(above, color=MUTED, lw=0.8, ls="--", zorder=1.6)
+    beside = {"transform": ax.get_yaxis_transform(), "color": MUTED}
+    ax.text(1.01, -0.7, "PPL", va="bottom", **beside)
+    for run in panel.itertuples():
+        y = names.index(run.allocation)
+        draw_run(ax, run.above, y + BESIDE * (not run.first), run, span=(run.low, run.high))
+        if run.first:
+            ax.text(1.01, y, f"{run.perplexity:.2f}", va="center_baseline", **beside)
+    dress_rows(ax, names)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.tick_params(labelleft=ax.get_subplotspec().is_first_col())
+
+
+@printed()
+def draw_damage_recovery(damage_recovery: pd.DataFrame) -> Figure:
+    """Figure 2: the share of TEAL's damage that each run wins back, in perplexity and in KL to the dense model.
+
+    Recovery in nll is left to the table: it is recovery in perplexity on another scale. A run without an interval
+    (its damage may be zero, so the ratio means nothing) keeps its row and reads n/a.
+
+    Args:
+        damage_recovery: `tables/damage_recovery.csv`.
+    """
+    runs = mark_first_seeds(damage_recovery[damage_recovery["measure"].isin(["perplexity", "kl"])])
+    rows = []
+    for group, inside in runs.groupby(["scope", "sparsity"], sort=False):
+        rows += [(*group, name) for name in ("", *inside["allocation"].unique())]
+    figure = Figure(figsize=(DOUBLE, 0.9 + 0.15 * len(rows)), layout="constrained")
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    window = choose_window(runs)
+    for ax, measure, title in zip(axes, ("perplexity", "kl"), ("by perplexity", "by KL to dense"), strict=True):
+        ax.axvline(0, color=MUTED, lw=0.8, zorder=1.6)
+        for run in runs[runs["measure"] == measure].itertuples():
+            draw_recovery(ax, rows.index((run.scope, run.sparsity, run.allocation)), run, window)
+        dress_rows(ax, [name or GROUP.format(scope, 100 * sparsity) for scope, sparsity, name in rows])
+        ax.set(title=title, xlim=window, xlabel="damage recovered (%)")
+    for label, (_, _, name) in zip(axes[0].get_yticklabels(), rows, strict=True):
+        label.set_fontweight("normal" if name else "bold")
+    add_legend(figure, [explain("run; bar: 95 % interval", ls="-", **FIRST)], runs)
+    return figure
+
+
+def choose_window(runs: pd.DataFrame) -> tuple[float, float]:
+    """Limits that hold zero and all points; an interval may add as much again on each side before it is cut."""
+    sound = runs[runs["low"].notna()]
+    points = [0, *sound["recovery_percent"]]
+    room = max(np.ptp(points), 10)
+    left = max(min(points) - room, min([*points, *sound["low"]]))
+    right = min(max(points) + room, max([*points, *sound["high"]]))
+    return left - 0.05 * room, right + 0.05 * room
+
+
+def draw_recovery(ax: Axes, row: int, run: Any, window: tuple[float, float]) -> None:
+    """One run's recovery, with arrowheads where its interval leaves the window; n/a speaks for a row's every seed."""
+    if np.isnan(run.low):
+        words, plate = "n/a (damage may be zero)" if run.first else "", {"fc": "white", "ec": "none", "pad": 1}
+        ax.text(0.02, row, words, transform=ax.get_yaxis_transform(), va="center", color=MUTED, bbox=plate)
+        return
+    y = row + BESIDE * (not run.first)
+    draw_run(ax, run.recovery_percent, y, run, span=(max(run.low, window[0]), min(run.high, window[1])))
+    for end, marker, cut in zip(window, "<>", (run.low < window[0], run.high > window[1]), strict=True):
+        if cut:
+            ax.plot(end, y, marker, ms=3, color=style_of(run.allocation).colour, clip_on=False, gid="cut")
+
+
+@printed()
+def draw_pareto(pareto: pd.DataFrame) -> Figure:
+    """Figure 3: perplexity against its cost: bias parameters in a scope at a sparsity, model sparsity over all scopes.
+
+    A frontier is a staircase: it promises nothing between two runs. The perplexities' own intervals are not drawn
+    (see `draw_perplexity`); what the data cannot tell apart is hollow.
+
+    Args:
+        pareto: `tables/pareto.csv`.
+    """
+    runs = mark_first_seeds(pareto.assign(tied=pareto["tied_with"].fillna("") != ""))
+    inside = runs[runs["frontier"] == "scope"]
+    figure, panels = make_panels(inside, dict.fromkeys(inside["scope"], 1.1), "bias parameters", below=1.9)
+    for key, panel in inside.groupby(["scope", "sparsity"]):
+        draw_frontier(panels[key], panel, step="steps-post")
+        panels[key].xaxis.set_major_formatter(EngFormatter(sep=""))
+    draw_model_frontier(figure.add_subplot(figure.axes[0].get_gridspec()[-1, :]), runs[runs["frontier"] == "model"])
+    styles = [(name, style_of(name)) for name in runs["allocation"].unique()]
+    handles = [explain(name, color=style.colour, marker=style.marker) for name, style in styles]
+    handles.append(explain("frontier", color=MUTED, lw=0.9, ls="-", marker=""))
+    add_legend(figure, handles + [explain("tied within 95 %", mfc="white")] * bool(runs["tied"].any()), runs)
+    return figure
+
+
+def draw_model_frontier(ax: Axes, panel: pd.DataFrame) -> None:
+    """The runs of all scopes; under each step of the frontier the sparsity of its sites, where there is room."""
+    draw_frontier(ax, panel, step="steps-pre")  # at least as sparse as asked for: the next run to the right
+    low, high = ax.get_ylim()
+    ax.set_ylim(low - 0.15 * (high - low), high)
+    under = {"xytext": (0, -5), "textcoords": "offset points", "ha": "center", "va": "top", "rotation": 90}
+    free = -np.inf
+    for run in panel[panel["on_frontier"] & panel["sparsity"].notna()].sort_values("cost").itertuples():
+        if run.cost > free:
+            ax.annotate(f"{100 * run.sparsity:g} %", (run.cost, run.perplexity), color=MUTED, **under)
+            free = run.cost + 0.03 * np.ptp(panel["cost"])
+    ax.set(title="all scopes (upright: sparsity of the sites)", xlabel="sparsity of the whole model (%)")
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+
+
+def draw_frontier(ax: Axes, panel: pd.DataFrame, step: str) -> None:
+    """Every run of a panel as a point, hollow if tied, and the staircase through the frontier's."""
+    # Tied runs of one cost are all on the frontier; the next step leaves from the one that is nearest to it.
+    frontier = panel[panel["on_frontier"]].sort_values(["cost", "perplexity"], ascending=[True, step == "steps-pre"])
+    ax.plot(frontier["cost"], frontier["perplexity"], color=MUTED, lw=0.9, drawstyle=step, gid="frontier", zorder=1.6)
+    for run in panel.sort_values("on_frontier").itertuples():
+        draw_run(ax, run.cost, run.perplexity, run, face="white" if run.tied else None)
+    ax.margins(0.1, 0.16)
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    ax.set_ylabel("perplexity" if ax.get_subplotspec().is_first_col() else "")
+    ax.grid()
+
+
+def draw_run(ax: Axes, x: float, y: float, run: Any, span: tuple = (), face: str | None = None) -> None:
+    """One run as a point in its allocation's style, smaller if it is a further seed, with its interval along x."""
+    style, size = style_of(run.allocation), FIRST if run.first else FURTHER
+    if span:
+        ax.plot(span, (y, y), color=style.colour, lw=size["lw"], solid_capstyle="butt", gid="interval")
+    looks = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
+    ax.plot(x, y, ls="", ms=size["ms"], gid=run.allocation, **looks)
+
+
+def mark_first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with `first`: whether no smaller seed of the same allocation and sparsity is among them."""
+    seeds = runs.fillna({"seed": 0}).groupby(["allocation", "scope", "sparsity"], dropna=False)["seed"]
+    return runs.assign(first=runs["seed"].fillna(0) == seeds.transform("min"))
+
+
+def make_panels(runs: pd.DataFrame, heights: dict[str, float], xlabel: str, below: float = 0.0) -> tuple[Figure, dict]:
+    """A figure, and by scope and sparsity its titled panels: a scope's side by side, x named once per column.
+
+    Args:
+        heights: Inches for the panels of each scope.
+        below: Inches for a last line of the grid, left empty.
+    """
+    lines = []
+    for scope in heights:
+        sparsities = sorted(runs[runs["scope"] == scope]["sparsity"].unique())
+        lines += [(scope, sparsities[i : i + PER_LINE]) for i in range(0, len(sparsities), PER_LINE)]
+    columns = max(len(sparsities) for _, sparsities in lines)
+    ratios = [heights[scope] for scope, _ in lines] + [below] * (below > 0)
+    height = 0.65 + 0.35 * len(ratios) + sum(ratios)
+    figure = Figure(figsize=(SINGLE if columns == 1 else DOUBLE, height), layout="constrained")
+    grid, panels, lowest = figure.add_gridspec(len(ratios), columns, height_ratios=ratios), {}, {}
+    for row, (scope, sparsities) in enumerate(lines):
+        for column, sparsity in enumerate(sparsities):
+            lowest[column] = figure.add_subplot(grid[row, column], title=GROUP.format(scope, 100 * sparsity))
+            panels[scope, sparsity] = lowest[column]
+    for ax in lowest.values():
+        ax.set_xlabel(xlabel)
+    return figure, panels
+
+
+def dress_rows(ax: Axes, names: list[str]) -> None:
+    """A dot plot's axis: the rows' names from the top down, no line beside them."""
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x")
+
+
+def explain(label: str, **looks: Any) -> Line2D:
+    """An entry of a legend: a point, unless told otherwise."""
+    return Line2D([], [], label=label, **{"color": INK, "ls": "", "marker": "o", "ms": FIRST["ms"], **looks})
+
+
+def add_legend(figure: Figure, handles: list[Line2D], runs: pd.DataFrame) -> None:
+    """One legend under all panels, in as many columns as fit; it explains further seeds where there are any."""
+    handles = handles + [explain("further seed", **FURTHER)] * (not runs["first"].all())
+    widest = max(len(handle.get_label()) for handle in handles)
+    columns = max(1, int(figure.get_figwidth() / (0.45 + 0.055 * widest)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
+
+
+@printed()
+def draw_pretraining(curve: pd.DataFrame) -> Figure:
+    """The reference model's loss on the text that it is trained on and on held-out text, as it is trained.
+
+    Args:
+        curve: `curve.csv` of the pretraining.
+    """
+    figure = Figure(figsize=(SINGLE, 2.2), layout="constrained")
+    ax = figure.add_subplot()
+    ax.plot(curve["tokens"], curve["train_nats_per_token"], "--", color=MUTED, lw=1.1, label="training text")
+    ax.plot(curve["tokens"], curve["held_out_nats_per_token"], color=INK, lw=1.1, label="held-out text")
+    ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    ax.set(xlabel="tokens seen", ylabel="nats per token")
+    ax.grid(visible=True)
+    ax.legend()
+    return figure

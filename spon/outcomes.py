@@ -1,0 +1,200 @@
+"""What a study measured, side by side: every evaluation as a series over the same blocks, with their joint draws."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from spon import allocate, stats
+
+DENSE, TEAL = "DENSE", "BASELINE-TEAL"
+DENSE_POINT = 0
+KEYS = ["allocation", "scope", "sparsity", "seed"]
+NO_SEED = -1
+# What adds up over blocks; perplexity does not, it is a function of the mean nll.
+MEASURES = ("nll", "kl")
+Sites = frozenset[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Every evaluation of a study; a point is one of them, named by its row in `points`.
+
+    Attributes:
+        points: One row per evaluation in the order of the tables, DENSE first, then per scope and sparsity TEAL and
+            its runs: `allocation, scope, sparsity, seed, label, teal, layers, sites, bias_parameters, model_sparsity`,
+            where `teal` is the point of the same scope and sparsity without biases (DENSE is its own).
+        series: nll and kl of every block, nats per token.
+        means: nll and kl, nats per token, and perplexity.
+        draws: The same, resampled jointly over points and measures.
+        biased: Layer and map of every site with a bias, by allocation.
+        protocol: How the text was cut and scored, as a hash.
+    """
+
+    points: pd.DataFrame
+    series: dict[str, Float[np.ndarray, "blocks points"]]
+    means: dict[str, Float[np.ndarray, "points"]]
+    draws: dict[str, Float[np.ndarray, "draws points"]]
+    biased: dict[str, Sites]
+    protocol: str
+
+    @property
+    def blocks(self) -> int:
+        """Number of evaluation blocks."""
+        return len(self.series["nll"])
+
+    def perplexity(self, point: int) -> stats.Estimate:
+        """A point's perplexity with its own interval, which is mostly the spread between blocks; without a p-value."""
+        nll = stats.mean_interval(self.series["nll"][:, point])
+        return stats.Estimate(
+            float(self.means["perplexity"][point]), float(np.exp(nll.low)), float(np.exp(nll.high)), np.nan
+        )
+
+    def difference(self, measure: str, point: int, reference: int) -> stats.Estimate:
+        """`point` minus `reference`, paired by block, nats per token."""
+        return stats.mean_interval(self.series[measure][:, point] - self.series[measure][:, reference])
+
+    def ratio(self, measure: str, over: tuple[int, int], under: tuple[int, int], scale: float = 1.0) -> stats.Estimate:
+        """Ratio of two differences (point, reference), times `scale`; nan where the lower one may be zero."""
+        return stats.ratio_interval(
+            self.means[measure],
+            self.draws[measure],
+            lambda means: scale * (means[..., over[0]] - means[..., over[1]]),
+            lambda means: means[..., under[0]] - means[..., under[1]],
+        )
+
+    def recovery(self, measure: str, point: int) -> stats.Estimate:
+        """Percent of TEAL's damage that a run wins back."""
+        teal = self.teal(point)
+        return self.ratio(measure, (teal, point), (teal, DENSE_POINT), scale=100.0)
+
+    def teal(self, point: int) -> int:
+        """The point of the same scope and sparsity without biases."""
+        return int(self.points["teal"].iloc[point])
+
+    def sites(self, point: int) -> Sites:
+        """Layer and map of the sites with a bias; TEAL has none."""
+        return self.biased.get(self.points["allocation"].iloc[point], frozenset())
+
+    def label(self, point: int) -> str:
+        """A name of a point that is its own in the whole study."""
+        return self.points["label"].iloc[point]
+
+    def runs(self) -> list[int]:
+        """Points with biases."""
+        return np.flatnonzero(~self.points["allocation"].isin([DENSE, TEAL])).tolist()
+
+    def groups(self) -> Iterator[tuple[dict, list[int]]]:
+        """Runs that may be compared: those that share `scope, sparsity, seed`, given beside them."""
+        for _, group in self.points.iloc[self.runs()].groupby(["scope", "sparsity", "seed"], sort=False):
+            yield group[["scope", "sparsity", "seed"]].iloc[0].to_dict(), group.index.tolist()
+
+    def table(self, rows: Sequence[Mapping], columns: Sequence[str]) -> pd.DataFrame:
+        """Rows as a table that keeps its header when it is empty; the protocol stands in every row."""
+        frame = pd.DataFrame(list(rows), columns=list(columns)).assign(protocol=self.protocol)
+        return frame.astype({name: "Int64" for name in columns if name.endswith("seed")})
+
+
+def label_point(allocation: str, scope: str, sparsity: float, seed: int) -> str:
+    """Name an evaluation: `DENSE`, `BASELINE-TEAL/down_proj/s0.5` or `TOP-50/s0.5/seed0`."""
+    if allocation == DENSE:
+        return allocation
+    return f"{allocation}/{scope}/s{sparsity}" if allocation == TEAL else f"{allocation}/s{sparsity}/seed{seed}"
+
+
+def gather_outcomes(
+    blocks: pd.DataFrame,
+    sites: pd.DataFrame,
+    shape: Mapping,
+    scopes: Mapping[str, Sequence[str]],
+    protocol: str,
+    draws: int,
+    seed: int,
+) -> Outcomes:
+    """Put all evaluations of a study side by side.
+
+    Args:
+        blocks: `allocation, scope, sparsity, seed, block, predictions, nll_nats, kl_nats`, one row per evaluation and
+            block. DENSE has no scope, sparsity and seed, BASELINE-TEAL no seed.
+        sites: `allocation, site, layer, map, d_in, d_out`, the sites with a bias, allocations in the tables' order.
+        shape: A `model.json`'s shape.
+        scopes: The maps of each scope, scopes in the tables' order.
+        protocol: Hash of the protocol.
+        draws: Bootstrap draws.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: A likelihood is not finite, or there are fewer than two blocks.
+    """
+    keyed = blocks.assign(
+        scope=blocks["scope"].fillna(""),
+        sparsity=blocks["sparsity"].fillna(0.0).astype(float),
+        seed=blocks["seed"].astype("Int64").fillna(NO_SEED).astype(int),
+    )
+    points = describe_points(keyed[KEYS].drop_duplicates(), sites, shape, scopes)
+    series = pair_blocks(keyed, points)
+    drawn = np.split(stats.resample_means(np.hstack(list(series.values())), draws, seed), len(series), axis=1)
+    by_name = sites.groupby("allocation")
+    return Outcomes(
+        points=points.assign(seed=points["seed"].astype("Int64").replace(NO_SEED, pd.NA)),
+        series=series,
+        means=add_perplexity({measure: blocks.mean(axis=0) for measure, blocks in series.items()}),
+        draws=add_perplexity(dict(zip(series, drawn, strict=True))),
+        biased={name: frozenset(zip(rows["layer"], rows["map"], strict=True)) for name, rows in by_name},
+        protocol=protocol,
+    )
+
+
+def describe_points(
+    keys: pd.DataFrame, sites: pd.DataFrame, shape: Mapping, scopes: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Order the evaluations as the tables do, and add what each of them costs."""
+    scope_order, name_order = ["", *scopes], [DENSE, TEAL, *sites["allocation"].unique()]
+    rank = {"scope": scope_order.index, "allocation": name_order.index}
+    points = keys.sort_values(
+        ["scope", "sparsity", "allocation", "seed"],
+        key=lambda column: column.map(rank[column.name]) if column.name in rank else column,
+        ignore_index=True,
+    )
+    assert points["allocation"].iloc[DENSE_POINT] == DENSE, points
+    baselines = points[points["allocation"].isin([DENSE, TEAL])]
+    teal = {(row.scope, row.sparsity): row.Index for row in baselines.itertuples()}
+    by_name = sites.groupby("allocation")
+    sizes = by_name.agg(layers=("layer", "nunique"), sites=("site", "nunique"), bias_parameters=("d_out", "sum"))
+    sizes = sizes.reindex(points["allocation"], fill_value=0).reset_index(drop=True)
+    return points.join(sizes).assign(
+        label=[label_point(*key) for key in points[KEYS].itertuples(index=False, name=None)],
+        teal=[teal[row.scope, row.sparsity] for row in points.itertuples()],
+        model_sparsity=[
+            allocate.model_sparsity(shape, scopes[row.scope], row.sparsity) if row.scope else 0.0
+            for row in points.itertuples()
+        ],
+    )
+
+
+def pair_blocks(keyed: pd.DataFrame, points: pd.DataFrame) -> dict[str, Float[np.ndarray, "blocks points"]]:
+    """nll and kl of every point on every block, nats per token; the blocks in the order of the text.
+
+    Divided by the mean number of predictions over blocks, so that a mean over blocks is the sum of nats over the sum
+    of predictions.
+    """
+    groups = keyed.set_index("block").groupby(KEYS)
+    named = zip(points["label"], points[KEYS].itertuples(index=False, name=None), strict=True)
+    wide = pd.concat([groups.get_group(key).add_suffix(f" of {label}") for label, key in named], axis=1, sort=True)
+    predictions = wide.filter(like="predictions of ").to_numpy()
+    assert (predictions == predictions[:, :1]).all(), "evaluations differ in their blocks"
+    series = {}
+    for measure in MEASURES:
+        nats = wide.filter(like=f"{measure}_nats of ")
+        broken = nats.columns[~np.isfinite(nats).all()]
+        if len(broken):
+            raise ValueError(f"every block needs a finite likelihood, found one that is not in {broken[0]}")
+        series[measure] = nats.to_numpy() / predictions[:, 0].mean()
+    return series
+
+
+def add_perplexity(measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The measures and the perplexity, exp of the mean nll."""
+    return measures | {"perplexity": np.exp(measures["nll"])}

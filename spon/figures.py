@@ -238,7 +238,7 @@ def draw_model_frontier(ax: Axes, panel: pd.DataFrame) -> None:
     ax.set_ylim(low - 0.15 * (high - low), high)
     under = {"xytext": (0, -5), "textcoords": "offset points", "ha": "center", "va": "top", "rotation": 90}
     free = -np.inf
-    for run in panel[panel["on_frontier"] & panel["sparsity"].notna()].sort_values("cost").itertuples():
+    for run in panel[panel["on_frontier"] & panel["scope"].notna()].sort_values("cost").itertuples():
         if run.cost > free:
             ax.annotate(f"{100 * run.sparsity:g} %", (run.cost, run.perplexity), color=MUTED, **under)
             free = run.cost + 0.03 * np.ptp(panel["cost"])

@@ -69,12 +69,14 @@ RECOVERY = pd.DataFrame(
 PARETO = pd.DataFrame(
     [
         ("scope", "down_proj", TEAL, None, 0, 11.0, True, None),
-        ("scope", "down_proj", "TOP-50", 0, 1024, 10.8, False, "BOTTOM-50"),
+        ("scope", "down_proj", "TOP-50", 0, 1024, 10.8, True, "BOTTOM-50"),
         ("scope", "down_proj", "BOTTOM-50", 0, 1024, 10.7, True, "TOP-50"),
+        ("scope", "down_proj", "TOP-75", 0, 1536, 10.9, False, None),
         ("scope", "down_proj", "UNIF-ALL", 0, 2048, 10.6, True, None),
         ("scope", "o_proj", "ATTN-ONLY", 0, 2048, 10.2, True, None),
-        ("model", "down_proj", "UNIF-ALL", 0, 0.14, 10.6, True, None),
-        ("model", "down_proj", "TOP-50", 0, 0.14, 10.8, False, None),
+        ("model", "down_proj", "TOP-50", 0, 0.14, 10.8, True, "BOTTOM-50"),
+        ("model", "down_proj", "BOTTOM-50", 0, 0.14, 10.7, True, "TOP-50"),
+        ("model", None, DENSE, None, 0.0, 10.0, True, None),
         ("model", "o_proj", "ATTN-ONLY", 0, 0.03, 10.2, True, None),
     ],
     columns=["frontier", "scope", "allocation", "seed", "cost", "perplexity", "on_frontier", "tied_with"],
@@ -156,18 +158,18 @@ def test_a_study_whose_damage_is_nowhere_sure_still_has_its_rows():
     assert [len([text for text in ax.texts if text.get_text()]) for ax in axes] == [2, 2]
 
 
-def test_the_frontier_passes_through_its_runs_and_through_no_other():
+def test_the_frontier_passes_through_its_runs_and_steps_on_from_the_nearest_of_tied_ones():
     down, out, model = figures.draw_pareto(PARETO).axes
     for ax, expected in (
-        (down, [(0, 11.0), (1024, 10.7), (2048, 10.6)]),
+        (down, [(0, 11.0), (1024, 10.8), (1024, 10.7), (2048, 10.6)]),
         (out, [(2048, 10.2)]),
-        (model, [(0.03, 10.2), (0.14, 10.6)]),
+        (model, [(0, 10.0), (0.03, 10.2), (0.14, 10.7), (0.14, 10.8)]),
     ):
         (line,) = find(ax, "frontier")
         assert [tuple(vertex) for vertex in line.get_xydata()] == expected
     assert find(down, "frontier")[0].get_drawstyle() == "steps-post"
     assert find(model, "frontier")[0].get_drawstyle() == "steps-pre"
-    assert [len(points(ax)) for ax in (down, out, model)] == [4, 1, 3]
+    assert [len(points(ax)) for ax in (down, out, model)] == [5, 1, 4]
 
 
 def test_ties_are_hollow_and_nothing_else_is():

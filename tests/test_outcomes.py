@@ -39,11 +39,11 @@ def test_the_mean_over_blocks_is_all_nats_over_all_predictions():
     np.testing.assert_allclose(found.means["perplexity"][1], np.exp(expected))
 
 
-def test_blocks_are_paired_by_their_number_whatever_the_order_of_the_rows():
+def test_blocks_stand_in_the_order_of_the_text_whatever_the_order_of_the_rows():
     noisy = score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0])
-    np.testing.assert_array_equal(
-        gather(DENSE, TEAL, noisy.iloc[::-1]).series["nll"], gather(DENSE, TEAL, noisy).series["nll"]
-    )
+    expected = gather(DENSE, TEAL, noisy).series["nll"]
+    for shuffled in ([DENSE, TEAL, noisy.iloc[::-1]], [DENSE.iloc[::-1], TEAL, noisy]):
+        np.testing.assert_array_equal(gather(*shuffled).series["nll"], expected)
 
 
 def test_what_all_evaluations_share_is_no_uncertainty_of_their_difference():

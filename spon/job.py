@@ -26,11 +26,18 @@ class Job:
         device: Where the model runs, `cpu` or `cuda`.
         processes: Processes that the job may start.
         metadata: What made a file, to be written into it.
+        screen: The file descriptor of the user's screen.
     """
 
     device: str
     processes: int
     metadata: dict[str, str]
+    screen: int
+
+    def say(self, sentence: str | None) -> None:
+        """Tell the user something, on the screen and in the log; nothing if there is no sentence."""
+        if sentence:
+            tell(self.screen, f"{self.metadata['rule']}: {sentence}")
 
 
 @contextmanager
@@ -42,7 +49,7 @@ def job(snakemake) -> Iterator[Job]:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         try:
-            yield describe_job(snakemake)
+            yield describe_job(snakemake, screen)
         except MISTAKES as mistake:
             traceback.print_exc()
             fail(screen, f"{snakemake.rule}: {' '.join(str(mistake).split())}")
@@ -51,7 +58,7 @@ def job(snakemake) -> Iterator[Job]:
             fail(screen, f"{snakemake.rule}: {type(error).__name__}: {error} (traceback in {snakemake.log[0]})")
 
 
-def describe_job(snakemake) -> Job:
+def describe_job(snakemake, screen: int) -> Job:
     """The surroundings of a job, with torch, if the script has imported it, set to its device and threads."""
     torch = sys.modules.get("torch")
     device = "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
@@ -63,15 +70,21 @@ def describe_job(snakemake) -> Job:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     spec = snakemake.params.get("spec", {})
     made_by = {"rule": snakemake.rule, "spec": lineage.digest_json(spec)} | dict(snakemake.wildcards.items())
-    return Job(device, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), made_by)
+    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Job(device, processes, made_by, screen)
 
 
 def fail(screen: int, sentence: str) -> None:
-    """Say a sentence in the log and on the screen, and end the job."""
+    """Tell what went wrong and end the job."""
+    tell(screen, sentence)
+    sys.exit(1)
+
+
+def tell(screen: int, sentence: str) -> None:
+    """Write a sentence to the log and to the screen."""
     sys.stderr.flush()
     for stream in (2, screen):
         os.write(stream, f"\n{sentence}\n".encode())
-    sys.exit(1)
 
 
 def die_with_snakemake() -> None:

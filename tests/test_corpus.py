@@ -41,3 +41,11 @@ def test_the_digest_tells_one_corpus_from_another(documents):
 def test_a_package_that_is_not_installed_is_named():
     with pytest.raises(ModuleNotFoundError, match="names 'no_such_package', which is not an installed package"):
         corpus.source_files("no_such_package")
+
+
+def test_a_model_that_was_trained_on_another_corpus_is_noticed():
+    here = {"digest": "a" * 64, "packages": {"numpy": "2.0"}}
+    assert corpus.compare_corpora(here, here) is None
+    assert corpus.compare_corpora(here, None) is None
+    other = {"digest": "b" * 64, "packages": {"numpy": "1.0"}}
+    assert "other versions here: numpy 2.0" in corpus.compare_corpora(here, other)

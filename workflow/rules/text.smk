@@ -42,8 +42,16 @@ rule fetch_model:
         "../scripts/fetch_model.py"
 
 
+def training_record(wildcards):
+    """What a local model says that it was trained on, if it does."""
+    record = Path(study(wildcards)["model"].get("path", ""), "record.json")
+    return str(record) if record.exists() else []
+
+
 rule collect_docstrings:
     """Read the pydoc corpus out of the installed packages, without duplicates, split by source file."""
+    input:
+        record=training_record,
     output:
         train="results/{study}/text/train.parquet",
         calibration="results/{study}/text/calibration.parquet",

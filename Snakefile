@@ -5,6 +5,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/text.smk"
 include: "workflow/rules/calibrate.smk"
 include: "workflow/rules/train.smk"

@@ -1,15 +1,6 @@
 """Thresholds that set the share of a site's inputs to zero that the sweep asks for."""
 
 
-def quantiles(wildcards):
-    """The quantiles that thresholds are read from; ranks need none."""
-    return (
-        rules.read_quantiles.output.quantiles
-        if study(wildcards)["method"] == "threshold"
-        else []
-    )
-
-
 rule read_quantiles:
     """Measure how large the inputs of every site of a scope are, on the dense model's pass."""
     input:

@@ -8,8 +8,9 @@ from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+# Scripts import spon from here, wherever Snakemake was called.
+os.environ.update(
+    PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])])
 )
 
 from spon import lineage, settings
@@ -69,3 +70,8 @@ def measure(wildcards):
         "method": chosen["method"],
         "dense_share": chosen["protocol"]["dense_share"],
     }
+
+
+def describe(name, sentence):
+    """Give a rule that was made from another one a sentence of its own, for `snakemake --list`."""
+    workflow.get_rule(name).docstring = sentence

@@ -49,3 +49,10 @@ use rule evaluate_spon as evaluate_dense with:
         "logs/{study}/dense/evaluate_dense.log",
     benchmark:
         "benchmarks/{study}/dense/evaluate_dense.tsv"
+
+
+describe(
+    "evaluate_teal",
+    "Evaluate a TEAL baseline: a scope sparsified at a sparsity, without biases.",
+)
+describe("evaluate_dense", "Evaluate the dense model.")

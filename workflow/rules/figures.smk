@@ -49,6 +49,15 @@ use rule draw_perplexity as draw_pareto with:
         spec=spec("draw_figure.py", figure=lambda wildcards: "draw_pareto"),
 
 
+describe(
+    "draw_damage_recovery",
+    "Draw figure 2: the share of TEAL's damage that every run wins back.",
+)
+describe(
+    "draw_pareto",
+    "Draw figure 3: what is worth its cost, per scope and sparsity, and over all scopes.",
+)
+
 FIGURES = [rules.draw_perplexity, rules.draw_damage_recovery, rules.draw_pareto]
 
 

@@ -11,28 +11,6 @@ TABLES = [
 FORMS = [".csv", ".json", ".tex"]
 
 
-def list_evaluations(study):
-    """Every evaluation of a study's sweep, as the tables name it, with its file."""
-    unset = {"scope": "", "sparsity": None, "seed": None}
-    evaluations = [({"allocation": "DENSE"} | unset, rules.evaluate_dense.output.nll)]
-    for scope in dict.fromkeys(
-        config["allocations"][name]["scope"] for name in SWEEP["allocations"]
-    ):
-        for sparsity in SWEEP["sparsities"]:
-            teal = {
-                "allocation": "BASELINE-TEAL",
-                "scope": scope,
-                "sparsity": sparsity,
-                "seed": None,
-            }
-            evaluations.append((teal, rules.evaluate_teal.output.nll))
-    for name, sparsity, seed in settings.list_runs(SWEEP):
-        scope = config["allocations"][name]["scope"]
-        run = {"allocation": name, "scope": scope, "sparsity": sparsity, "seed": seed}
-        evaluations.append((run, rules.evaluate_spon.output.nll))
-    return [(names, path.format(study=study, **names)) for names, path in evaluations]
-
-
 rule tabulate:
     """Tabulate perplexity, recovery, layer position, marginal gain, frontiers and contrasts, with intervals."""
     input:

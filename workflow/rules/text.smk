@@ -1,29 +1,6 @@
 """From a model and text to blocks of tokens."""
 
 
-def model_files(wildcards):
-    """A local model's files, so that another model under the same name is noticed."""
-    model = study(wildcards)["model"]
-    return (
-        sorted(str(path) for path in Path(model["path"]).glob("*.[js]*"))
-        if "path" in model
-        else []
-    )
-
-
-def corpus(wildcards):
-    """The corpus that a text comes from, or the local files that it names."""
-    text = study(wildcards)["text"][wildcards.part]
-    if text["path"] == "pydoc":
-        return rules.collect_docstrings.output[text["split"]]
-    files = text.get("data_files", [])
-    return [
-        file
-        for file in ([files] if isinstance(files, str) else files)
-        if "://" not in file
-    ]
-
-
 rule fetch_model:
     """Pin the model: its files, their digests and its shape."""
     input:
@@ -40,12 +17,6 @@ rule fetch_model:
         spec=spec("fetch_model.py", model=lambda wildcards: study(wildcards)["model"]),
     script:
         "../scripts/fetch_model.py"
-
-
-def training_record(wildcards):
-    """What a local model says that it was trained on, if it does."""
-    record = Path(study(wildcards)["model"].get("path", ""), "record.json")
-    return str(record) if record.exists() else []
 
 
 rule collect_docstrings:

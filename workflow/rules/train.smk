@@ -1,23 +1,6 @@
 """Where biases go, and what they learn."""
 
 
-def thresholds(wildcards):
-    """The thresholds of an allocation's scope."""
-    scope = config["allocations"][wildcards.allocation]["scope"]
-    return rules.choose_thresholds.output.thresholds.replace("{scope}", scope)
-
-
-def allocation(wildcards):
-    """Which maps of which layers get a bias, spelled out."""
-    chosen = config["allocations"][wildcards.allocation]
-    maps = config["scopes"][chosen["scope"]]
-    return {
-        "maps": maps,
-        "biases": chosen.get("biases", maps),
-        "layers": chosen["layers"],
-    }
-
-
 rule allocate_biases:
     """List the sites that get a bias."""
     input:

@@ -72,14 +72,24 @@ def collect_docstrings(selection: Selection, processes: int) -> pd.DataFrame:
 
 def source_files(package: str) -> list[tuple[str, str]]:
     """The Python files of an installed package, as (name inside site-packages, path), in a fixed order."""
+    folder = find_package(package)
+    return sorted((path.relative_to(folder.parent).as_posix(), str(path)) for path in folder.rglob("*.py"))
+
+
+def find_package(package: str) -> Path:
+    """The folder of an installed package."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
-            f"text.packages names '{package}', which is not an installed package: "
+            f"pydoc.packages names '{package}', which is not an installed package: "
             f"install it or leave it out of the list"
         )
-    folder = Path(spec.submodule_search_locations[0])
-    return sorted((path.relative_to(folder.parent).as_posix(), str(path)) for path in folder.rglob("*.py"))
+    return Path(spec.submodule_search_locations[0])
+
+
+def read_versions(packages: Iterable[str]) -> dict[str, str]:
+    """The installed version of every package; another version has another text."""
+    return {package: importlib.metadata.version(package) for package in packages}
 
 
 def read_docstrings(path: str) -> list[str]:
@@ -131,7 +141,7 @@ def describe_corpus(documents: pd.DataFrame, packages: Sequence[str]) -> dict:
         "digest": digest.hexdigest(),
         "documents": {split: int(count) for split, count in sizes.size().items()},
         "characters": {split: int(total) for split, total in sizes["characters"].sum().items()},
-        "packages": {package: importlib.metadata.version(package) for package in packages},
+        "packages": read_versions(packages),
     }
 
 
@@ -150,4 +160,4 @@ def compare_corpora(found: Mapping, trained_on: Mapping | None) -> str | None:
 
 def read_training_corpus(record: str | Path | None) -> dict | None:
     """The corpus that a model's `record.json` says it was trained on; none without a record."""
-    return json.loads(Path(record).read_text())["corpus"] if record else None
+    return json.loads(Path(record).read_text()).get("corpus") if record else None

@@ -135,7 +135,11 @@ def take_even(tokens: Int[Tensor, "blocks length"], count: int) -> Int[Tensor, "
 
 def save_tokens(tokens: Int[Tensor, "blocks length"], path: str | Path, metadata: dict[str, str]) -> None:
     """Write blocks of token ids."""
-    save_file({"tokens": tokens.to(torch.int32).contiguous()}, path, metadata=metadata)
+    save_file(
+        {"tokens": tokens.to(torch.int32).contiguous()},
+        path,
+        metadata={"made_by": json.dumps(metadata, sort_keys=True)},
+    )
 
 
 def read_tokens(path: str | Path) -> Int[Tensor, "blocks length"]:

@@ -15,7 +15,7 @@ import psutil
 from spon import lineage
 
 # A user's mistake is told in one sentence; everything else is our own and keeps its traceback.
-MISTAKES = (ValueError, FileNotFoundError, ModuleNotFoundError)
+MISTAKES = (ValueError, OSError, ModuleNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def job(snakemake) -> Iterator[Job]:
             fail(screen, f"{snakemake.rule}: {' '.join(str(mistake).split())}")
         except Exception as error:
             traceback.print_exc()
-            fail(screen, f"{snakemake.rule}: {type(error).__name__}: {error} (traceback in {snakemake.log[0]})")
+            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            fail(screen, f"{snakemake.rule}: {told} (traceback in {snakemake.log[0]})")
 
 
 def describe_job(snakemake, screen: int) -> Job:

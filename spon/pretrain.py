@@ -1,5 +1,7 @@
 """Train the small reference model from scratch: a tokenizer, a Llama, and the curve of its held-out loss."""
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -98,7 +100,8 @@ def pretrain(
         betas=(0.9, 0.95),
         fused=True,
     )
-    done, curve = resume(model, optimizer, state)
+    identity = identify(config, stream, schedule, seed)
+    done, curve = resume(model, optimizer, state, identity)
     losses: list[float] = []
     progress = tqdm(range(done, schedule.steps), initial=done, total=schedule.steps, mininterval=30, unit="step")
     for step in progress:
@@ -118,8 +121,14 @@ def pretrain(
             curve.append(point)
             progress.set_postfix(held_out=f"{point['held_out_nats_per_token']:.4f}")
             losses = []
-            save_state(model, optimizer, step + 1, curve, state)
+            save_state(model, optimizer, step + 1, curve, state, identity)
     return model.eval(), pd.DataFrame(curve)
+
+
+def identify(config: LlamaConfig, stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int) -> str:
+    """A digest of all that a training depends on, so that none goes on from the state of another."""
+    settings = json.dumps([config.to_dict(), asdict(schedule), seed], sort_keys=True, default=str)
+    return hashlib.sha256(settings.encode() + stream.numpy().tobytes()).hexdigest()
 
 
 def draw_batch(stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int, step: int) -> Int[Tensor, "batch length"]:
@@ -169,7 +178,7 @@ def measure_loss(model: LlamaForCausalLM, blocks: Int[Tensor, "blocks length"]) 
 
 
 def save_state(
-    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, curve: list[dict], path: Path
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, curve: list[dict], path: Path, identity: str
 ) -> None:
     """Write weights, optimizer moments, step and curve; the file appears whole or not at all."""
     tensors = {f"model.{name}": weight for name, weight in model.named_parameters()}
@@ -180,17 +189,21 @@ def save_state(
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         partial,
-        metadata={"step": str(step), "curve": pd.DataFrame(curve).to_json(orient="records")},
+        metadata={"step": str(step), "curve": json.dumps(curve), "identity": identity},
     )
     partial.replace(path)
 
 
-def resume(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, path: Path) -> tuple[int, list[dict]]:
-    """Load what `save_state` wrote, if it is there; returns the steps done and the curve so far."""
+def resume(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, path: Path, identity: str
+) -> tuple[int, list[dict]]:
+    """Load what `save_state` wrote, if it is of this training; returns the steps done and the curve so far."""
     if not path.exists():
         return 0, []
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
+        if metadata["identity"] != identity:
+            return 0, []
         moments: dict[int, dict[str, Tensor]] = {}
         for name in file.keys():  # noqa: SIM118 (a safetensors file is no dict)
             if name.startswith("model."):
@@ -199,7 +212,7 @@ def resume(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, path: Path
                 _, index, key = name.split(".")
                 moments.setdefault(int(index), {})[key] = file.get_tensor(name)
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(metadata["step"]), pd.read_json(metadata["curve"]).to_dict("records")
+    return int(metadata["step"]), json.loads(metadata["curve"])
 
 
 def describe_training(

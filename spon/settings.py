@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from spon import allocate, source
+from spon import allocate, corpus, source
 
 
 class SettingsError(ValueError):
@@ -33,8 +33,6 @@ def check(config: Mapping, schema: Path) -> None:
 
 def explain(error: ValidationError) -> str:
     """One sentence for a violation of the schema."""
-    while error.context:  # of several allowed forms, complain about the one that came closest
-        error = max(error.context, key=lambda inner: (len(inner.absolute_path), inner.validator != "type"))
     key = ".".join(map(str, error.absolute_path)) or "the config"
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema["properties"])
@@ -47,7 +45,10 @@ def explain(error: ValidationError) -> str:
         described = error.schema["properties"][missing].get("description", "")
         return f"config: {key} lacks the key '{missing}': {described}"
     described = error.schema.get("description", "")
-    return f"config: {key} is {json.dumps(error.instance)}: {describe_rule(error)}. {described}".rstrip()
+    found = f"config: {key} is {json.dumps(error.instance)}"
+    if error.validator == "oneOf":
+        return f"{found}: allowed are {described}"
+    return f"{found}: {describe_rule(error)}. {described}".rstrip()
 
 
 def describe_rule(error: ValidationError) -> str:
@@ -73,6 +74,10 @@ def check_catalogues(config: Mapping) -> None:
     if both:
         raise SettingsError(f"config: '{both[0]}' is both a scope and an allocation, which share folders: rename one")
     for name, allocation in config["allocations"].items():
+        if name in ("DENSE", "BASELINE-TEAL"):
+            raise SettingsError(
+                f"config: allocations has '{name}': the tables call a baseline so, allowed is any other"
+            )
         key = f"allocations.{name}"
         require(allocation["scope"], config["scopes"], f"{key}.scope")
         for map_ in allocation.get("biases", []):
@@ -115,6 +120,7 @@ def check_text(key: str, text: Mapping, config: Mapping) -> None:
     if text["path"] == "pydoc":
         if "pydoc" not in config:
             raise SettingsError(f"config: {key}.path is 'pydoc', but the config has no key pydoc that says of what")
+        check_packages(config["pydoc"]["packages"])
         require(text["split"], ["calibration", "evaluation"], f"{key}.split")
         require(text["field"], ["text"], f"{key}.field")
     files = text.get("data_files", [])
@@ -123,6 +129,19 @@ def check_text(key: str, text: Mapping, config: Mapping) -> None:
             raise SettingsError(f"config: {key}.data_files names '{file}', which is no file: name one that exists")
         if Path(file).is_absolute() and not Path(file).exists():
             raise SettingsError(f"config: {key}.data_files names '{file}', which is no file: name one that exists")
+
+
+def check_packages(packages: list[str]) -> None:
+    """The packages whose docstrings are read are installed."""
+    for package in packages:
+        try:
+            corpus.find_package(package)
+            corpus.read_versions([package])
+        except ModuleNotFoundError as error:
+            raise SettingsError(
+                f"config: pydoc.packages names '{package}', which is not an installed distribution: "
+                f"install it or leave it out of the list"
+            ) from error
 
 
 def check_model(key: str, model: Mapping, config: Mapping) -> None:

@@ -37,7 +37,8 @@ def describe(model: Mapping[str, str]) -> dict:
         ValueError: The folder holds no safetensors weights, or not a model of the shape that we know.
     """
     folder = locate(model)
-    files = sorted(path for pattern in FILES for path in folder.glob(pattern))
+    # How a model was trained is no part of what it computes.
+    files = sorted(path for pattern in FILES for path in folder.glob(pattern) if path.name != "record.json")
     return {
         "source": dict(model),
         "files": {path.name: digest_file(path) for path in files},

@@ -4,6 +4,7 @@ S is a forward pre-hook and the bias is the `bias` of the ordinary `nn.Linear`, 
 matrix product and folding a bias is saving it under the name that transformers reads.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,9 +126,13 @@ def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> It
 
 
 def save_biases(biases: Mapping[str, Float[Tensor, "d_out"]], path: str | Path, metadata: dict[str, str]) -> None:
-    """Write biases, float32, under the parameter names that folding gives them."""
+    """Write biases, float32, under the parameter names that folding gives them.
+
+    Where the model has a bias of its own, what is written is to be added to it. All metadata is one entry, since
+    safetensors writes several in an order of its own.
+    """
     tensors = {site + SUFFIX: bias.detach().float().cpu().contiguous() for site, bias in biases.items()}
-    save_file(tensors, path, metadata=metadata)
+    save_file(tensors, path, metadata={"made_by": json.dumps(metadata, sort_keys=True)})
 
 
 def read_biases(path: str | Path | None) -> dict[str, Float[Tensor, "d_out"]]:

@@ -33,7 +33,7 @@ MAY_USE = {
     "pareto": {"outcomes", "stats"},
     "headline": set(),
     "figures": {"stats"},
-    "settings": {"allocate", "source"},
+    "settings": {"allocate", "corpus", "source"},
     "lineage": set(),
     "job": {"lineage"},
 }

@@ -75,3 +75,11 @@ def test_a_tokenizer_gives_back_the_text_and_ends_documents_with_one_token():
     assert tokenizer.decode(ids) == "aaab" + pretrain.END + "x\n"
     assert ids.count(tokenizer.eos_token_id) == 1
     assert len(tokenizer) == 260
+
+
+def test_a_training_does_not_go_on_from_the_state_of_another(tmp_path):
+    first, _ = train(tmp_path / "state")
+    other = pretrain.Schedule(**{**vars(SCHEDULE), "learning_rate": 2e-2})
+    second, curve = train(tmp_path / "state", other)
+    assert curve["step"].tolist() == [4, 8, 10]
+    assert not next(first.parameters()).equal(next(second.parameters()))

@@ -92,6 +92,6 @@ def test_biases_survive_the_file_under_the_names_that_folding_needs(tmp_path):
     sparsify.save_biases({"model.layers.0.mlp.down_proj": torch.tensor([1.0, -2.0])}, path, {"rule": "train_spon"})
     with safe_open(path, framework="pt") as file:
         assert list(file.keys()) == ["model.layers.0.mlp.down_proj.bias"]
-        assert file.metadata() == {"rule": "train_spon"}
+        assert file.metadata() == {"made_by": '{"rule": "train_spon"}'}
     assert sparsify.read_biases(path)["model.layers.0.mlp.down_proj"].tolist() == [1.0, -2.0]
     assert sparsify.read_biases(None) == {}

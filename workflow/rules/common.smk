@@ -14,6 +14,7 @@ os.environ.update(
 )
 
 from spon import lineage, settings
+from spon.corpus import read_versions as corpus_versions
 
 try:
     settings.check(config, ROOT / "workflow/schemas/config.schema.yaml")
@@ -21,14 +22,19 @@ except settings.SettingsError as mistake:
     raise WorkflowError(str(mistake))
 
 SWEEP = config["sweep"]
-GPU = int(settings.wants_gpu(config["device"]))
+LIMITS = workflow.global_resources
+# `--resources gpu=0` runs on the CPU, whatever the machine has.
+GPU = int(
+    settings.wants_gpu(config["device"])
+    and not ("gpu" in LIMITS and LIMITS["gpu"].value == 0)
+)
 CPUS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 )
 # On a GPU its token decides how many models run at once, and each may use all cores. Without one, a model job claims
 # its share of --cores, which may be more than the machine has, so that its threads never outnumber the real cores.
 TORCH_THREADS = CPUS if GPU else min(config["threads"], CPUS)
-MODEL_CORES = 1 if GPU else max(1, (workflow.cores or CPUS) * TORCH_THREADS // CPUS)
+MODEL_CORES = 1 if GPU else max(1, -(-workflow.cores * TORCH_THREADS // CPUS))
 
 
 wildcard_constraints:

@@ -28,8 +28,9 @@ def corpus(wildcards):
 
 def training_record(wildcards):
     """What a local model says that it was trained on, if it does."""
-    record = Path(study(wildcards)["model"].get("path", ""), "record.json")
-    return str(record) if record.exists() else []
+    model = study(wildcards)["model"]
+    record = Path(model.get("path", ""), "record.json")
+    return str(record) if "path" in model and record.exists() else []
 
 
 def quantiles(wildcards):
@@ -78,3 +79,8 @@ def list_evaluations(study):
         run = {"allocation": name, "scope": scope, "sparsity": sparsity, "seed": seed}
         evaluations.append((run, rules.evaluate_spon.output.nll))
     return [(names, path.format(study=study, **names)) for names, path in evaluations]
+
+
+def versions(wildcards):
+    """The installed versions of the packages whose docstrings are read."""
+    return corpus_versions(config["pydoc"]["packages"])

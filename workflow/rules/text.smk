@@ -36,7 +36,7 @@ rule collect_docstrings:
         "../../envs/model.yaml"
     threads: workflow.cores
     params:
-        spec=spec("collect_docstrings.py", pydoc="pydoc"),
+        spec=spec("collect_docstrings.py", pydoc="pydoc", versions=versions),
     script:
         "../scripts/collect_docstrings.py"
 

@@ -150,12 +150,15 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
         raise SettingsError(f"config: {key} is '{model['path']}', which holds no config.json: name a model's folder")
     try:
         shape = source.read_shape(Path(model["path"]))
-        for name in config["sweep"]["allocations"]:
-            allocation = config["allocations"][name]
-            maps = config["scopes"][allocation["scope"]]
-            allocate.allocate_biases(shape, maps, allocation.get("biases", maps), allocation["layers"])
     except ValueError as error:
         raise SettingsError(f"config: {key} is '{model['path']}': {error}") from error
+    for name in config["sweep"]["allocations"]:
+        allocation = config["allocations"][name]
+        maps = config["scopes"][allocation["scope"]]
+        try:
+            allocate.allocate_biases(shape, maps, allocation.get("biases", maps), allocation["layers"])
+        except ValueError as error:
+            raise SettingsError(f"config: allocations.{name} does not fit {key} '{model['path']}': {error}") from error
 
 
 def list_runs(sweep: Mapping) -> Iterator[tuple[str, float, int]]:

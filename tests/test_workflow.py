@@ -190,7 +190,7 @@ def test_a_wrong_config_ends_in_one_sentence_before_any_job(tiny):
     output = result.stdout + result.stderr
     assert "config: 'epoch' is no key of train: did you mean 'epochs'?" in output
     assert "Traceback" not in output
-    assert "rule" not in output
+    assert "jobid" not in output
 
 
 def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_its_log(tmp_path):

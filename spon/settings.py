@@ -106,11 +106,11 @@ def check_study(name: str, config: Mapping) -> None:
     study = config["studies"][name]
     for part, text in study["text"].items():
         check_text(f"studies.{name}.text.{part}", text, config)
-    for key, part in [("calibrate.blocks", "calibration"), ("train.blocks", "calibration")]:
-        section, field = key.split(".")
-        asked, held = config[section][field], study["text"][part]["blocks"]
-        if asked > held:
-            raise SettingsError(f"config: {key} is {asked}: allowed is 1 to {held}, studies.{name}.text.{part}.blocks")
+    held = study["text"]["calibration"]["blocks"]
+    for section in ("calibrate", "train"):
+        if (asked := config[section]["blocks"]) > held:
+            limit = f"studies.{name}.text.calibration.blocks"
+            raise SettingsError(f"config: {section}.blocks is {asked}: allowed is 1 to {held}, {limit}")
     if "path" in study["model"]:
         check_model(f"studies.{name}.model.path", study["model"], config)
 
@@ -125,9 +125,8 @@ def check_text(key: str, text: Mapping, config: Mapping) -> None:
         require(text["field"], ["text"], f"{key}.field")
     files = text.get("data_files", [])
     for file in [files] if isinstance(files, str) else files:
-        if "://" not in file and not any(Path().glob(file) if not Path(file).is_absolute() else [Path(file)]):
-            raise SettingsError(f"config: {key}.data_files names '{file}', which is no file: name one that exists")
-        if Path(file).is_absolute() and not Path(file).exists():
+        there = Path(file).exists() if Path(file).is_absolute() else "://" in file or any(Path().glob(file))
+        if not there:
             raise SettingsError(f"config: {key}.data_files names '{file}', which is no file: name one that exists")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,7 +75,7 @@ def read_shape(folder: Path) -> dict:
         "layers": len(layers),
         "width": config["hidden_size"],
         "vocabulary": config["vocab_size"],
-        "parameters": sum(_count(size) for size in shapes.values()),
+        "parameters": sum(math.prod(size) for size in shapes.values()),
         "maps": dict(sorted(maps.items())),
     }
 
@@ -89,10 +90,3 @@ def read_weight_shapes(folder: Path) -> dict[str, list[int]]:
         with safe_open(path, framework="np") as file:
             shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     return shapes
-
-
-def _count(size: list[int]) -> int:
-    total = 1
-    for length in size:
-        total *= length
-    return total

@@ -133,6 +133,43 @@ def take_even(tokens: Int[Tensor, "blocks length"], count: int) -> Int[Tensor, "
     return tokens[choose_blocks(len(tokens), count, "even")]
 
 
+def draw_blocks(
+    tokens: Int[Tensor, "blocks length"], count: int, order: str, generator: torch.Generator
+) -> Int[Tensor, "count length"]:
+    """The blocks that biases are learned from: the first ones, or random ones in random order.
+
+    Raises:
+        ValueError: There are fewer blocks.
+    """
+    assert order in ("first", "random"), order
+    if count > len(tokens):
+        raise ValueError(f"train.blocks is {count}: allowed is 1 to {len(tokens)}, the calibration blocks")
+    if order == "first":
+        return tokens[:count]
+    return tokens[torch.randperm(len(tokens), generator=generator)[:count]]
+
+
+def tokenize_prompts(
+    prompts: Mapping[str, Sequence[str]], tokenizer: Callable[..., Mapping], protocol: Protocol
+) -> dict[str, Int[Tensor, "1 length"]]:
+    """Prompts as token ids, each a block of its own, named `00.math` by place and category."""
+    start = [tokenizer.bos_token_id] if protocol.bos else []
+    texts = [(category, text) for category, texts in prompts.items() for text in texts]
+    ids = [start + tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for _, text in texts]
+    named = zip(texts, ids, strict=True)
+    return {f"{place:02d}.{c}": torch.tensor([i], dtype=torch.int32) for place, ((c, _), i) in enumerate(named)}
+
+
+def save_prompts(prompts: Mapping[str, Int[Tensor, "1 length"]], path: str | Path, metadata: dict[str, str]) -> None:
+    """Write tokenised prompts."""
+    save_file(dict(prompts), path, metadata={"made_by": json.dumps(metadata, sort_keys=True)})
+
+
+def read_prompts(path: str | Path) -> dict[str, Int[Tensor, "1 length"]]:
+    """Read tokenised prompts, in the order in which they were written down."""
+    return dict(sorted(load_file(path).items()))
+
+
 def save_tokens(tokens: Int[Tensor, "blocks length"], path: str | Path, metadata: dict[str, str]) -> None:
     """Write blocks of token ids."""
     save_file(

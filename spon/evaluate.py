@@ -1,7 +1,8 @@
 """Held-out likelihood: negative log-likelihood and KL to the dense model, per block."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
@@ -32,21 +33,47 @@ def evaluate(
     Returns:
         `block, predictions, nll_nats, kl_nats`: sums over the block's next-token predictions, float64.
     """
+    return evaluate_draws(network, tokens, sparsifiers, [biases], batch_blocks, chunk_tokens).drop(columns="draw")
+
+
+def evaluate_draws(
+    network: nn.Module,
+    tokens: Int[Tensor, "blocks length"],
+    sparsifiers: Mapping[str, sparsify.Sparsifier],
+    draws: Sequence[Mapping[str, Float[Tensor, "d_out"]]],
+    batch_blocks: int,
+    chunk_tokens: int,
+) -> pd.DataFrame:
+    """`evaluate` for several sets of biases, which share one dense pass.
+
+    Returns:
+        The columns of `evaluate` behind `draw`, which counts the sets from 0.
+    """
     head = models.head_weight(network)
     parts = []
     with torch.inference_mode():
         for batch in tqdm(tokens.split(batch_blocks), unit="batch", mininterval=5):
-            dense = models.final_states(network, batch)
-            sparse = dense
-            if sparsifiers or biases:
-                with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
-                    sparse = models.final_states(network, batch)
-            parts.append(score(dense, sparse, batch.to(dense.device, torch.long), head, chunk_tokens))
-    nll, kl = torch.cat(parts, dim=1).cpu()
-    predictions = tokens.shape[1] - 1
-    return pd.DataFrame(
-        {"block": range(len(tokens)), "predictions": predictions, "nll_nats": nll.numpy(), "kl_nats": kl.numpy()}
-    )
+            dense, targets = models.final_states(network, batch), batch.to(network.device, torch.long)
+            states = (run_sparse(network, batch, dense, sparsifiers, biases) for biases in draws)
+            parts.append(torch.stack([score(dense, sparse, targets, head, chunk_tokens) for sparse in states]))
+    nll, kl = torch.cat(parts, dim=2).cpu().unbind(dim=1)
+    counts = {"draw": np.repeat(range(len(draws)), len(tokens)), "block": np.tile(range(len(tokens)), len(draws))}
+    sums = {"nll_nats": nll.flatten().numpy(), "kl_nats": kl.flatten().numpy()}
+    return pd.DataFrame({**counts, "predictions": tokens.shape[1] - 1, **sums})
+
+
+def run_sparse(
+    network: nn.Module,
+    batch: Int[Tensor, "blocks length"],
+    dense: Float[Tensor, "blocks length d_model"],
+    sparsifiers: Mapping[str, sparsify.Sparsifier],
+    biases: Mapping[str, Float[Tensor, "d_out"]],
+) -> Float[Tensor, "blocks length d_model"]:
+    """Final states of the sparsified and biased model; the dense ones themselves if it is neither."""
+    if not sparsifiers and not biases:
+        return dense
+    with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
+        return models.final_states(network, batch)
 
 
 def score(

@@ -1,7 +1,9 @@
 """What a study measured, side by side: every evaluation as a series over the same blocks, with their joint draws."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ DENSE, TEAL = "DENSE", "BASELINE-TEAL"
 DENSE_POINT = 0
 KEYS = ["allocation", "scope", "sparsity", "seed"]
 NO_SEED = -1
+TRAINED = "kl"
 # What adds up over blocks; perplexity does not, it is a function of the mean nll.
 MEASURES = ("nll", "kl")
 Sites = frozenset[tuple[int, str]]
@@ -24,8 +27,9 @@ class Outcomes:
 
     Attributes:
         points: One row per evaluation in the order of the tables, DENSE first, then per scope and sparsity TEAL and
-            its runs: `allocation, scope, sparsity, seed, label, teal, layers, sites, bias_parameters, model_sparsity`,
-            where `teal` is the point of the same scope and sparsity without biases (DENSE is its own).
+            its runs: `allocation, scope, sparsity, seed, label, teal, learn, layers, sites, bias_parameters,
+            model_sparsity`, where `teal` is the point of the same scope and sparsity without biases (DENSE is its
+            own) and `learn` says how the biases were found.
         series: nll and kl of every block, nats per token.
         means: nll and kl, nats per token, and perplexity.
         draws: The same, resampled jointly over points and measures.
@@ -87,8 +91,9 @@ class Outcomes:
         return np.flatnonzero(~self.points["allocation"].isin([DENSE, TEAL])).tolist()
 
     def groups(self) -> Iterator[tuple[dict, list[int]]]:
-        """Runs that may be compared: those that share `scope, sparsity, seed`, given beside them."""
-        for _, group in self.points.iloc[self.runs()].groupby(["scope", "sparsity", "seed"], sort=False):
+        """Trained runs that may be compared: those that share `scope, sparsity, seed`, given beside them."""
+        trained = self.points[self.points["learn"] == TRAINED]
+        for _, group in trained.groupby(["scope", "sparsity", "seed"], sort=False):
             yield group[["scope", "sparsity", "seed"]].iloc[0].to_dict(), group.index.tolist()
 
     def table(self, rows: Sequence[Mapping], columns: Sequence[str]) -> pd.DataFrame:
@@ -118,7 +123,8 @@ def gather_outcomes(
     Args:
         blocks: `allocation, scope, sparsity, seed, block, predictions, nll_nats, kl_nats`, one row per evaluation and
             block. DENSE has no scope, sparsity and seed, BASELINE-TEAL no seed.
-        sites: `allocation, site, layer, map, d_in, d_out`, the sites with a bias, allocations in the tables' order.
+        sites: `allocation, learn, site, layer, map, d_in, d_out`, the sites with a bias, allocations in the tables'
+            order; `learn` is how their biases are found, `kl` if they are trained.
         shape: A `model.json`'s shape.
         scopes: The maps of each scope, scopes in the tables' order.
         protocol: Hash of the protocol.
@@ -147,6 +153,26 @@ def gather_outcomes(
     )
 
 
+def read_outcomes(paths: Mapping, spec: Mapping) -> Outcomes:
+    """Read all evaluations of a study and put them side by side.
+
+    Args:
+        paths: `model`, `protocol`, and the lists `sites` and `nll`.
+        spec: `evaluations` names the files of `nll` and `allocations` those of `sites`, in their order; `scopes`, and
+            the `draws` and `seed` of `statistics`.
+    """
+    evaluations = zip(spec["evaluations"], paths["nll"], strict=True)
+    allocations = zip(spec["allocations"], paths["sites"], strict=True)
+    return gather_outcomes(
+        blocks=pd.concat([pd.read_parquet(path).assign(**names) for names, path in evaluations]),
+        sites=pd.concat([pd.read_csv(path).assign(**names) for names, path in allocations]),
+        shape=json.loads(Path(paths["model"]).read_text())["shape"],
+        scopes=spec["scopes"],
+        protocol=json.loads(Path(paths["protocol"]).read_text())["protocol"],
+        **spec["statistics"],
+    )
+
+
 def describe_points(
     keys: pd.DataFrame, sites: pd.DataFrame, shape: Mapping, scopes: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
@@ -165,6 +191,7 @@ def describe_points(
     sizes = by_name.agg(layers=("layer", "nunique"), sites=("site", "nunique"), bias_parameters=("d_out", "sum"))
     sizes = sizes.reindex(points["allocation"], fill_value=0).reset_index(drop=True)
     return points.join(sizes).assign(
+        learn=points["allocation"].map(by_name["learn"].first()),
         label=[label_point(*key) for key in points[KEYS].itertuples(index=False, name=None)],
         teal=[teal[row.scope, row.sparsity] for row in points.itertuples()],
         model_sparsity=[

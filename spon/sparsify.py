@@ -115,9 +115,10 @@ def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> It
     originals = {site: linear.bias for site, linear in sites.items()}
     try:
         for site, linear in sites.items():
-            total = biases[site] if originals[site] is None else biases[site] + originals[site]
+            total = biases[site].to(linear.weight.device)
+            total = total if originals[site] is None else total + originals[site]
             del linear.bias  # a registered parameter takes no tensor that was computed
-            linear.bias = total.to(linear.weight.device, linear.weight.dtype)
+            linear.bias = total.to(linear.weight.dtype)
         yield model
     finally:
         for site, linear in sites.items():
@@ -136,7 +137,8 @@ def save_biases(biases: Mapping[str, Float[Tensor, "d_out"]], path: str | Path, 
 
 
 def read_biases(path: str | Path | None) -> dict[str, Float[Tensor, "d_out"]]:
-    """Read biases by site, float32; without a file there are none."""
+    """Read biases by site, float32, layer by layer; without a file there are none."""
     if path is None:
         return {}
-    return {name.removesuffix(SUFFIX): bias for name, bias in load_file(path).items()}
+    found = {name.removesuffix(SUFFIX): bias for name, bias in load_file(path).items()}
+    return dict(sorted(found.items(), key=lambda item: int(item[0].split(".")[2])))

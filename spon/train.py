@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from spon import models, sparsify
+from spon import data, models, sparsify
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def learn_biases(
         The biases, float32, and the curve: `step, epoch, learning_rate, kl_nats_per_token, gradient_norm`.
     """
     generator = torch.Generator().manual_seed(seed)
-    blocks = draw_blocks(tokens, recipe, generator)
+    blocks = data.draw_blocks(tokens, recipe.blocks, recipe.order, generator)
     dense = dense_states(network, blocks, recipe.batch_blocks)
     head = models.head_weight(network)
     biases = {site: start_bias(network.get_submodule(site)) for site in sites}
@@ -88,21 +88,6 @@ def learn_biases(
     progress.close()
     names = ["step", "epoch", "learning_rate", "kl_nats_per_token", "gradient_norm"]
     return {site: bias.detach() for site, bias in biases.items()}, pd.DataFrame(curve, columns=names)
-
-
-def draw_blocks(
-    tokens: Int[Tensor, "blocks length"], recipe: Recipe, generator: torch.Generator
-) -> Int[Tensor, "drawn length"]:
-    """The blocks that a run is trained on.
-
-    Raises:
-        ValueError: The recipe asks for more blocks than there are.
-    """
-    if recipe.blocks > len(tokens):
-        raise ValueError(f"train.blocks is {recipe.blocks}: allowed is 1 to {len(tokens)}, the calibration blocks")
-    if recipe.order == "first":
-        return tokens[: recipe.blocks]
-    return tokens[torch.randperm(len(tokens), generator=generator)[: recipe.blocks]]
 
 
 def order_blocks(recipe: Recipe, generator: torch.Generator) -> Int[Tensor, "blocks"]:

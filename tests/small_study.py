@@ -13,6 +13,8 @@ LAYERS = {"UNIF-ALL": "all", "TOP-75": {"first": 0.75}, "TOP-50": {"first": 0.5}
 LAYERS |= {"OUTER": [0, 3], "INNER": [1, 2], "LAYER-0": [0]}
 SITES = [allocate.allocate_biases(SHAPE, [DOWN], [DOWN], layers).assign(allocation=a) for a, layers in LAYERS.items()]
 SITES.append(allocate.allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
+SITES = [rows.assign(learn="kl") for rows in SITES]
+SITES.append(SITES[0].assign(allocation="MEAN-DOWN", learn="mean_residual"))
 BLOCKS, PREDICTIONS = 60, 10
 # Some blocks of text are harder than others, for every model alike; the mean is zero.
 TEXT = np.tile([-1.0, 0.0, 1.0], BLOCKS // 3)

@@ -41,3 +41,13 @@ def test_sums_over_blocks_do_not_depend_on_batches_and_chunks(network, tokens):
     assert one["kl_nats"].tolist() == pytest.approx(other["kl_nats"].tolist(), rel=1e-4)
     assert (one["kl_nats"] > 0).all()
     assert one["nll_nats"].dtype == "float64"
+
+
+def test_several_sets_of_biases_are_evaluated_as_each_would_be_alone(network, tokens):
+    site = "model.layers.0.mlp.down_proj"
+    draws = [{}, {site: torch.ones(32)}]
+    together = evaluate.evaluate_draws(network, tokens, {}, draws, batch_blocks=4, chunk_tokens=9)
+    assert together["draw"].tolist() == [0] * 6 + [1] * 6
+    for draw, biases in enumerate(draws):
+        alone = evaluate.evaluate(network, tokens, {}, biases, batch_blocks=4, chunk_tokens=9)
+        assert together[together["draw"] == draw]["kl_nats"].tolist() == alone["kl_nats"].tolist()

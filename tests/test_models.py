@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spon import models
+from spon import models, sparsify
 
 
 def test_states_and_head_together_are_the_model(network, tokens):
@@ -45,3 +45,17 @@ def test_sites_are_found_by_name_in_every_model_of_this_shape(family, tmp_path):
         linear = network.get_submodule(models.name_sites(network, [name])[1])
         assert (linear.in_features, linear.out_features) == (sizes["d_in"], sizes["d_out"])
     assert models.final_states(network, torch.zeros(1, 4, dtype=torch.int32)).shape == (1, 4, 16)
+
+
+def test_what_is_recorded_is_what_a_site_takes_and_gives_sparsified_or_not(network, tokens):
+    site, layer = "model.layers.1.mlp.down_proj", "model.layers.1"
+    seen = models.record(network, tokens, [site, layer])
+    weight = network.get_submodule(site).weight
+    torch.testing.assert_close(seen[site].output, seen[site].input @ weight.T)
+    norm = network.get_decoder().norm
+    torch.testing.assert_close(
+        norm(seen[layer].output), models.final_states(network, tokens)
+    )  # the last layer's stream
+    with sparsify.sparsified(network, {site: torch.zeros_like}):
+        assert (models.record(network, tokens, [site])[site].output == 0).all()
+    assert not network.get_submodule(site)._forward_hooks

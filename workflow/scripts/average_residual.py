@@ -1,0 +1,26 @@
+"""Take the mean of what sparsification takes away as the biases of a run."""
+
+import pandas as pd
+import torch
+
+from spon import data, models, sparsify, untrained
+from spon.job import job
+
+with job(snakemake) as here:
+    spec = snakemake.params.spec
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    seed = torch.Generator().manual_seed(int(snakemake.wildcards.seed))
+    biases = untrained.average_residual(
+        network,
+        tokens=data.draw_blocks(data.read_tokens(snakemake.input.tokens), spec["blocks"], spec["order"], seed),
+        sparsifiers=sparsify.make_sparsifiers(
+            network,
+            sparsify.read_thresholds(snakemake.input.thresholds),
+            method=spec["measure"]["method"],
+            sparsity=float(snakemake.wildcards.sparsity),
+            dense_share=spec["measure"]["dense_share"],
+        ),
+        sites=pd.read_csv(snakemake.input.sites)["site"].tolist(),
+        batch_blocks=spec["batch_blocks"],
+    )
+    sparsify.save_biases(biases, snakemake.output.biases, here.metadata)

@@ -1,0 +1,112 @@
+"""What kind of numbers a bias is made of: size, sign, tails and outliers, beside what normal numbers would show."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64, Int
+from scipy.stats import binomtest, median_abs_deviation, norm, normaltest
+
+from spon import stats
+from spon.biases import Run, describe_site
+
+# The published definition adds this to std⁴, which is as small in a bias of Llama-3.2-1B.
+PUBLISHED_FLOOR = 1e-12
+COLUMNS = [
+    *["allocation", "sparsity", "seed", "site", "layer", "map", "d_out", "l2_norm", "std", "max_abs"],
+    *["kurtosis_as_published", "positive_fraction", "positive_low", "positive_high", "positive_p", "excess_kurtosis"],
+    *["kurtosis_null_low", "kurtosis_null_high", "normality_p", "normality_p_holm", "outliers", "outlier_coordinates"],
+    "excess_kurtosis_without_outliers",
+]
+
+
+def describe_bias_statistics(run: Run) -> pd.DataFrame:
+    """Statistics of every bias of a run over its entries.
+
+    Returns:
+        One row per site. Moments are those of the entries themselves, divided by d_out. `normality_p` is the test of
+        D'Agostino and Pearson; `normality_p_holm` adjusts it for the run's sites.
+    """
+    rows = [run.names | describe_site(site) | describe_bias(bias) for site, bias in run.biases.items()]
+    table = pd.DataFrame(rows)
+    table["normality_p_holm"] = stats.adjust_holm(table["normality_p"].to_numpy())
+    return table[COLUMNS]
+
+
+def describe_bias(bias: Float64[np.ndarray, "d_out"]) -> dict:
+    """The columns of one bias, Holm's adjustment apart."""
+    outliers = find_outliers(bias)
+    low, high = kurtosis_range(len(bias))
+    return {
+        "d_out": len(bias),
+        "l2_norm": float(np.linalg.norm(bias)),
+        "std": float(bias.std()),
+        "max_abs": float(np.abs(bias).max()),
+        "kurtosis_as_published": float(fourth_moment(bias) / (bias.std() ** 4 + PUBLISHED_FLOOR) - 3),
+        **describe_signs(bias),
+        "excess_kurtosis": excess_kurtosis(bias),
+        "kurtosis_null_low": low,
+        "kurtosis_null_high": high,
+        "normality_p": float(normaltest(bias).pvalue) if np.ptp(bias) else np.nan,
+        "outliers": len(outliers),
+        "outlier_coordinates": ";".join(map(str, outliers)),
+        "excess_kurtosis_without_outliers": excess_kurtosis(np.delete(bias, outliers)),
+    }
+
+
+def describe_signs(bias: Float64[np.ndarray, "d_out"]) -> dict:
+    """The share of positive entries, its Clopper-Pearson interval, and the exact binomial test against one half."""
+    # ASSUME: an entry that is exactly zero is not positive, as published; training leaves none.
+    test = binomtest(int(np.count_nonzero(bias > 0)), len(bias), p=0.5)
+    interval = test.proportion_ci(stats.LEVEL, method="exact")
+    return {
+        "positive_fraction": float(test.statistic),
+        "positive_low": float(interval.low),
+        "positive_high": float(interval.high),
+        "positive_p": float(test.pvalue),
+    }
+
+
+def fourth_moment(values: Float64[np.ndarray, "count"]) -> float:
+    """The mean fourth power of the deviations from the mean."""
+    return float(np.mean((values - values.mean()) ** 4))
+
+
+def excess_kurtosis(values: Float64[np.ndarray, "count"]) -> float:
+    """Kurtosis less that of the normal distribution; nan without spread.
+
+    Returns:
+        At least -2, which is that of two values that are equally frequent.
+    """
+    return fourth_moment(values) / float(values.var()) ** 2 - 3 if np.ptp(values) else np.nan
+
+
+def kurtosis_range(count: int, level: float = stats.LEVEL) -> tuple[float, float]:
+    """The range that holds the excess kurtosis of `count` normal numbers with probability `level`.
+
+    The kurtosis test of Anscombe and Glynn (1983), which is half of D'Agostino and Pearson's and is scipy's
+    `kurtosistest`, solved for the kurtosis: it transforms the standardised kurtosis x into the normal number
+    (1 - 2 / 9a - ((1 - 2 / a) / (1 + x sqrt(2 / (a - 4))))^(1/3)) / sqrt(2 / 9a).
+
+    Args:
+        count: 20 or more; with fewer the transformation is coarse.
+        level: Of the range.
+    """
+    n = count
+    mean = 3 * (n - 1) / (n + 1)
+    variance = 24 * n * (n - 2) * (n - 3) / ((n + 1) ** 2 * (n + 3) * (n + 5))
+    skewness = 6 * (n * n - 5 * n + 2) / ((n + 7) * (n + 9)) * np.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
+    a = 6 + 8 / skewness * (2 / skewness + np.sqrt(1 + 4 / skewness**2))
+    normal = norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    root = 1 - 2 / (9 * a) - normal * np.sqrt(2 / (9 * a))
+    low, high = mean - 3 + np.sqrt(variance) * ((1 - 2 / a) / root**3 - 1) / np.sqrt(2 / (a - 4))
+    return float(low), float(high)
+
+
+def find_outliers(bias: Float64[np.ndarray, "d_out"]) -> Int[np.ndarray, "outliers"]:
+    """Coordinates of a bias that lie too far out for its largest entry to be the largest of d_out normal numbers.
+
+    Returns:
+        Those farther from the median than Bonferroni's two-sided 5 % bound, in units of the standard deviation that
+        the median absolute deviation implies; both are blind to the outliers themselves. Ascending.
+    """
+    bound = norm.isf((1 - stats.LEVEL) / 2 / len(bias))
+    return np.flatnonzero(np.abs(bias - np.median(bias)) > bound * median_abs_deviation(bias, scale="normal"))

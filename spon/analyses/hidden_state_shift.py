@@ -1,0 +1,210 @@
+"""How far sparsification moves hidden states from the dense model's, and whether the biases bring them back."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from spon import biases, directions, models, sparsify, stats
+
+# Of the 25.
+PUBLISHED_PROMPTS = 15
+PLACE = ["definition", "place", "positions", "site", "layer", "map", "biased", "samples"]
+SHIFT = ["dense_norm", "teal_shift", "spon_shift", "recovery_percent", "recovery_low", "recovery_high", "p_value"]
+PREDICTION = ["predicted_spon_shift", "predicted_without_cross_term", "cosine_bias_mean_error", "cosine_null_95"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A model, sparsified and biased at some sites."""
+
+    network: nn.Module
+    sparsifiers: Mapping[str, sparsify.Sparsifier]
+    learned: Mapping[str, Float[Tensor, "d_out"]]
+
+
+@dataclass
+class Squares:
+    """Mean squares over a block's tokens, at one place: of the dense states, and of how far TEAL and SPON move them.
+
+    Attributes:
+        tokens: In each block.
+    """
+
+    dense: Float[np.ndarray, "blocks"]
+    teal: Float[np.ndarray, "blocks"]
+    spon: Float[np.ndarray, "blocks"]
+    tokens: int
+
+
+def measure_shifts(
+    network: nn.Module,
+    held_out: Int[Tensor, "blocks length"],
+    prompts: Mapping[str, Int[Tensor, "1 length"]],
+    sparsifiers: Mapping[str, sparsify.Sparsifier],
+    learned: Mapping[str, Float[Tensor, "d_out"]],
+    batch_blocks: int,
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Shifts from the dense model under TEAL and under SPON, at the sites and in the residual stream.
+
+    `site_same_input` gives the site the inputs of the dense pass: there the shift is that of e = W(x - S(x)) under
+    TEAL and of e - b under SPON, so its mean square is E|e|^2 + |b|^2 - 2 b E[e], which is reported beside it, with
+    and without the last term. `site` is the output inside the sparsified model, `residual` the stream behind a layer.
+    A block's first token is counted apart.
+
+    Args:
+        network: The dense model.
+        held_out: Evaluation blocks.
+        prompts: Tokens of each prompt, for the published definition.
+        sparsifiers: S by site, for all sites of the scope.
+        learned: b by site.
+        batch_blocks: Blocks per forward pass.
+        draws: Bootstrap draws of the intervals.
+        seed: Of the draws.
+
+    Returns:
+        One row per definition, place, positions and site or layer; columns as in `PLACE`, `SHIFT`, `PREDICTION`.
+        Shifts are root mean squares over tokens; as published, they are means over prompts of the distance between
+        means over tokens. Recovery is percent of TEAL's shift, below zero where SPON is farther from the dense model.
+    """
+    setting = Setting(network, sparsifiers, learned)
+    squares, errors = collect_squares(setting, held_out, batch_blocks)
+    rows = [
+        describe_place(*place, found, setting, draws, seed) | predict(place, found, setting, errors)
+        for place, found in [*squares.items(), *sum_sites(squares, learned).items()]
+    ]
+    rows += list(describe_published(setting, list(prompts.values())[:PUBLISHED_PROMPTS]))
+    return pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *PREDICTION])
+
+
+def collect_squares(
+    setting: Setting, held_out: Int[Tensor, "blocks length"], batch_blocks: int
+) -> tuple[dict[tuple, Squares], dict[str, Float[Tensor, "d_out"]]]:
+    """Mean squares by place, positions and module; and the mean error of every site at positions behind the first."""
+    parts: dict[tuple, list[Float[Tensor, "3 blocks"]]] = {}
+    tokens = {"first": 1, "rest": held_out.shape[1] - 1}
+    errors = {site: torch.zeros((), dtype=torch.float64) for site in setting.learned}
+    for batch in held_out.split(batch_blocks):
+        for place, module, dense, teal, spon in pass_batch(setting, batch):
+            if place == "site_same_input":
+                errors[module] = errors[module] + (dense - teal)[:, 1:].sum(dim=(0, 1), dtype=torch.float64).cpu()
+            squares = torch.stack([x.double().square().sum(dim=-1) for x in (dense, teal - dense, spon - dense)]).cpu()
+            for positions, kept in (("first", squares[..., :1]), ("rest", squares[..., 1:])):
+                parts.setdefault((place, positions, module), []).append(kept.mean(dim=-1))
+    squares = {key: Squares(*torch.cat(found, dim=1).numpy(), tokens[key[1]]) for key, found in parts.items()}
+    return squares, {site: total / held_out[:, 1:].numel() for site, total in errors.items()}
+
+
+def pass_batch(setting: Setting, batch: Int[Tensor, "blocks length"]) -> Iterator[tuple]:
+    """Place, module and the dense, TEAL and SPON states there, for one batch."""
+    network, sparsifiers, learned = setting.network, setting.sparsifiers, setting.learned
+    layers = [f"model.layers.{layer}" for layer in range(len(network.get_decoder().layers))]
+    modules = [*sparsifiers, *layers]
+    dense = models.record(network, batch, modules)
+    with sparsify.sparsified(network, sparsifiers):
+        teal = models.record(network, batch, modules)
+        with sparsify.biased(network, learned):
+            spon = models.record(network, batch, modules)
+    for module in modules:
+        yield "residual" if module in layers else "site", module, *(x[module].output for x in (dense, teal, spon))
+    for site, bias in learned.items():
+        x, output = dense[site]
+        weight = network.get_submodule(site).weight.float()
+        sparse = output - (x - sparsifiers[site](x)) @ weight.T
+        yield "site_same_input", site, output, sparse, sparse + bias.to(sparse.device)
+
+
+def sum_sites(squares: Mapping[tuple, Squares], learned: Mapping[str, Tensor]) -> dict[tuple, Squares]:
+    """Mean squares over all sites with a bias, for each place at the sites."""
+    summed = {}
+    for place in ("site_same_input", "site"):
+        found = [squares[place, "rest", site] for site in learned]
+        summed[place, "rest", "all"] = Squares(
+            *(np.mean([getattr(one, name) for one in found], axis=0) for name in ("dense", "teal", "spon")),
+            found[0].tokens,
+        )
+    return summed
+
+
+def describe_place(
+    place: str, positions: str, module: str, found: Squares, setting: Setting, draws: int, seed: int
+) -> dict:
+    """Place and shift of one row; intervals where the positions are many."""
+    dense, teal, spon = (np.sqrt(x.mean()) for x in (found.dense, found.teal, found.spon))
+    bounds = bound_recovery(found, draws, seed) if positions == "rest" else stats.NOT_APPLICABLE
+    shift = (dense, teal, spon, recover(teal, spon), bounds.low, bounds.high, bounds.p_value)
+    return {
+        "definition": "sound",
+        **name_module(place, module, setting),
+        "positions": positions,
+        "samples": len(found.teal) * found.tokens,
+        **dict(zip(SHIFT, shift, strict=True)),
+    }
+
+
+def name_module(place: str, module: str, setting: Setting) -> dict:
+    """Where a row stands."""
+    names = {"place": place, "site": "", "layer": None, "map": "", "biased": module in setting.learned}
+    if module == "all":
+        return names | {"site": "all", "biased": True}
+    if place == "residual":
+        return names | {"layer": biases.layer_of(module)}
+    return names | {"site": module, "layer": biases.layer_of(module), "map": biases.map_of(module)}
+
+
+def recover(teal: float, spon: float) -> float:
+    """Percent of TEAL's shift that SPON takes away; nan where TEAL moves nothing."""
+    return 100 * (teal - spon) / teal if teal > 0 else np.nan
+
+
+def bound_recovery(found: Squares, draws: int, seed: int) -> stats.Estimate:
+    """Interval of the recovery over blocks, and the p-value of the paired difference of mean squares."""
+    if not found.teal.any():
+        return stats.NOT_APPLICABLE
+    both = np.column_stack([found.teal, found.spon])
+    resampled = stats.resample_means(both, draws, seed)
+    ratio = stats.function_interval(
+        both.mean(axis=0), resampled, lambda means: 100 * (1 - np.sqrt(np.maximum(means[..., 1] / means[..., 0], 0)))
+    )
+    difference = stats.mean_interval(found.teal - found.spon)
+    return stats.Estimate(ratio.value, ratio.low, ratio.high, difference.p_value)
+
+
+def predict(
+    place: tuple[str, str, str], found: Squares, setting: Setting, errors: Mapping[str, Float[Tensor, "d_out"]]
+) -> dict:
+    """What SPON's shift must be where the site's input is the dense one, and which way the bias points."""
+    name, positions, site = place
+    if name != "site_same_input" or positions != "rest" or site not in setting.learned:
+        return {}
+    bias, error = setting.learned[site].double().cpu(), errors[site]
+    square = float(bias @ bias)
+    without = found.teal.mean() + square
+    return {
+        "predicted_spon_shift": np.sqrt(max(without - 2 * float(bias @ error), 0)),
+        "predicted_without_cross_term": np.sqrt(without),
+        "cosine_bias_mean_error": float(bias @ error / (bias.norm() * error.norm())),
+        "cosine_null_95": directions.cosine_quantile(len(bias), 0.95),
+    }
+
+
+def describe_published(setting: Setting, prompts: list[Int[Tensor, "1 length"]]) -> Iterator[dict]:
+    """The published shifts: distances between means over a prompt's tokens, at the sites with a bias."""
+    distances = {site: [] for site in setting.learned}
+    for prompt in prompts:
+        for place, module, *states in pass_batch(setting, prompt):
+            if place == "site" and module in distances:
+                dense, teal, spon = (x.double().mean(dim=(0, 1)).cpu() for x in states)
+                distances[module].append([x.norm().item() for x in (dense, teal - dense, spon - dense)])
+    means = {site: np.mean(found, axis=0) for site, found in distances.items()}
+    means["all"] = np.mean(list(means.values()), axis=0)
+    for site, (dense, teal, spon) in means.items():
+        names = {"definition": "as_published", "positions": "prompt_mean", "samples": len(prompts)}
+        shift = {"dense_norm": dense, "teal_shift": teal, "spon_shift": spon, "recovery_percent": recover(teal, spon)}
+        yield name_module("site", site, setting) | names | shift

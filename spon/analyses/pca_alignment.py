@@ -1,0 +1,107 @@
+"""Does a bias point where the site's outputs vary? Its cosine with their principal components, beside chance."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from spon import biases, directions, models
+
+
+def align_with_components(
+    network: nn.Module,
+    held_out: Int[Tensor, "blocks length"],
+    prompts: Mapping[str, Int[Tensor, "1 length"]],
+    learned: Mapping[str, Float[Tensor, "d_out"]],
+    components: int,
+    batch_blocks: int,
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Cosines of every bias with the principal components of the dense model's outputs at its site.
+
+    As published, the outputs are means over each prompt's tokens, so the components are those of a handful of points.
+    The sound ones are those of single tokens of held-out text; a block's first token, which attends to nothing and
+    often is an outlier, is left out.
+
+    Args:
+        network: The dense model.
+        held_out: Evaluation blocks.
+        prompts: Tokens of each prompt.
+        learned: b by site.
+        components: Principal components, at most.
+        batch_blocks: Blocks per forward pass.
+        draws: Random directions behind the null.
+        seed: Of the draws.
+
+    Returns:
+        `definition, site, layer, map, samples, component, explained_variance_ratio, cosine, max_abs_cosine,
+        best_component, null_mean, null_95, p_value`, one row per site and component. The null is the largest |cosine|
+        that a random direction has with as many orthogonal ones.
+    """
+    outputs = {
+        "as_published": read_outputs(network, list(prompts.values()), learned, pool=True),
+        "sound": read_outputs(network, held_out.split(batch_blocks), learned, pool=False),
+    }
+    frames = [
+        align_site(site, bias.double().cpu(), outputs[definition][site], components, draws, seed).assign(
+            definition=definition
+        )
+        for definition in outputs
+        for site, bias in learned.items()
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    return frame[["definition", *frame.columns.drop("definition")]]
+
+
+def read_outputs(
+    network: nn.Module, batches: Sequence[Int[Tensor, "_ length"]], sites: Mapping, pool: bool
+) -> dict[str, Tensor]:
+    """Outputs of the sites on the dense model's pass: means over each block, or single tokens without the first."""
+    parts = {site: [] for site in sites}
+    for batch in batches:
+        for site, (_, output) in models.record(network, batch, sites).items():
+            kept = output.double().mean(dim=1) if pool else output[:, 1:].flatten(0, 1)
+            parts[site].append(kept.cpu())
+    return {site: torch.cat(kept) for site, kept in parts.items()}
+
+
+def align_site(
+    site: str,
+    bias: Float[Tensor, "d_out"],
+    outputs: Float[Tensor, "samples d_out"],
+    components: int,
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    """The rows of one site."""
+    shares, axes = find_components(outputs, components)
+    cosines = (axes @ bias / bias.norm()).numpy()
+    largest = float(np.abs(cosines).max())
+    null = directions.max_cosines(len(bias), len(cosines), draws, seed)
+    names = {"site": site, "layer": biases.layer_of(site), "map": biases.map_of(site), "samples": len(outputs)}
+    each = {"component": np.arange(len(cosines)) + 1, "explained_variance_ratio": shares.numpy(), "cosine": cosines}
+    best = {"max_abs_cosine": largest, "best_component": int(np.abs(cosines).argmax()) + 1}
+    chance = {
+        "null_mean": null.mean(),
+        "null_95": np.quantile(null, 0.95),
+        "p_value": directions.share_reaching(null, largest),
+    }
+    return pd.DataFrame({**names, **each, **best, **chance})
+
+
+def find_components(
+    outputs: Float[Tensor, "samples d_out"], components: int
+) -> tuple[Float[Tensor, "components"], Float[Tensor, "components d_out"]]:
+    """Shares of the variance and unit axes of the first principal components, largest first; float64.
+
+    There are no more of them than outputs less one, which centring takes away, or than dimensions.
+    """
+    centred = outputs.double() - outputs.mean(dim=0, dtype=torch.float64)
+    count = min(components, len(outputs) - 1, outputs.shape[1])
+    variances, axes = torch.linalg.eigh(centred.T @ centred / (len(outputs) - 1))
+    shares = variances.flip(0) / variances.sum()
+    return shares[:count], axes.flip(1).T[:count]

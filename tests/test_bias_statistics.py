@@ -1,0 +1,147 @@
+"""Statistics of biases that were planted, so that what must be found is known."""
+
+import numpy as np
+import pytest
+from published_biases import agrees, gather_published, needs_published, read_published_table
+from scipy.optimize import brentq
+from scipy.stats import kurtosis, kurtosistest, norm
+
+from spon.analyses import bias_statistics
+from spon.biases import Run
+
+SITE = "model.layers.{}.mlp.down_proj"
+# The quantiles of a normal distribution: as normal as 2,000 numbers can be.
+NORMAL = 0.001 * norm.ppf((np.arange(2000) + 0.5) / 2000)
+COIN = np.repeat([0.5, -0.5], 100)
+
+
+def describe(*biases):
+    run = Run("TOP-50", 0.5, 0, {SITE.format(layer): bias for layer, bias in enumerate(biases)})
+    return bias_statistics.describe_bias_statistics(run)
+
+
+def test_the_table_has_the_columns_that_were_promised_and_a_row_per_site():
+    table = describe(NORMAL, COIN)
+    assert ", ".join(table.columns) == (
+        "allocation, sparsity, seed, site, layer, map, d_out, l2_norm, std, max_abs, "
+        "kurtosis_as_published, positive_fraction, positive_low, positive_high, positive_p, excess_kurtosis, "
+        "kurtosis_null_low, kurtosis_null_high, normality_p, normality_p_holm, outliers, outlier_coordinates, "
+        "excess_kurtosis_without_outliers"
+    )
+    assert table[["allocation", "sparsity", "seed"]].drop_duplicates().values.tolist() == [["TOP-50", 0.5, 0]]
+    assert table[["site", "layer", "map", "d_out"]].values.tolist() == [
+        ["model.layers.0.mlp.down_proj", 0, "mlp.down_proj", 2000],
+        ["model.layers.1.mlp.down_proj", 1, "mlp.down_proj", 200],
+    ]
+
+
+def test_size_and_spread_are_those_of_the_entries():
+    row = describe(np.tile([3.0, -5.0], 20)).iloc[0]
+    # Norm: 20 times (9 + 25); the entries lie 4 from their mean of -1.
+    np.testing.assert_allclose([row["l2_norm"], row["std"], row["max_abs"]], [680**0.5, 4, 5])
+
+
+def test_two_values_are_as_platykurtic_as_anything_can_be():
+    row = describe(COIN).iloc[0]
+    assert row["excess_kurtosis"] == -2
+    assert row["excess_kurtosis"] < row["kurtosis_null_low"]
+    assert row["normality_p"] < 1e-10
+    assert row["outliers"] == 0
+
+
+def test_normal_numbers_lie_inside_the_range_of_normal_numbers():
+    row = describe(NORMAL).iloc[0]
+    assert row["kurtosis_null_low"] < row["excess_kurtosis"] < row["kurtosis_null_high"]
+    assert row["normality_p"] > 0.5
+    assert (row["outliers"], row["outlier_coordinates"]) == (0, "")
+    assert row["excess_kurtosis_without_outliers"] == row["excess_kurtosis"]
+
+
+def test_the_published_kurtosis_falls_under_its_own_lower_bound_where_numbers_are_small():
+    # std⁴ is 1e-12 here, as large as what is added to it: half of 3 is left.
+    row = describe(NORMAL * 0.001 / NORMAL.std()).iloc[0]
+    assert row["kurtosis_as_published"] == pytest.approx((row["excess_kurtosis"] + 3) / 2 - 3)
+    assert describe(0.1 * COIN * 0.01).iloc[0]["kurtosis_as_published"] < -2
+
+
+def test_one_entry_that_stands_out_is_found_and_explains_the_tails():
+    bias = NORMAL.copy()
+    bias[894] = -0.01
+    row = describe(bias).iloc[0]
+    assert (row["outliers"], row["outlier_coordinates"]) == (1, "894")
+    assert row["excess_kurtosis"] > 1 > row["kurtosis_null_high"]
+    assert row["kurtosis_null_low"] < row["excess_kurtosis_without_outliers"] < row["kurtosis_null_high"]
+
+
+def test_several_outliers_are_named_in_their_order():
+    bias = NORMAL.copy()
+    bias[[1500, 3, 40]] = [0.02, -0.01, 0.01]
+    assert describe(bias).iloc[0]["outlier_coordinates"] == "3;40;1500"
+
+
+def test_normal_numbers_have_an_outlier_in_about_one_of_twenty_biases():
+    draws = np.random.default_rng(0).standard_normal((400, 2048))
+    share = np.mean([len(bias_statistics.find_outliers(bias)) > 0 for bias in draws])
+    assert 0.02 < share < 0.10
+
+
+def test_the_range_of_kurtosis_holds_that_of_normal_numbers_as_often_as_it_says():
+    found = kurtosis(np.random.default_rng(0).standard_normal((20_000, 128)), axis=1)
+    low, high = bias_statistics.kurtosis_range(128)
+    assert 0.94 < np.mean((low < found) & (found < high)) < 0.96
+
+
+@pytest.mark.parametrize("bound", [0, 1])
+def test_the_range_ends_where_scipys_test_begins_to_reject(bound):
+    limit = bias_statistics.kurtosis_range(200)[bound]
+
+    def bend(power):
+        return np.sign(COIN) * np.abs(np.tile(norm.ppf((np.arange(100) + 0.5) / 100), 2)) ** power
+
+    power = brentq(lambda power: bias_statistics.excess_kurtosis(bend(power)) - limit, 0.1, 3)
+    assert kurtosistest(bend(power)).pvalue == pytest.approx(0.05)
+
+
+def test_signs_are_judged_by_the_exact_binomial_distribution():
+    # Ten of ten: the interval ends at 0.025^(1/10), and two of the 2^10 outcomes are as extreme.
+    row = bias_statistics.describe_signs(np.ones(10))
+    assert row["positive_fraction"] == row["positive_high"] == 1
+    assert row["positive_low"] == pytest.approx(0.025**0.1)
+    assert row["positive_p"] == pytest.approx(2 / 2**10)
+
+
+def test_signs_of_a_fair_coin_are_symmetric():
+    row = describe(COIN).iloc[0]
+    assert (row["positive_fraction"], row["positive_p"]) == (0.5, 1)
+    assert row["positive_low"] + row["positive_high"] == pytest.approx(1)
+
+
+def test_tests_of_normality_are_adjusted_for_the_sites_of_the_run():
+    table = describe(COIN, NORMAL, np.zeros(50))
+    assert table["normality_p_holm"].iloc[0] == pytest.approx(2 * table["normality_p"].iloc[0])
+    assert table["normality_p_holm"].iloc[1] == table["normality_p"].iloc[1]
+    assert np.isnan(table["normality_p_holm"].iloc[2])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_bias_that_was_never_trained_has_no_shape():
+    row = describe(np.zeros(50)).iloc[0]
+    assert (row["l2_norm"], row["positive_fraction"], row["outliers"]) == (0, 0, 0)
+    unknown = ["excess_kurtosis", "normality_p", "normality_p_holm", "excess_kurtosis_without_outliers"]
+    assert row[unknown].isna().all()
+
+
+@needs_published
+def test_the_published_biases_give_the_published_columns_and_the_true_kurtosis(tmp_path):
+    top, _ = gather_published(tmp_path)
+    table = bias_statistics.describe_bias_statistics(top)
+    printed = read_published_table("bias_statistics")
+    assert len(table) == len(printed) == 8
+    for row, expected in zip(table.to_dict("records"), printed, strict=True):
+        wrong = [name for name, text in expected.items() if not agrees(row[name], text)]
+        assert not wrong, (row["site"], wrong)
+    assert table["excess_kurtosis"].round(2).tolist() == [3.00, 0.04, 0.28, 0.02, 0.09, 0.24, 0.34, 0.07]
+    first = table.iloc[0]
+    assert (first["outliers"], first["outlier_coordinates"]) == (1, "894")
+    assert first["excess_kurtosis_without_outliers"] < first["kurtosis_null_high"]
+    assert (table["excess_kurtosis"] > table["kurtosis_null_low"]).all(), "nothing is platykurtic"

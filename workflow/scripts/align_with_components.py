@@ -1,0 +1,21 @@
+"""Compare the biases of a run with the principal components of their sites' outputs."""
+
+from spon import data, models, sparsify
+from spon.analyses import pca_alignment
+from spon.job import job
+
+with job(snakemake) as here:
+    spec, names = snakemake.params.spec, dict(snakemake.wildcards.items())
+    network = models.load(snakemake.input.model, here.device, models.STATES)
+    table = pca_alignment.align_with_components(
+        network,
+        held_out=data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
+        prompts=data.read_prompts(snakemake.input.prompts),
+        learned=sparsify.read_biases(snakemake.input.biases),
+        components=spec["components"],
+        batch_blocks=spec["batch_blocks"],
+        draws=spec["draws"],
+        seed=spec["seed"],
+    )
+    run = {name: names[name] for name in ("allocation", "sparsity", "seed")}
+    table.assign(**run)[[*run, *table.columns]].to_csv(snakemake.output.pca_alignment, index=False)

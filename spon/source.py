@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 WEIGHT = re.compile(r"model\.layers\.(\d+)\.(.+)\.weight")
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
@@ -87,6 +87,9 @@ def read_weight_shapes(folder: Path) -> dict[str, list[int]]:
         raise ValueError(f"the model in '{folder}' has no .safetensors file: only this format is read")
     shapes = {}
     for path in paths:
-        with safe_open(path, framework="np") as file:
-            shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, framework="np") as file:
+                shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"'{path}' is no safetensors file: if it is a git-lfs pointer, fetch it first") from error
     return shapes

@@ -1,0 +1,41 @@
+"""Biases that were learned elsewhere, as runs of a study without a model."""
+
+
+rule import_checkpoint:
+    """Import the biases of a checkpoint, its pickle read safely, as a run."""
+    input:
+        checkpoint=checkpoint,
+    output:
+        biases="results/{study}/{allocation}/s{sparsity}/seed{seed}/biases.safetensors",
+    log:
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/import_checkpoint.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/import_checkpoint.tsv"
+    wildcard_constraints:
+        study="|".join(CHECKPOINTS) or "(?!)",
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=spec("import_checkpoint.py"),
+    script:
+        "../scripts/import_checkpoint.py"
+
+
+rule list_checkpoints:
+    """List the checkpoints of a study, with their digests."""
+    input:
+        checkpoints=lambda wildcards: [
+            run["file"] for run in find_checkpoints(wildcards.study)
+        ],
+    output:
+        checkpoints="results/{study}/checkpoints.json",
+    log:
+        "logs/{study}/list_checkpoints.log",
+    benchmark:
+        "benchmarks/{study}/list_checkpoints.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=spec("list_checkpoints.py"),
+    script:
+        "../scripts/list_checkpoints.py"

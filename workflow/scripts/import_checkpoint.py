@@ -1,0 +1,9 @@
+"""Import the biases of one checkpoint as a run."""
+
+from spon import checkpoints, sparsify
+from spon.job import job
+
+with job(snakemake) as here:
+    checkpoint, names = snakemake.input.checkpoint, snakemake.wildcards
+    checkpoints.check_run(checkpoint, names.allocation, float(names.sparsity), int(names.seed))
+    sparsify.save_biases(checkpoints.read_checkpoint(checkpoint), snakemake.output.biases, here.metadata)

@@ -146,6 +146,22 @@ def function_interval(
     return Estimate(float(function(means)), float(low), float(high), np.nan)
 
 
+def invert_percentiles(draws: Float[np.ndarray, "draws"], null: float) -> float:
+    """Two-sided p-value of a null value: what level a percentile interval must have to reach it.
+
+    Args:
+        draws: A function of `resample_means`, one number per draw.
+        null: The value asked about.
+
+    Returns:
+        Twice the smaller share of draws on either side of the null, one more counted, so at least 2 / (draws + 1): no
+        number of draws shows that chance never does it. A draw that is the null, up to rounding, stands on both sides.
+    """
+    equal = np.isclose(draws, null, rtol=1e-9, atol=1e-12)
+    sides = np.count_nonzero(equal | (draws < null)), np.count_nonzero(equal | (draws > null))
+    return float(min(1.0, 2 * (min(sides) + 1) / (len(draws) + 1)))
+
+
 def ratio_interval(
     means: Float[np.ndarray, "series"],
     draws: Float[np.ndarray, "draws series"],

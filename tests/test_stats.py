@@ -112,6 +112,23 @@ def test_an_interval_of_a_function_is_made_of_the_percentiles_of_its_draws():
     assert np.isnan(found.p_value)
 
 
+def test_a_p_value_by_draws_counts_those_beyond_the_null_and_one_more():
+    draws = np.arange(1.0, 100.0)  # 1 to 99
+    np.testing.assert_allclose(stats.invert_percentiles(draws, 4.5), 2 * (4 + 1) / 100)
+    np.testing.assert_allclose(stats.invert_percentiles(draws, 95.5), 2 * (4 + 1) / 100)
+    np.testing.assert_allclose(stats.invert_percentiles(draws, 0.0), 2 / 100)
+    assert stats.invert_percentiles(draws, 50.0) == 1
+    assert stats.invert_percentiles(np.full(99, 0.1 + 0.2), 0.3) == 1
+
+
+def test_a_p_value_by_draws_is_below_five_percent_where_their_interval_excludes_the_null():
+    draws = np.random.default_rng(0).standard_normal((1999, 1))
+    found = stats.function_interval(np.zeros(1), draws, FIRST)
+    for null in (found.low, found.high):
+        assert stats.invert_percentiles(draws[:, 0], null * 0.98) > 0.05
+        assert stats.invert_percentiles(draws[:, 0], null * 1.02) < 0.05
+
+
 def test_a_ratio_of_proportional_series_is_certain():
     damage = np.random.default_rng(0).uniform(1, 2, 200)
     values = np.stack([damage / 4, damage], axis=1)

@@ -1,98 +1,31 @@
-"""The study's figures: one function per figure, one look for all of them, the same bytes on every call."""
+"""What the tables of outcomes show: one function per figure."""
 
-import json
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-SINGLE, DOUBLE = 3.35, 6.9  # inches: the column widths that the figures are printed at
-PER_LINE = 3  # panels side by side
+from spon.look import (
+    BESIDE,
+    DOUBLE,
+    FIRST,
+    INK,
+    MUTED,
+    PER_LINE,
+    SINGLE,
+    add_legend,
+    draw_run,
+    dress_rows,
+    explain,
+    mark_first_seeds,
+    printed,
+    style_of,
+)
+
 GROUP = "{}, {:g} %"  # the heading of a scope and sparsity
-INK, MUTED, FAINT = "#1a1a1a", "#6b6b6b", "#dcdcdc"
-LOOK = {
-    "figure.dpi": 300,
-    "font.size": 7,
-    "axes.titlesize": 7.5,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.6,
-    "axes.edgecolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.formatter.useoffset": False,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.5,
-    "legend.frameon": False,
-    "lines.markeredgewidth": 0.7,
-    "pdf.fonttype": 42,
-    **{f"{axis}tick.major.{key}": value for axis in "xy" for key, value in (("width", 0.6), ("size", 2.5))},
-}
-FIRST, FURTHER, BESIDE = {"ms": 4.5, "lw": 1.1}, {"ms": 2.6, "lw": 0.6}, 0.32  # further seeds: small and lower
-
-# Ordered by lightness (CIE L* 15 to 72), so that grey prints keep the order; apart under the three colour blindnesses.
-COLOURS = ("#1c1c5e", "#7b1e57", "#0069a8", "#d55e00", "#2ba583", "#dfa62a")
-HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
-SPARE_MARKERS = ("p", "<", ">", "d", "h", "*")  # each has a face, so that it can be hollow
-
-
-class Style(NamedTuple):
-    """How one allocation looks in every figure: by colour, and without colour by marker or hatch."""
-
-    colour: str
-    marker: str
-    hatch: str
-
-
-STYLES = {
-    "DENSE": Style(INK, "8", ""),
-    "BASELINE-TEAL": Style(MUTED, "X", ""),
-    "UNIF-ALL": Style(COLOURS[0], "s", HATCHES[0]),
-    "TOP-75": Style(COLOURS[1], "^", HATCHES[1]),
-    "TOP-50": Style(COLOURS[3], "o", HATCHES[3]),
-    "BOTTOM-50": Style(COLOURS[5], "v", HATCHES[5]),
-    "ATTN-ONLY": Style(COLOURS[2], "D", HATCHES[2]),
-    "ALL-DOWN": Style(COLOURS[4], "P", HATCHES[4]),
-}
-
-
-def style_of(allocation: str) -> Style:
-    """The look of an allocation, from its name alone, whatever else is swept; two that `STYLES` lacks can be alike."""
-    if allocation in STYLES:
-        return STYLES[allocation]
-    rest, colour = divmod(zlib.crc32(allocation.encode()), len(COLOURS))
-    return Style(COLOURS[colour], SPARE_MARKERS[rest % len(SPARE_MARKERS)], HATCHES[colour])
-
-
-@contextmanager
-def printed() -> Iterator[None]:
-    """Our look and nothing of the user's matplotlibrc; ticks are made late, so saving needs it as much as drawing."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(LOOK)
-        yield
-
-
-@printed()
-def save(figure: Figure, png: str | Path, pdf: str | Path, metadata: dict[str, str]) -> None:
-    """Write a figure as PNG (300 dpi) and PDF, byte for byte the same on every call.
-
-    Args:
-        metadata: What the figure stands for: text chunks of the PNG, and one JSON object in the PDF's Keywords.
-    """
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # a layout that is solved again settles elsewhere: other bytes
-    figure.savefig(png, metadata={"Software": None, **metadata})
-    undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
-    figure.savefig(pdf, metadata={**undated, "Keywords": json.dumps(metadata, sort_keys=True)})
 
 
 @printed()
@@ -260,21 +193,6 @@ def draw_frontier(ax: Axes, panel: pd.DataFrame, step: str) -> None:
     ax.grid()
 
 
-def draw_run(ax: Axes, x: float, y: float, run: Any, span: tuple = (), face: str | None = None) -> None:
-    """One run as a point in its allocation's style, smaller if it is a further seed, with its interval along x."""
-    style, size = style_of(run.allocation), FIRST if run.first else FURTHER
-    if span:
-        ax.plot(span, (y, y), color=style.colour, lw=size["lw"], solid_capstyle="butt", gid="interval")
-    looks = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
-    ax.plot(x, y, ls="", ms=size["ms"], gid=run.allocation, **looks)
-
-
-def mark_first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with `first`: whether no smaller seed of the same allocation and sparsity is among them."""
-    seeds = runs.fillna({"seed": 0}).groupby(["allocation", "scope", "sparsity"], dropna=False)["seed"]
-    return runs.assign(first=runs["seed"].fillna(0) == seeds.transform("min"))
-
-
 def make_panels(runs: pd.DataFrame, heights: dict[str, float], xlabel: str, below: float = 0.0) -> tuple[Figure, dict]:
     """A figure, and by scope and sparsity its titled panels: a scope's side by side, x named once per column.
 
@@ -298,27 +216,6 @@ def make_panels(runs: pd.DataFrame, heights: dict[str, float], xlabel: str, belo
     for ax in lowest.values():
         ax.set_xlabel(xlabel)
     return figure, panels
-
-
-def dress_rows(ax: Axes, names: list[str]) -> None:
-    """A dot plot's axis: the rows' names from the top down, no line beside them."""
-    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.grid(axis="x")
-
-
-def explain(label: str, **looks: Any) -> Line2D:
-    """An entry of a legend: a point, unless told otherwise."""
-    return Line2D([], [], label=label, **{"color": INK, "ls": "", "marker": "o", "ms": FIRST["ms"], **looks})
-
-
-def add_legend(figure: Figure, handles: list[Line2D], runs: pd.DataFrame) -> None:
-    """One legend under all panels, in as many columns as fit; it explains further seeds where there are any."""
-    handles = handles + [explain("further seed", **FURTHER)] * (not runs["first"].all())
-    widest = max(len(handle.get_label()) for handle in handles)
-    columns = max(1, int(figure.get_figwidth() / (0.45 + 0.055 * widest)))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
 
 @printed()

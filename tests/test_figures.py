@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from spon import figures
+from spon import figures, look
 
 DENSE, TEAL, NAN = "DENSE", "BASELINE-TEAL", float("nan")
 
@@ -90,7 +90,7 @@ def find(ax, *names: str) -> list:
 
 def points(ax) -> list[tuple[str, float, float]]:
     """Allocation and place of every run in a panel."""
-    return [(line.get_gid(), *line.get_xydata()[0]) for line in find(ax, *figures.STYLES)]
+    return [(line.get_gid(), *line.get_xydata()[0]) for line in find(ax, *look.STYLES)]
 
 
 DRAW = {
@@ -174,23 +174,23 @@ def test_the_frontier_passes_through_its_runs_and_steps_on_from_the_nearest_of_t
 
 def test_ties_are_hollow_and_nothing_else_is():
     down = figures.draw_pareto(PARETO).axes[0]
-    hollow = {line.get_gid() for line in find(down, *figures.STYLES) if line.get_markerfacecolor() == "white"}
+    hollow = {line.get_gid() for line in find(down, *look.STYLES) if line.get_markerfacecolor() == "white"}
     assert hollow == {"TOP-50", "BOTTOM-50"}
 
 
 def test_an_allocation_looks_the_same_in_every_figure():
     seen = {}
     for draw in DRAW.values():
-        for line in (line for ax in draw().axes for line in find(ax, *figures.STYLES)):
+        for line in (line for ax in draw().axes for line in find(ax, *look.STYLES)):
             seen.setdefault(line.get_gid(), set()).add((line.get_markeredgecolor(), line.get_marker()))
     assert {name: len(looks) for name, looks in seen.items()} == dict.fromkeys(seen, 1)
     assert len(set.union(*seen.values())) == len(seen)
 
 
 def test_an_allocation_without_an_entry_never_looks_like_one_with_an_entry():
-    own = {style[:2] for style in figures.STYLES.values()}
-    assert not {figures.style_of(f"MINE-{i}")[:2] for i in range(500)} & own
-    assert {figures.style_of(f"MINE-{i}").marker for i in range(500)} == set(figures.SPARE_MARKERS)
+    own = {style[:2] for style in look.STYLES.values()}
+    assert not {look.style_of(f"MINE-{i}")[:2] for i in range(500)} & own
+    assert {look.style_of(f"MINE-{i}").marker for i in range(500)} == set(look.SPARE_MARKERS)
 
 
 def lightness(colour: str) -> float:
@@ -201,14 +201,14 @@ def lightness(colour: str) -> float:
 
 
 def test_colours_stay_apart_in_grey_and_stand_out_from_paper():
-    levels = [lightness(colour) for colour in figures.COLOURS]
+    levels = [lightness(colour) for colour in look.COLOURS]
     assert levels == sorted(levels)
     assert min(np.diff(levels)) > 6
     assert levels[-1] < 75
 
 
 def test_named_allocations_differ_in_marker_and_hatch_too():
-    named = [style for name, style in figures.STYLES.items() if name not in (DENSE, TEAL)]
+    named = [style for name, style in look.STYLES.items() if name not in (DENSE, TEAL)]
     for one, other in combinations(named, 2):
         assert one.marker != other.marker
         assert one.hatch != other.hatch
@@ -219,7 +219,7 @@ def test_a_figure_is_saved_with_the_same_bytes_however_often(draw, tmp_path):
     saved = []
     once = draw()
     for figure in (once, once, draw()):
-        figures.save(figure, tmp_path / "a.png", tmp_path / "a.pdf", {"study": "pydoc"})
+        look.save(figure, tmp_path / "a.png", tmp_path / "a.pdf", {"study": "pydoc"})
         saved.append((tmp_path / "a.png").read_bytes() + (tmp_path / "a.pdf").read_bytes())
     assert len(set(saved)) == 1
 
@@ -227,20 +227,20 @@ def test_a_figure_is_saved_with_the_same_bytes_however_often(draw, tmp_path):
 def test_the_files_say_what_made_them_and_not_when(tmp_path):
     png, pdf = tmp_path / "a.png", tmp_path / "a.pdf"
     metadata = {"study": "pydoc", "code": "0123456789ab"}
-    figures.save(figures.draw_damage_recovery(RECOVERY), png, pdf, metadata)
+    look.save(figures.draw_damage_recovery(RECOVERY), png, pdf, metadata)
     with Image.open(png) as image:
         assert image.text == metadata
-        assert image.width == round(300 * figures.DOUBLE)
+        assert image.width == round(300 * look.DOUBLE)
     assert json.dumps(metadata, sort_keys=True).encode() in pdf.read_bytes()
     assert b"CreationDate" not in pdf.read_bytes()
 
 
 def test_a_users_matplotlibrc_changes_nothing(tmp_path):
     files = tmp_path / "a.png", tmp_path / "a.pdf"
-    figures.save(figures.draw_pareto(PARETO), *files, {})
+    look.save(figures.draw_pareto(PARETO), *files, {})
     before = [file.read_bytes() for file in files]
     with matplotlib.rc_context({"font.size": 20, "xtick.major.size": 9, "pdf.compression": 0}):
-        figures.save(figures.draw_pareto(PARETO), *files, {})
+        look.save(figures.draw_pareto(PARETO), *files, {})
         assert matplotlib.rcParams["font.size"] == 20
     assert [file.read_bytes() for file in files] == before
 
@@ -273,7 +273,7 @@ def test_any_sweep_is_drawn_whole_and_within_the_page(scopes, sparsities):
     groups = scopes * sparsities
     for figure, axes in zip(sweep(scopes, sparsities), (groups, 2, groups + 1), strict=True):
         assert len(figure.axes) == axes
-        with figures.printed():
+        with look.printed():
             figure.draw_without_rendering()
             page, drawn = figure.bbox_inches, figure.get_tightbbox()
             legend = figure.legends[0].get_window_extent()

@@ -7,12 +7,18 @@ rule draw_perplexity:
         perplexity=rules.tabulate.output.perplexity[0],
         contrasts=rules.tabulate.output.contrasts[0],
     output:
-        png="figures/{study}/fig1_perplexity.png",
+        png=report(
+            "figures/{study}/fig1_perplexity.png",
+            caption="../report/fig1_perplexity.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "1 perplexity"},
+        ),
         pdf="figures/{study}/fig1_perplexity.pdf",
     log:
-        "logs/{study}/fig1_perplexity.log",
+        "logs/{study}/draw_perplexity.log",
     benchmark:
-        "benchmarks/{study}/fig1_perplexity.tsv"
+        "benchmarks/{study}/draw_perplexity.tsv"
     conda:
         "../../envs/tables.yaml"
     params:
@@ -25,12 +31,18 @@ use rule draw_perplexity as draw_damage_recovery with:
     input:
         damage_recovery=rules.tabulate.output.damage_recovery[0],
     output:
-        png="figures/{study}/fig2_damage_recovery.png",
+        png=report(
+            "figures/{study}/fig2_damage_recovery.png",
+            caption="../report/fig2_damage_recovery.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "2 damage recovery"},
+        ),
         pdf="figures/{study}/fig2_damage_recovery.pdf",
     log:
-        "logs/{study}/fig2_damage_recovery.log",
+        "logs/{study}/draw_damage_recovery.log",
     benchmark:
-        "benchmarks/{study}/fig2_damage_recovery.tsv"
+        "benchmarks/{study}/draw_damage_recovery.tsv"
     params:
         spec=spec("draw_figure.py", figure=lambda wildcards: "draw_damage_recovery"),
 
@@ -39,12 +51,18 @@ use rule draw_perplexity as draw_pareto with:
     input:
         pareto=rules.tabulate.output.pareto[0],
     output:
-        png="figures/{study}/fig3_pareto.png",
+        png=report(
+            "figures/{study}/fig3_pareto.png",
+            caption="../report/fig3_pareto.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "3 Pareto frontiers"},
+        ),
         pdf="figures/{study}/fig3_pareto.pdf",
     log:
-        "logs/{study}/fig3_pareto.log",
+        "logs/{study}/draw_pareto.log",
     benchmark:
-        "benchmarks/{study}/fig3_pareto.tsv"
+        "benchmarks/{study}/draw_pareto.tsv"
     params:
         spec=spec("draw_figure.py", figure=lambda wildcards: "draw_pareto"),
 
@@ -58,10 +76,4 @@ describe(
     "Draw figure 3: what is worth its cost, per scope and sparsity, and over all scopes.",
 )
 
-FIGURES = [rules.draw_perplexity, rules.draw_damage_recovery, rules.draw_pareto]
-
-
-rule figures:
-    """Draw every figure of the sweep."""
-    input:
-        [expand(figure.output, study=SWEEP["studies"]) for figure in FIGURES],
+OF_TABLES = [rules.draw_perplexity, rules.draw_damage_recovery, rules.draw_pareto]

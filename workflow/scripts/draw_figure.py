@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from spon import figures
+from spon import figures, look
 from spon.job import job
 
 with job(snakemake) as here:
     draw = getattr(figures, snakemake.params.spec["figure"])
     figure = draw(**{name: pd.read_csv(path) for name, path in snakemake.input.items()})
-    figures.save(figure, snakemake.output.png, snakemake.output.pdf, here.metadata)
+    look.save(figure, snakemake.output.png, snakemake.output.pdf, here.metadata)

@@ -1,0 +1,58 @@
+"""A small study as findings see it: its tables, its facts, and how to read a row of the text."""
+
+from functools import cache
+
+import numpy as np
+from small_study import ALL, BLOCKS, SHAPE, gather, score
+
+from spon import controls, gains, pareto, tables
+from spon.findings import write_findings
+
+MEAN_DOWN = score("MEAN-DOWN", "down_proj", 0.5, 0, 2.45, 0.35)
+LOUD = score("UNIF-ALL", "down_proj", 0.5, 0, 2.5, 0.4, noise=np.resize([0.3, -0.3], BLOCKS))
+ALLOCATIONS = {
+    "UNIF-ALL": {"scope": "down_proj", "layers": "all"},
+    "TOP-50": {"scope": "down_proj", "layers": {"first": 0.5}},
+    "MEAN-DOWN": {"scope": "down_proj", "layers": "all", "learn": "mean_residual"},
+}
+SETTINGS = {"study": {"method": "threshold"}, "allocations": ALLOCATIONS}
+MODEL = {
+    "source": {"path": "/home/someone/models/small"},
+    "files": {"config.json": "00", "model.safetensors": "0123456789abcdef0123"},
+    "shape": SHAPE | {"width": 2, "parameters": 64},
+}
+CUT = {"block_length": 11, "bos": False, "join": "\n", "strip": True, "dense_share": 0.0}
+PROTOCOL = {
+    "protocol": "a1b2",
+    "blocks": BLOCKS,
+    "settings": {"text": {"path": "pydoc", "split": "test"}, "protocol": CUT},
+}
+ENVIRONMENT = {"python": "3.11.7", "platform": "Linux", "device": "cpu", "threads": 1, "packages": {"numpy": "2.4.6"}}
+FACTS = {"model": MODEL, "protocol": PROTOCOL, "settings": SETTINGS, "environment": ENVIRONMENT}
+
+
+@cache
+def tabulate(loud=False):
+    evaluations = [LOUD if loud and one["allocation"].iloc[0] == "UNIF-ALL" else one for one in ALL]
+    outcomes = gather(*evaluations, MEAN_DOWN)
+    return {
+        "perplexity": tables.tabulate_perplexity(outcomes),
+        "contrasts": tables.tabulate_contrasts(outcomes),
+        "damage_recovery": tables.tabulate_damage_recovery(outcomes),
+        "layer_position": gains.tabulate_layer_position(outcomes),
+        "marginal_gain": gains.tabulate_marginal_gain(outcomes),
+        "pareto": pareto.tabulate_pareto(outcomes),
+        "controls": controls.tabulate_controls(
+            outcomes, controls.NO_BLOCKS, controls.NO_BLOCKS, {}, resamples=200, seed=0
+        ),
+    }
+
+
+def write(loud=False, facts=FACTS, figures=None, without=()):
+    given = {name: table for name, table in tabulate(loud).items() if name not in without}
+    return write_findings("small", given, facts, figures or {})
+
+
+def row(text, *beginning):
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {' | '.join(beginning)} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]

@@ -1,0 +1,40 @@
+"""What a study cost. Never part of the default target: benchmark files are missing on a clone."""
+
+
+rule count_cost:
+    """Count what a study cost, rule by rule, from the benchmark files that its jobs left."""
+    input:
+        benchmarks=benchmarks,
+    output:
+        cost="results/{study}/cost.json",
+    log:
+        "logs/{study}/count_cost.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("count_cost.py"),
+    script:
+        "../scripts/count_cost.py"
+
+
+rule draw_cost:
+    """Draw what a study cost."""
+    input:
+        cost=rules.count_cost.output.cost,
+    output:
+        png="figures/{study}/cost.png",
+        pdf="figures/{study}/cost.pdf",
+    log:
+        "logs/{study}/draw_cost.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("draw_cost.py"),
+    script:
+        "../scripts/draw_cost.py"
+
+
+rule cost:
+    """Count and draw what the studies of the sweep cost (not part of the default)."""
+    input:
+        expand(rules.draw_cost.output, study=SWEEP["studies"]),

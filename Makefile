@@ -27,6 +27,6 @@ graph: $(ENVIRONMENT)  ## the rules and how they hang together, as mermaid
 
 $(ENVIRONMENT): requirements.txt constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { echo 'python3 -m venv failed: on Debian and Ubuntu, install python3-venv'; exit 1; }
 	.venv/bin/pip install --disable-pip-version-check --progress-bar off -r requirements.txt
 	touch $@

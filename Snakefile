@@ -4,14 +4,22 @@
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/text.smk"
 include: "workflow/rules/calibrate.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/analyses.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/bias_figures.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/pretrain.smk"
 
 
@@ -20,4 +28,6 @@ rule all:
     default_target: True
     input:
         rules.tables.input,
+        rules.analyses.input,
         rules.figures.input,
+        rules.findings.input,

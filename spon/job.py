@@ -65,10 +65,14 @@ def describe_job(snakemake, screen: int) -> Job:
     device = "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
     if torch:
         if device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is 'cuda', but torch finds no GPU on this machine: set device to 'cpu'")
+            raise ValueError(
+                "device is 'cuda', or 'auto' and this machine has NVIDIA's driver, but torch finds no GPU: "
+                "set device to 'cpu', or install the CUDA build of torch"
+            )
         torch.set_num_threads(snakemake.resources.get("torch_threads", 1))
-        # Without it cuBLAS may sum in another order from call to call.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        if device == "cuda":  # which may sum in another order from call to call
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True, warn_only=True)
     spec = snakemake.params.get("spec", {})
     made_by = {"rule": snakemake.rule, "spec": lineage.digest_json(spec)} | dict(snakemake.wildcards.items())
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -9,7 +9,16 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from spon import allocate, corpus, source
+from spon import allocate, checkpoints, corpus, source
+
+# Blocks of which text each key asks for.
+BLOCKS = [
+    ("calibration", "calibrate", "blocks"),
+    ("calibration", "train", "blocks"),
+    ("evaluation", "calibrate", "held_out_blocks"),
+    ("evaluation", "controls", "draw_blocks"),
+    ("evaluation", "analyses", "blocks"),
+]
 
 
 class SettingsError(ValueError):
@@ -28,7 +37,15 @@ def check(config: Mapping, schema: Path) -> None:
     check_catalogues(config)
     check_sweep(config["sweep"], config)
     for name in config["sweep"]["studies"]:
-        check_study(name, config)
+        if is_checkpoints(config["studies"][name]):
+            check_checkpoints(name, config)
+        else:
+            check_study(name, config)
+
+
+def is_checkpoints(study: Mapping) -> bool:
+    """Whether a study has bias checkpoints and no model."""
+    return "checkpoints" in study
 
 
 def explain(error: ValidationError) -> str:
@@ -82,6 +99,23 @@ def check_catalogues(config: Mapping) -> None:
         require(allocation["scope"], config["scopes"], f"{key}.scope")
         for map_ in allocation.get("biases", []):
             require(map_, config["scopes"][allocation["scope"]], f"{key}.biases")
+        if allocation.get("learn") == "random":
+            check_random(key, allocation, config["allocations"])
+        elif "norms_of" in allocation:
+            raise SettingsError(f"config: {key}.norms_of is for an allocation with learn: random alone: leave it out")
+
+
+def check_random(key: str, allocation: Mapping, allocations: Mapping) -> None:
+    """Random directions take the norms of a trained allocation of the same sites."""
+    named = allocation.get("norms_of")
+    if named is None:
+        raise SettingsError(f"config: {key} learns at random and lacks the key 'norms_of', a trained allocation")
+    require(named, allocations, f"{key}.norms_of")
+    other = allocations[named]
+    same_sites = all(allocation.get(name) == other.get(name) for name in ("scope", "layers", "biases"))
+    if not same_sites or other.get("learn", "kl") != "kl":
+        allowed = "a trained allocation of the same scope, layers and biases"
+        raise SettingsError(f"config: {key}.norms_of names '{named}': allowed is {allowed}")
 
 
 def check_sweep(sweep: Mapping, config: Mapping) -> None:
@@ -91,6 +125,17 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
             require(name, config[catalogue], f"sweep.{catalogue}")
     for name in sweep.get("repeats", {}).get("allocations", []):
         require(name, config["allocations"], "sweep.repeats.allocations")
+    for name in config["controls"]["on_dense"]:
+        require(name, config["allocations"], "controls.on_dense")
+    trained = [name for name, chosen in config["allocations"].items() if chosen.get("learn", "kl") != "random"]
+    for place, run in enumerate(config["analyses"]["runs"]):
+        require(run["allocation"], trained, f"analyses.runs.{place}.allocation")
+    for name in sweep["allocations"]:
+        imitated = config["allocations"][name].get("norms_of", name)
+        if imitated not in sweep["allocations"]:
+            raise SettingsError(
+                f"config: sweep.allocations has '{name}' without '{imitated}', whose norms it takes: name both"
+            )
 
 
 def require(value: str, allowed: Mapping | list, key: str) -> None:
@@ -106,13 +151,23 @@ def check_study(name: str, config: Mapping) -> None:
     study = config["studies"][name]
     for part, text in study["text"].items():
         check_text(f"studies.{name}.text.{part}", text, config)
-    held = study["text"]["calibration"]["blocks"]
-    for section in ("calibrate", "train"):
-        if (asked := config[section]["blocks"]) > held:
-            limit = f"studies.{name}.text.calibration.blocks"
-            raise SettingsError(f"config: {section}.blocks is {asked}: allowed is 1 to {held}, {limit}")
+    for part, section, key in BLOCKS:
+        held = study["text"][part]["blocks"]
+        if (asked := config[section][key]) > held:
+            limit = f"studies.{name}.text.{part}.blocks"
+            raise SettingsError(f"config: {section}.{key} is {asked}: allowed is 1 to {held}, {limit}")
+    if not Path(config["analyses"]["prompts"]).is_file():
+        raise SettingsError(f"config: analyses.prompts is '{config['analyses']['prompts']}', which is no file")
     if "path" in study["model"]:
         check_model(f"studies.{name}.model.path", study["model"], config)
+
+
+def check_checkpoints(name: str, config: Mapping) -> None:
+    """A study's bias checkpoints are there and can be told apart by their names."""
+    try:
+        checkpoints.find_checkpoints(config.get("checkpoints", config["studies"][name]["checkpoints"]))
+    except ValueError as error:
+        raise SettingsError(f"config: {error}") from error
 
 
 def check_text(key: str, text: Mapping, config: Mapping) -> None:

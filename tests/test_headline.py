@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from docs.update_readme import insert_headline
+from docs.update_readme import insert
 from spon import headline
 
 ROOT = Path(__file__).parents[1]
@@ -51,5 +51,6 @@ def test_the_readme_shows_the_rows_of_the_default_study():
         pytest.skip("the default study has not been run here")
     readme = (ROOT / "README.md").read_text()
     # Another processor may round the last digit otherwise, so numbers are left out of the comparison.
-    rows, shown = (re.sub(r"[-+]?\d+\.\d+", "N", text) for text in (insert_headline(readme, found.read_text()), readme))
+    inserted = insert(readme, "headline", found.read_text())
+    rows, shown = (re.sub(r"[-+]?\d+\.\d+", "N", text) for text in (inserted, readme))
     assert rows == shown, "run: make readme"

@@ -63,6 +63,22 @@ MISTAKES = [
     ),
     ("studies/pydoc/method", "top-k", 'studies.pydoc.method is "top-k": allowed are threshold, topk'),
     ("studies/pydoc/text/evaluation/data_files", "no.txt", "evaluation.data_files names 'no.txt', which is no file"),
+    ("allocations/RANDOM-DOWN/norms_of", "UNIF", "norms_of names 'UNIF': did you mean 'UNIF-ALL'?"),
+    ("allocations/RANDOM-DOWN/norms_of", "TOP-50", "names 'TOP-50': allowed is a trained allocation of the same scope"),
+    ("allocations/TOP-50/norms_of", "UNIF-ALL", "TOP-50.norms_of is for an allocation with learn: random alone"),
+    ("allocations/TOP-50/learn", "mean", 'TOP-50.learn is "mean": allowed are kl, mean_residual, random'),
+    ("sweep/allocations", ["RANDOM-DOWN"], "sweep.allocations has 'RANDOM-DOWN' without 'UNIF-ALL', whose norms"),
+    ("controls/draws", 10, "controls.draws is 10: allowed is 20 or more"),
+    ("controls/on_dense", ["UNIF"], "controls.on_dense names 'UNIF': did you mean 'UNIF-ALL'?"),
+    (
+        "analyses/runs",
+        [{"allocation": "RANDOM-DOWN", "sparsity": 0.5, "seed": 0}],
+        "analyses.runs.0.allocation names 'RANDOM-DOWN'",
+    ),
+    ("analyses/prompts", "no.yaml", "analyses.prompts is 'no.yaml', which is no file"),
+    ("calibrate/held_out_blocks", 513, "calibrate.held_out_blocks is 513: allowed is 1 to 512, studies"),
+    ("studies/pydoc", {"checkpoints": "no/folder", "layers": 4}, "checkpoints is 'no/folder', which is no folder"),
+    ("studies/pydoc", {"checkpoints": "resources/checkpoints"}, "studies.pydoc lacks the key 'layers'"),
     ("studies/pydoc/text/evaluation/split", "test", "text.evaluation.split names 'test': allowed are calibration"),
 ]
 
@@ -104,7 +120,7 @@ def test_every_key_of_the_schema_has_a_sentence():
 
 def test_a_sweep_holds_every_run_once_and_repeats_only_what_it_holds(config):
     runs = list(settings.list_runs(config["sweep"]))
-    assert len(runs) == len(set(runs)) == 5 * 3 + 2
+    assert len(runs) == len(set(runs)) == 9 * 3 + 2
     assert ("TOP-50", 0.5, 1) in runs
     smaller = config["sweep"] | {"allocations": ["UNIF-ALL"], "sparsities": [0.8]}
     assert list(settings.list_runs(smaller)) == [("UNIF-ALL", 0.8, 0)]

@@ -18,9 +18,16 @@ from spon import sparsify
 ROOT = Path(__file__).parents[1]
 WIKITEXT = ROOT.parent / "shared/data/wikitext-2"
 PARTS = ["Snakefile", "workflow", "spon", "config", "profiles", "resources", "envs"]
-TRAININGS = {"train_spon": 5, "evaluate_spon": 5}
+REFERENCE = ROOT.parent / "shared/reference/checkpoints"
+TRAININGS = {"train_spon": 5, "evaluate_spon": 5, "evaluate_on_dense": 1, "evaluate_draws": 1}
+OF_STATES = {"align_with_components": 2, "compare_categories": 2, "measure_shifts": 2}
+OF_BIASES = {"describe_bias_statistics": 2, "rank_norms": 1, "compare_configurations": 1}
 DRAWINGS = {"draw_perplexity": 1, "draw_damage_recovery": 1, "draw_pareto": 1}
-REPORTING = {"tabulate": 1, "write_headline": 1} | DRAWINGS
+BIAS_DRAWINGS = {
+    f"draw_{name}": 1 for name in ("pca_alignment", "hidden_state_shift", "cross_configuration", "bias_statistics")
+}
+FINDINGS = {"decide_claims": 1, "write_findings": 1, "render_page": 1}
+REPORTING = {"tabulate": 1, "tabulate_controls": 1, "write_headline": 1} | DRAWINGS | FINDINGS
 
 
 class Study:
@@ -46,7 +53,7 @@ class Study:
         result = self.snakemake("--dry-run", "--quiet", "rules", *arguments, **options)
         assert result.returncode == 0, result.stderr
         counts = re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M)
-        targets = {"total", "all", "tables", "figures"}
+        targets = {"total", "all", "tables", "figures", "analyses", "findings"}
         return {rule: int(count) for rule, count in counts if rule not in targets}
 
     def write(self, path: str, text: str) -> str:
@@ -82,12 +89,37 @@ def edit(study: Study, path: str, old: str, new: str) -> None:
 def test_the_study_makes_its_tables_and_figures(tiny):
     tables = pd.read_csv(tiny.folder / "results/tiny/tables/perplexity.csv")
     assert tables["allocation"].tolist().count("BASELINE-TEAL") == 2
-    assert len(tables) == 1 + 2 + 5
+    assert len(tables) == 1 + 2 + 5 + 1
     assert tables["protocol"].nunique() == 1
-    for name in ("fig1_perplexity", "fig2_damage_recovery", "fig3_pareto"):
-        assert (tiny.folder / f"figures/tiny/{name}.png").stat().st_size > 10_000
-        assert (tiny.folder / f"figures/tiny/{name}.pdf").exists()
+    figures = sorted(path.name for path in (tiny.folder / "figures/tiny").glob("*.png"))
+    assert [name[:4] for name in figures] == [f"fig{number}" for number in range(1, 8)]
+    for name in figures:
+        assert (tiny.folder / f"figures/tiny/{name}").stat().st_size > 10_000
+        assert (tiny.folder / f"figures/tiny/{name}").with_suffix(".pdf").exists()
     assert (tiny.folder / "results/tiny/summary.json").exists()
+
+
+def test_the_study_ends_in_verdicts_and_a_page_that_needs_no_other_file(tiny):
+    claims = json.loads((tiny.folder / "results/tiny/claims.json").read_text())
+    assert {claim["claim"] for claim in claims} == set(range(1, 8))
+    assert {claim["verdict"] for claim in claims} <= {
+        "supported",
+        "contradicted",
+        "indistinguishable",
+        "not applicable",
+    }
+    page = (tiny.folder / "results/tiny/findings.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 7
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+
+
+def test_the_mean_residual_repairs_and_random_directions_do_not(tiny):
+    controls = pd.read_csv(tiny.folder / "results/tiny/tables/controls.csv")
+    assert set(controls["control"]) == {"mean_residual", "random", "dense_model"}
+    kl = controls[controls["measure"] == "kl"].set_index("control")
+    assert kl.loc["mean_residual", "control_low"] > 0
+    assert kl.loc["random", "draws"] == 20
+    assert kl.loc["dense_model", "control_gain_nats_per_token"] < 0
 
 
 def test_sparsity_does_damage_and_biases_are_trained(tiny):
@@ -128,7 +160,7 @@ def test_a_finished_study_has_nothing_to_do(tiny):
 
 def test_another_number_of_epochs_reruns_trainings_and_what_follows(tiny):
     overlays = tiny.overlay(train={"epochs": 2})
-    assert tiny.plan(overlays=overlays) == TRAININGS | REPORTING
+    assert tiny.plan(overlays=overlays) == TRAININGS | OF_STATES | OF_BIASES | BIAS_DRAWINGS | REPORTING
 
 
 def test_another_way_of_drawing_intervals_reruns_tables_and_figures(tiny):
@@ -152,12 +184,39 @@ def test_rewording_a_docstring_or_a_comment_reruns_nothing(edited):
 
 def test_editing_figures_redraws_them_and_nothing_else(edited):
     edit(edited, "spon/figures.py", "\ndef ", "\nNEW = 1\n\n\ndef ")
-    assert edited.plan() == DRAWINGS
+    assert edited.plan() == DRAWINGS | {"render_page": 1}
+
+
+def test_editing_one_analysis_reruns_it_its_figure_the_verdicts_and_the_report(edited):
+    edit(edited, "spon/analyses/pca_alignment.py", "components, len(outputs) - 1", "components, len(outputs) - 2")
+    assert edited.plan() == {"align_with_components": 2, "draw_pca_alignment": 1} | FINDINGS
 
 
 def test_editing_the_training_reruns_no_calibration_and_no_baseline(edited):
     edit(edited, "spon/train.py", "clip_grad_norm_(biases.values(), 1.0)", "clip_grad_norm_(biases.values(), 2.0)")
-    assert edited.plan() == TRAININGS | REPORTING
+    assert edited.plan() == TRAININGS | OF_STATES | OF_BIASES | BIAS_DRAWINGS | REPORTING
+
+
+def test_biases_learned_elsewhere_are_analysed_without_a_model(tmp_path):
+    study = Study(tmp_path)
+    study.run(overlays=("config/checkpoints.yaml",))
+    results = tmp_path / "results/checkpoints"
+    pairs = pd.read_csv(results / "analyses/cross_configuration.csv")
+    assert set(pairs["comparison"]) == {"allocation", "seed"}
+    figures = sorted(path.stem for path in (tmp_path / "figures/checkpoints").glob("*.png"))
+    assert figures == ["fig6_cross_configuration", "fig7_bias_statistics"]
+    verdicts = {claim["id"]: claim["verdict"] for claim in json.loads((results / "claims.json").read_text())}
+    assert verdicts["1-recovery-o_proj"] == "not applicable"
+    assert verdicts["6-agreement"] == "supported"
+    assert (results / "findings.html").exists()
+    assert not (results / "model.json").exists()
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the published checkpoints are not here")
+def test_the_published_checkpoints_are_a_study_of_their_own(tiny):
+    tiny.run("--config", f"checkpoints={REFERENCE}", overlays=("config/checkpoints.yaml",))
+    run = tiny.folder / "results/checkpoints/TOP-50/s0.5/seed0/analyses/bias_statistics.csv"
+    assert pd.read_csv(run)["excess_kurtosis"].round(2).tolist() == [3.0, 0.04, 0.28, 0.02, 0.09, 0.24, 0.34, 0.07]
 
 
 def test_the_published_protocol_runs_on_a_local_model_and_local_text(tmp_path):
@@ -204,4 +263,4 @@ def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_i
     assert result.returncode != 0
     sentence = r"tokenize_text: the text holds \d+ blocks of 64 tokens, blocks asks for 5000: allowed is 1 to \d+"
     assert re.search(sentence, result.stdout + result.stderr)
-    assert re.search(sentence, (tmp_path / "logs/tiny/tokens/evaluation.log").read_text())
+    assert re.search(sentence, (tmp_path / "logs/tiny/tokens/evaluation/tokenize_text.log").read_text())

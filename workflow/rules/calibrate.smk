@@ -21,8 +21,9 @@ rule read_quantiles:
     params:
         spec=spec(
             "read_quantiles.py",
-            calibrate="calibrate",
-            maps=lambda wildcards: config["scopes"][wildcards.scope],
+            blocks="calibrate.blocks",
+            batch_blocks="calibrate.batch_blocks",
+            maps=maps,
             measure=measure,
         ),
     script:
@@ -50,8 +51,9 @@ rule choose_thresholds:
     params:
         spec=spec(
             "choose_thresholds.py",
-            calibrate="calibrate",
-            maps=lambda wildcards: config["scopes"][wildcards.scope],
+            held_out_blocks="calibrate.held_out_blocks",
+            batch_blocks="calibrate.batch_blocks",
+            maps=maps,
             measure=measure,
         ),
     script:

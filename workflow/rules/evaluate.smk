@@ -49,6 +49,54 @@ use rule evaluate_spon as evaluate_dense with:
         "logs/{study}/dense/evaluate_dense.log",
     benchmark:
         "benchmarks/{study}/dense/evaluate_dense.tsv"
+    params:
+        spec=spec("evaluate.py", evaluate="evaluate", measure=measure_dense),
+
+
+use rule evaluate_dense as evaluate_on_dense with:
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=EVALUATION,
+        biases=rules.train_spon.output.biases,
+    output:
+        nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/on_dense.parquet",
+    log:
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_on_dense.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_on_dense.tsv"
+
+
+rule evaluate_draws:
+    """Evaluate biases that point anywhere, each as long as that of a run: a control."""
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=EVALUATION,
+        thresholds=thresholds,
+        biases=imitated,
+    output:
+        draws="results/{study}/{allocation}/s{sparsity}/seed{seed}/draws.parquet",
+    log:
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_draws.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_draws.tsv"
+    wildcard_constraints:
+        allocation=learned_by("random"),
+    conda:
+        "../../envs/model.yaml"
+    threads: MODEL_CORES
+    resources:
+        gpu=GPU,
+        torch_threads=TORCH_THREADS,
+    params:
+        spec=spec(
+            "evaluate_draws.py",
+            evaluate="evaluate",
+            draws="controls.draws",
+            draw_blocks="controls.draw_blocks",
+            measure=measure,
+        ),
+    script:
+        "../scripts/evaluate_draws.py"
 
 
 describe(
@@ -56,3 +104,7 @@ describe(
     "Evaluate a TEAL baseline: a scope sparsified at a sparsity, without biases.",
 )
 describe("evaluate_dense", "Evaluate the dense model.")
+describe(
+    "evaluate_on_dense",
+    "Evaluate a run's biases on the dense model: what they gain there is no repair.",
+)

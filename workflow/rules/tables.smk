@@ -8,25 +8,14 @@ TABLES = [
     "pareto",
     "contrasts",
 ]
-FORMS = [".csv", ".json", ".tex"]
 
 
 rule tabulate:
     """Tabulate perplexity, recovery, layer position, marginal gain, frontiers and contrasts, with intervals."""
     input:
-        model=rules.fetch_model.output.model,
-        protocol=rules.tokenize_text.output.protocol.replace("{part}", "evaluation"),
-        sites=expand(
-            rules.allocate_biases.output.sites,
-            allocation=SWEEP["allocations"],
-            allow_missing=True,
-        ),
-        nll=lambda wildcards: [path for _, path in list_evaluations(wildcards.study)],
+        unpack(outcomes),
     output:
-        **{
-            table: multiext(f"results/{{study}}/tables/{table}", *FORMS)
-            for table in TABLES
-        },
+        **{name: table(name) for name in TABLES},
         summary="results/{study}/summary.json",
     log:
         "logs/{study}/tabulate.log",
@@ -35,17 +24,44 @@ rule tabulate:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec(
-            "tabulate.py",
-            evaluations=lambda wildcards: [
-                names for names, _ in list_evaluations(wildcards.study)
-            ],
-            allocations=lambda wildcards: SWEEP["allocations"],
-            scopes="scopes",
-            statistics="statistics",
-        ),
+        spec=spec("tabulate.py", outcomes=settings_of_outcomes),
     script:
         "../scripts/tabulate.py"
+
+
+rule tabulate_controls:
+    """Tabulate what trained runs gain beside biases that nobody trained, and beside themselves on the dense model."""
+    input:
+        unpack(outcomes),
+        on_dense=[
+            expand(rules.evaluate_on_dense.output.nll, allow_missing=True, **run)[0]
+            for run in list_adaptations()
+        ],
+        draws=[
+            expand(rules.evaluate_draws.output.draws, allow_missing=True, **run)[0]
+            for run in list_runs("random")
+        ],
+    output:
+        controls=table("controls"),
+    log:
+        "logs/{study}/tabulate_controls.log",
+    benchmark:
+        "benchmarks/{study}/tabulate_controls.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec(
+            "tabulate_controls.py",
+            outcomes=settings_of_outcomes,
+            adaptations=lambda wildcards: list_adaptations(),
+            random=lambda wildcards: list_runs("random"),
+            norms_of=lambda wildcards: {
+                run["allocation"]: config["allocations"][run["allocation"]]["norms_of"]
+                for run in list_runs("random")
+            },
+        ),
+    script:
+        "../scripts/tabulate_controls.py"
 
 
 rule write_headline:
@@ -70,5 +86,6 @@ rule write_headline:
 rule tables:
     """Make every table of the sweep."""
     input:
-        expand(rules.tabulate.output, study=SWEEP["studies"]),
-        expand(rules.write_headline.output, study=SWEEP["studies"]),
+        expand(rules.tabulate.output, study=STUDIES),
+        expand(rules.tabulate_controls.output, study=STUDIES),
+        expand(rules.write_headline.output, study=STUDIES),

@@ -50,9 +50,9 @@ rule tokenize_text:
         tokens="results/{study}/tokens/{part}.safetensors",
         protocol="results/{study}/tokens/{part}.json",
     log:
-        "logs/{study}/tokens/{part}.log",
+        "logs/{study}/tokens/{part}/tokenize_text.log",
     benchmark:
-        "benchmarks/{study}/tokens/{part}.tsv"
+        "benchmarks/{study}/tokens/{part}/tokenize_text.tsv"
     conda:
         "../../envs/model.yaml"
     params:
@@ -63,6 +63,28 @@ rule tokenize_text:
         ),
     script:
         "../scripts/tokenize_text.py"
+
+
+rule tokenize_prompts:
+    """Turn the prompts of five categories into tokens."""
+    input:
+        model=rules.fetch_model.output.model,
+        prompts=config["analyses"]["prompts"],
+    output:
+        prompts="results/{study}/tokens/prompts.safetensors",
+    log:
+        "logs/{study}/tokens/tokenize_prompts.log",
+    benchmark:
+        "benchmarks/{study}/tokens/tokenize_prompts.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=spec(
+            "tokenize_prompts.py",
+            protocol=lambda wildcards: study(wildcards)["protocol"],
+        ),
+    script:
+        "../scripts/tokenize_prompts.py"
 
 
 CALIBRATION = rules.tokenize_text.output.tokens.replace("{part}", "calibration")

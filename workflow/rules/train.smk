@@ -33,6 +33,9 @@ rule train_spon:
         "logs/{study}/{allocation}/s{sparsity}/seed{seed}/train_spon.log",
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/train_spon.tsv"
+    wildcard_constraints:
+        allocation=learned_by("kl"),
+        study="|".join(STUDIES) or "(?!)",
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES
@@ -43,3 +46,37 @@ rule train_spon:
         spec=spec("train_spon.py", train="train", measure=measure),
     script:
         "../scripts/train_spon.py"
+
+
+rule average_residual:
+    """Take the mean of what sparsification takes away as biases: a control that nobody trained."""
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=CALIBRATION,
+        thresholds=thresholds,
+        sites=rules.allocate_biases.output.sites,
+    output:
+        biases="results/{study}/{allocation}/s{sparsity}/seed{seed}/biases.safetensors",
+    log:
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/average_residual.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/average_residual.tsv"
+    wildcard_constraints:
+        allocation=learned_by("mean_residual"),
+        study="|".join(STUDIES) or "(?!)",
+    conda:
+        "../../envs/model.yaml"
+    threads: MODEL_CORES
+    resources:
+        gpu=GPU,
+        torch_threads=TORCH_THREADS,
+    params:
+        spec=spec(
+            "average_residual.py",
+            blocks="train.blocks",
+            order="train.order",
+            batch_blocks="calibrate.batch_blocks",
+            measure=measure,
+        ),
+    script:
+        "../scripts/average_residual.py"

@@ -14,11 +14,11 @@ with job(snakemake) as here:
     )
     measured = calibrate.measure_thresholds(
         network,
-        data.take_even(tokens, min(spec["calibrate"]["held_out_blocks"], len(tokens))),
+        data.take_even(tokens, spec["held_out_blocks"]),
         thresholds,
         method=spec["measure"]["method"],
         sparsity=float(snakemake.wildcards.sparsity),
         dense_share=spec["measure"]["dense_share"],
-        batch_blocks=spec["calibrate"]["batch_blocks"],
+        batch_blocks=spec["batch_blocks"],
     )
     measured.to_csv(snakemake.output.thresholds, index=False)

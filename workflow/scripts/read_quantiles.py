@@ -8,9 +8,9 @@ with job(snakemake) as here:
     network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
     quantiles = calibrate.read_quantiles(
         network,
-        data.take_even(data.read_tokens(snakemake.input.tokens), spec["calibrate"]["blocks"]),
+        data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
         sites=models.name_sites(network, spec["maps"]),
-        batch_blocks=spec["calibrate"]["batch_blocks"],
+        batch_blocks=spec["batch_blocks"],
         dense_share=spec["measure"]["dense_share"],
     )
     quantiles.to_parquet(snakemake.output.quantiles, index=False)

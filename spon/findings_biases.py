@@ -223,24 +223,28 @@ def describe_pair(comparison: str, sites: pd.DataFrame) -> list[str]:
 
 
 def conclude_agreement(cosines: pd.DataFrame) -> str:
-    """Whether all cosines are beyond chance, and how allocations compare with the ceiling."""
+    """Whether all cosines are beyond chance, and how allocations compare with the ceiling at the same sites."""
     beyond = (cosines["cosine"] > cosines["null_95"]).sum()
     told = f"{f'All {beyond}' if beyond == len(cosines) else f'{beyond} of {len(cosines)}'} cosines lie beyond chance."
-    means = cosines.groupby("comparison")["cosine"].mean()
-    if not {"allocation", "seed"} <= {*means.index}:
-        agree = [f"{say_number(means[kind])} with {words}" for kind, words in COMPARISONS.items() if kind in means]
-        told = f"{told} On average biases agree by {join_words(agree)}."
-        return f"{told} There is no second seed, so it stays open how well two trainings of the same allocation agree."
-    place = "above" if means["allocation"] > means["seed"] else "below"
-    why = (
-        ": runs that share a seed see the same text in the same order, and a part of their agreement is that"
-        if place == "above"
-        else ""
-    )
-    return (
-        f"{told} Two allocations agree by {say_number(means['allocation'])} on average, {place} the "
-        f"{say_number(means['seed'])} of two seeds of one allocation{why}."
-    )
+    place = ["sparsity", "site"]
+    kinds = {kind: rows for kind, rows in cosines.groupby("comparison")}
+    if "allocation" not in kinds:
+        return told
+    if "seed" not in kinds:
+        mean = say_number(kinds["allocation"]["cosine"].mean())
+        return (
+            f"{told} Two allocations agree by {mean} on average. There is no second seed, so it stays open how well "
+            "two trainings of the same allocation agree."
+        )
+    ceiling = kinds["seed"].groupby(place)["cosine"].mean().rename("ceiling")
+    both = kinds["allocation"].join(ceiling, on=place, how="inner")
+    if both.empty:
+        return told
+    above, total = int((both["cosine"] > both["ceiling"]).sum()), len(both)
+    told = f"{told} At {above} of the {total} sites that both have, two allocations agree more than two seeds of one"
+    if 2 * above <= total:
+        return f"{told}."
+    return f"{told}: runs that share a seed see the same text in the same order, and a part of their agreement is that."
 
 
 def name_runs(table: pd.DataFrame, *more: str) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -105,7 +105,7 @@ def conclude_random(rows: pd.DataFrame) -> str:
     told = f"Trained biases do better than random ones of the same norms {name_runs(better)}." if len(better) else ""
     ties = f"No such difference can be shown {name_runs(open_)}." if len(open_) else ""
     every = f"Each of the draws makes the likelihood worse {name_runs(harm)}." if len(harm) else ""
-    share = "So it is the direction of the biases that helps, not an addition of that size." if len(better) else ""
+    share = f"So it is the direction of the biases that helps {name_runs(better)}." if len(better) else ""
     return " ".join(filter(None, [told, ties, every, share]))
 
 
@@ -122,7 +122,7 @@ def conclude_dense(rows: pd.DataFrame) -> str:
         )
     if len(falls):
         what = "It" if len(rises) else "The dense model's likelihood"
-        parts.append(f"{what} falls {name_runs(falls)}: what helps there is repair.")
+        parts.append(f"{what} falls {name_runs(falls)}: no adaptation shows there.")
     if len(open_):
         parts.append(f"On the dense model no change of the likelihood can be shown {name_runs(open_)}.")
     return " ".join(parts)

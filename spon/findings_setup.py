@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 import pandas as pd
 
+from spon.findings_results import keep_trained
 from spon.markdown import join_blocks, join_words, say_fixed, say_p_value, say_percent, say_range, write_table
 
 # A model of fewer parameters than any that such biases were published for.
@@ -144,9 +145,12 @@ def describe_limits(
     bias_statistics: pd.DataFrame | None = None,
 ) -> str:
     """What the findings do not say, as far as it is true of this study."""
-    limits = [] if perplexity is None else [*limit_to_trainings(perplexity), *limit_to_model(model), *limit_to_text()]
+    limits = []
     if perplexity is None:
         limits.append("No model was run: nothing is said of perplexity, of damage or of hidden states.")
+    else:
+        trained = keep_trained(perplexity, settings)
+        limits += [*limit_to_trainings(trained), *limit_to_model(model), *limit_to_text()]
     if bias_statistics is not None:
         runs = bias_statistics.drop_duplicates(["allocation", "sparsity", "seed"])
         named = "; ".join(

@@ -139,7 +139,11 @@ def conclude_dependence(name: str, rows: pd.DataFrame) -> str:
     """Whether the shift of one run depends on the category of the prompt."""
     pooled = rows[rows["category"] == "prompts"].iloc[0]
     shifts = rows[~rows["category"].isin(["prompts", "held_out"])]["l2_shift"]
-    found = "differ more than prompts dealt at random would" if pooled["category_p"] < ALPHA else "do not differ surely"
+    found = (
+        "differ more than 95 % of random deals of the prompts"
+        if pooled["category_p"] < ALPHA
+        else "do not differ surely"
+    )
     return (
         f"In {name}, categories {found} (they hold {100 * pooled['category_share']:.0f} % of the variance of the "
         f"prompts' shifts, {say_p(pooled['category_p'])} unadjusted); their mean shifts are {say_range(shifts, 3)}."

@@ -56,7 +56,7 @@ MAY_USE = {
     "markdown": set(),
     "page": set(),
     "cost": {"look"},
-    "findings_setup": {"markdown"},
+    "findings_setup": {"findings_results", "markdown"},
     "findings_layers": {"markdown"},
     "findings_claims": {"claims", "effects", "markdown"},
     "findings_biases": {"claims", "effects", "markdown"},

@@ -43,7 +43,9 @@ def test_the_agreement_of_runs_stands_beside_chance_and_another_seed():
     again = COSINE | {"comparison": "seed", "reference": "TOP-50", "reference_seed": 1, "cosine": 0.7}
     text = findings_biases.describe_agreement(pd.DataFrame([COSINE, again]), {})
     assert "| another allocation | TOP-50 50 %, seed 0 | UNIF-ALL 50 %, seed 0 | 1 | 0.900 |" in text
-    assert "agree by 0.9 on average, above the 0.7 of two seeds" in text
+    assert "At 1 of the 1 sites that both have, two allocations agree more than two seeds of one: runs that" in text
+    elsewhere = findings_biases.conclude_agreement(pd.DataFrame([COSINE, again | {"sparsity": 0.8}]))
+    assert elsewhere == "All 2 cosines lie beyond chance."  # nothing to compare at the same sparsity
     alone = findings_biases.conclude_agreement(pd.DataFrame([COSINE, COSINE | {"cosine": 0.1}]))
     assert alone.startswith("1 of 2 cosines lie beyond chance.")
     assert "There is no second seed" in alone

@@ -49,7 +49,7 @@ def test_categories_differ_only_if_prompts_dealt_at_random_would_not():
     table = pd.DataFrame([CATEGORY, published, HELD_OUT, *kinds])
     text = findings_states.describe_categories(table)
     assert "| TOP-50 50 % | held-out text |  |  |  | 1.000 | 0.9900 [0.9850, 0.9940] | 0.000 | 0.9950 |" in text
-    assert "categories differ more than prompts dealt at random would (they hold 40 %" in text
+    assert "categories differ more than 95 % of random deals of the prompts (they hold 40 %" in text
     assert "their mean shifts are 1.000 to 1.250" in text
     assert "CKA under TOP-50 50 % is lower than random moves of the same length make it" in text
     assert "gives 0.90 for states paired at random" in text

@@ -294,7 +294,8 @@ def settings_of_findings(wildcards):
     made = {
         key: config[key] for key in ("calibrate", "train", "controls", "statistics")
     }
-    return chosen | made
+    swept = {name: config["allocations"][name] for name in SWEEP["allocations"]}
+    return chosen | made | {"allocations": swept}
 
 
 def figures_of_findings(wildcards):

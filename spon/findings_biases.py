@@ -227,7 +227,7 @@ def conclude_agreement(cosines: pd.DataFrame) -> str:
     beyond = (cosines["cosine"] > cosines["null_95"]).sum()
     told = f"{f'All {beyond}' if beyond == len(cosines) else f'{beyond} of {len(cosines)}'} cosines lie beyond chance."
     place = ["sparsity", "site"]
-    kinds = {kind: rows for kind, rows in cosines.groupby("comparison")}
+    kinds = dict([*cosines.groupby("comparison")])
     if "allocation" not in kinds:
         return told
     if "seed" not in kinds:

@@ -1,10 +1,11 @@
-"""What a study cost. Never part of the default target: benchmark files are missing on a clone."""
+"""What a study cost. Never part of the default target: benchmark files are missing on a clone.
+
+They are no inputs either, else counting them would first rerun whatever is out of date.
+"""
 
 
 rule count_cost:
     """Count what a study cost, rule by rule, from the benchmark files that its jobs left."""
-    input:
-        benchmarks=benchmarks,
     output:
         cost="results/{study}/cost.json",
     log:
@@ -12,7 +13,7 @@ rule count_cost:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("count_cost.py"),
+        spec=spec("count_cost.py", benchmarks=benchmarks),
     script:
         "../scripts/count_cost.py"
 
@@ -22,7 +23,13 @@ rule draw_cost:
     input:
         cost=rules.count_cost.output.cost,
     output:
-        png="figures/{study}/cost.png",
+        png=report(
+            "figures/{study}/cost.png",
+            caption="../report/cost.rst",
+            category="{study}",
+            subcategory="cost",
+            labels={"file": "what the study cost"},
+        ),
         pdf="figures/{study}/cost.pdf",
     log:
         "logs/{study}/draw_cost.log",

@@ -1,6 +1,7 @@
 """What jobs read, where that depends on the config."""
 
 from glob import glob
+from hashlib import sha256
 from pathlib import Path
 
 
@@ -305,10 +306,15 @@ def figures_of_findings(wildcards):
 
 
 def benchmarks(wildcards):
-    """The benchmark files that a study's jobs have left so far."""
+    """The benchmark files that a study's jobs have left so far, by path, with the digest of their contents."""
     found = sorted(glob(f"benchmarks/{wildcards.study}/**/*.tsv", recursive=True))
-    if not found:
+    kept = {
+        path: sha256(Path(path).read_bytes()).hexdigest()[:16]
+        for path in found
+        if hasattr(rules, Path(path).stem)
+    }
+    if not kept:
         raise WorkflowError(
             f"cost: benchmarks/{wildcards.study} holds no benchmark file: only a study that was run here has a cost"
         )
-    return found
+    return kept

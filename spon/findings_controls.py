@@ -105,8 +105,8 @@ def conclude_random(rows: pd.DataFrame) -> str:
     told = f"Trained biases do better than random ones of the same norms {name_runs(better)}." if len(better) else ""
     ties = f"No such difference can be shown {name_runs(open_)}." if len(open_) else ""
     every = f"Each of the draws makes the likelihood worse {name_runs(harm)}." if len(harm) else ""
-    share = f"So it is the direction of the biases that helps {name_runs(better)}." if len(better) else ""
-    return " ".join(filter(None, [told, ties, every, share]))
+    told += " There it is the direction of the biases that helps, not an addition of that size." if len(better) else ""
+    return " ".join(filter(None, [told, ties, every]))
 
 
 def conclude_dense(rows: pd.DataFrame) -> str:

@@ -183,8 +183,8 @@ def test_rewording_a_docstring_or_a_comment_reruns_nothing(edited):
 
 
 def test_editing_figures_redraws_them_and_nothing_else(edited):
-    edit(edited, "spon/figures.py", "\ndef ", "\nNEW = 1\n\n\ndef ")
-    assert edited.plan() == DRAWINGS | {"render_page": 1}
+    edit(edited, "spon/figures.py", "import pandas as pd\n", "import pandas as pd\n\nNEW = 1\n")
+    assert edited.plan() == DRAWINGS | {"write_findings": 1, "render_page": 1}
 
 
 def test_editing_one_analysis_reruns_it_its_figure_the_verdicts_and_the_report(edited):
@@ -236,6 +236,8 @@ def test_the_published_protocol_runs_on_a_local_model_and_local_text(tmp_path):
     published["sweep"] |= {"allocations": ["UNIF-ALL"], "sparsities": [0.5]}
     published["train"] |= {"blocks": 16, "epochs": 1}
     published["calibrate"] = {"blocks": 16, "held_out_blocks": 16}
+    published["controls"] = published.get("controls", {}) | {"draw_blocks": 16}
+    published["analyses"] = published.get("analyses", {}) | {"blocks": 16}
     study.run(overlays=(study.write("config/swapped.yaml", yaml.safe_dump(published)),))
     thresholds = pd.read_csv(tmp_path / "results/llama-3.2-1b-published/down_proj/s0.5/thresholds.csv")
     assert thresholds["threshold"].isna().all()

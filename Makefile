@@ -29,4 +29,5 @@ $(ENVIRONMENT): requirements.txt constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv .venv || { echo 'python3 -m venv failed: on Debian and Ubuntu, install python3-venv'; exit 1; }
 	.venv/bin/pip install --disable-pip-version-check --progress-bar off -r requirements.txt
+	.venv/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	touch $@

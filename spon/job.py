@@ -1,5 +1,6 @@
 """The seam between Snakemake and the library: log, device, threads, and how a job ends."""
 
+import json
 import os
 import sys
 import threading
@@ -9,10 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from spon import lineage
+from spon import lineage, records
+
+if TYPE_CHECKING:
+    import pandas
 
 # A user's mistake is told in one sentence; everything else is our own and keeps its traceback.
 MISTAKES = (ValueError, OSError, ModuleNotFoundError)
@@ -39,17 +44,35 @@ class Job:
         if sentence:
             tell(self.screen, f"{self.metadata['rule']}: {sentence}")
 
+    def write_json(self, told: dict[str, Any], path: str | Path) -> None:
+        """Write an object as JSON, with what made it under the key `made_by`."""
+        text = json.dumps(told | {"made_by": self.metadata}, indent=1, allow_nan=False)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    def write_parquet(self, table: "pandas.DataFrame", path: str | Path, **options: Any) -> None:
+        """Write a table as parquet, with what made it in the schema's metadata."""
+        import pyarrow
+        import pyarrow.parquet
+
+        arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
+        made_by = {"made_by": json.dumps(self.metadata, sort_keys=True)}
+        pyarrow.parquet.write_table(arrow.replace_schema_metadata(arrow.schema.metadata | made_by), path, **options)
+
 
 @contextmanager
 def job(snakemake) -> Iterator[Job]:
-    """Run a script's body: its output goes to the rule's log, its failure to the screen in one sentence."""
+    """Run a script's body: its output goes to the rule's log, its failure to the screen in one sentence.
+
+    What it read, was told and wrote stands in its record, if it succeeds.
+    """
     die_with_snakemake()
     screen = os.dup(2)
     with Path(snakemake.log[0]).open("w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         try:
-            yield describe_job(snakemake, screen)
+            with recorded(snakemake) as description:
+                yield describe_job(snakemake, screen, description)
         except MISTAKES as mistake:
             traceback.print_exc()
             fail(screen, f"{snakemake.rule}: {' '.join(str(mistake).split())}")
@@ -59,10 +82,29 @@ def job(snakemake) -> Iterator[Job]:
             fail(screen, f"{snakemake.rule}: {told} (traceback in {snakemake.log[0]})")
 
 
-def describe_job(snakemake, screen: int) -> Job:
+@contextmanager
+def recorded(snakemake) -> Iterator[dict[str, Any]]:
+    """What a job is known by before it has written anything; its record is gone until it has succeeded."""
+    path = records.record_path(snakemake.log[0])
+    records.start_record(path)
+    spec, inputs = snakemake.params.get("spec", {}), snakemake.input
+    description = records.describe_job(snakemake.rule, dict(snakemake.wildcards.items()), spec, inputs)
+    yield description
+    device, threads = choose_device(snakemake), snakemake.resources.get("torch_threads", 1)
+    environment = records.describe_environment(device, threads)
+    code = lineage.digest_modules(sys.modules["__main__"].__file__)
+    records.finish_record(path, description, snakemake.output, code, environment)
+
+
+def choose_device(snakemake) -> str:
+    """Where the model of a job runs."""
+    return "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
+
+
+def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
     """The surroundings of a job, with torch, if the script has imported it, set to its device and threads."""
     torch = sys.modules.get("torch")
-    device = "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
+    device = choose_device(snakemake)
     if torch:
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError(
@@ -73,8 +115,7 @@ def describe_job(snakemake, screen: int) -> Job:
         if device == "cuda":  # which may sum in another order from call to call
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
-    spec = snakemake.params.get("spec", {})
-    made_by = {"rule": snakemake.rule, "spec": lineage.digest_json(spec)} | dict(snakemake.wildcards.items())
+    made_by = records.name_origin(description) | dict(snakemake.wildcards.items())
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Job(device, processes, made_by, screen)
 

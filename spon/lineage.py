@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # The seam moves files, logs and threads; no number depends on it.
-SEAM = {"job", "lineage"}
+SEAM = {"job", "lineage", "records"}
 
 
 def digest_code(script: str | Path) -> str:
@@ -16,9 +16,13 @@ def digest_code(script: str | Path) -> str:
 
     Equal for equal code on Python 3.11 to 3.13, whatever its comments, layout and docstrings.
     """
-    modules = collect_imports(Path(script))
-    parts = {"script": digest_source(Path(script))} | {name: digest_source(module_path(name)) for name in modules}
-    return digest_json(parts)
+    return digest_json(digest_modules(script))
+
+
+def digest_modules(script: str | Path) -> dict[str, str]:
+    """Digest of a script, as `script`, and of each module of ours that it imports, by name."""
+    names = collect_imports(Path(script))
+    return {"script": digest_source(Path(script))} | {name: digest_source(module_path(name)) for name in names}
 
 
 def digest_json(value: object) -> str:

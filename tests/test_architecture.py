@@ -69,7 +69,14 @@ MAY_USE = {
     | {f"findings_{part}" for part in ("biases", "claims", "controls", "layers", "results", "setup", "states")},
     "settings": {"allocate", "checkpoints", "corpus", "source"},
     "lineage": set(),
-    "job": {"lineage"},
+    "records": {"lineage"},
+    "job": {"lineage", "records"},
+    "origin": set(),
+    "lookup": {"origin", "records"},
+    "show": {"lookup", "records"},
+    "why": {"lookup", "records", "show"},
+    "verify": {"lookup", "origin", "records", "show"},
+    "command": {"lookup", "records", "show", "verify", "why"},
 }
 WITH_TORCH = {"data", "sparsify", "models", "calibrate", "train", "evaluate", "untrained", "pretrain"}
 WITH_TORCH |= {"analyses.pca_alignment", "analyses.category_shift", "analyses.hidden_state_shift"}

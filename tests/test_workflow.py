@@ -17,7 +17,7 @@ from spon import sparsify
 
 ROOT = Path(__file__).parents[1]
 WIKITEXT = ROOT.parent / "shared/data/wikitext-2"
-PARTS = ["Snakefile", "workflow", "spon", "config", "profiles", "resources", "envs"]
+PARTS = ["Snakefile", "workflow", "spon", "config", "profiles", "resources", "envs", "constraints.txt"]
 REFERENCE = ROOT.parent / "shared/reference/checkpoints"
 TRAININGS = {"train_spon": 5, "evaluate_spon": 5, "evaluate_on_dense": 1, "evaluate_draws": 1}
 OF_STATES = {"align_with_components": 2, "compare_categories": 2, "measure_shifts": 2}
@@ -151,6 +151,18 @@ def test_files_say_what_made_them(tiny):
     with safe_open(path, framework="pt") as file:
         made_by = json.loads(file.metadata()["made_by"])
     assert made_by.items() >= {"rule": "train_spon", "study": "tiny", "seed": "0"}.items()
+
+
+def test_every_job_leaves_a_record_that_fits_its_files(tiny):
+    environment = os.environ | {"PYTHONPATH": str(tiny.folder)}
+    command = [sys.executable, "-m", "spon.command", "verify", "tiny"]
+    result = subprocess.run(command, cwd=tiny.folder, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    # Every job but the target has a record, and each is named after its log.
+    logs = {path.relative_to(tiny.folder / "logs/tiny") for path in (tiny.folder / "logs/tiny").rglob("*.log")}
+    lineage = tiny.folder / "results/tiny/lineage"
+    records = {path.relative_to(lineage).with_suffix(".log") for path in lineage.rglob("*.json")}
+    assert records == logs
 
 
 def test_a_finished_study_has_nothing_to_do(tiny):

@@ -19,4 +19,4 @@ with job(snakemake) as here:
         biases=sparsify.read_biases(snakemake.input.get("biases")),
         **spec["evaluate"],
     )
-    blocks.to_parquet(snakemake.output.nll, index=False)
+    here.write_parquet(blocks, snakemake.output.nll)

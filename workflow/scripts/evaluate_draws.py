@@ -22,4 +22,4 @@ with job(snakemake) as here:
         draws=[untrained.draw_directions(biases, seed) for seed in range(spec["draws"])],
         **spec["evaluate"],
     )
-    blocks.assign(block=chosen[blocks["block"].to_numpy()]).to_parquet(snakemake.output.draws, index=False)
+    here.write_parquet(blocks.assign(block=chosen[blocks["block"].to_numpy()]), snakemake.output.draws)

@@ -1,11 +1,7 @@
 """Pin the model: its files, their digests and its shape."""
 
-import json
-from pathlib import Path
-
 from spon import source
 from spon.job import job
 
-with job(snakemake):
-    model = source.describe(snakemake.params.spec["model"])
-    Path(snakemake.output.model).write_text(json.dumps(model, indent=2) + "\n")
+with job(snakemake) as here:
+    here.write_json(source.describe(snakemake.params.spec["model"]), snakemake.output.model)

@@ -13,4 +13,4 @@ with job(snakemake) as here:
         batch_blocks=spec["batch_blocks"],
         dense_share=spec["measure"]["dense_share"],
     )
-    quantiles.to_parquet(snakemake.output.quantiles, index=False)
+    here.write_parquet(quantiles, snakemake.output.quantiles)

@@ -17,4 +17,4 @@ with job(snakemake) as here:
     tokens = data.tokenize(documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"])
     data.save_tokens(tokens, snakemake.output.tokens, here.metadata)
     description = data.describe_tokens(tokens, spec["text"], spec["protocol"])
-    Path(snakemake.output.protocol).write_text(json.dumps(description, indent=2) + "\n")
+    here.write_json(description, snakemake.output.protocol)

@@ -1,0 +1,114 @@
+"""A study of three jobs, made by hand: a model, biases learned on it, a figure of them; tiny files of every kind."""
+
+import json
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+from spon import lineage, records
+
+ENVIRONMENT = {"python": "3.11.7", "lock": "0" * 16, "torch": None, "cuda": None, "device": "cpu", "threads": 1}
+WEIGHTS, MODEL = "resources/model.bin", "results/s/model.json"
+BIASES, CURVE, NLL = (f"results/s/TOP-50/seed0/{name}" for name in ("biases.safetensors", "curve.csv", "nll.parquet"))
+PNG, PDF, PAGE, NOTES = "figures/s/fig1.png", "figures/s/fig1.pdf", "results/s/page.html", "results/s/notes.md"
+ALL = [MODEL, BIASES, CURVE, NLL, PNG, PDF, PAGE, NOTES]
+CODE = {
+    "fetch_model": {"script": "a" * 16, "source": "b" * 16},
+    "train_spon": {"script": "c" * 16, "sparsify": "d" * 16, "train": "e" * 16},
+    "draw_figure": {"script": "f" * 16, "figures": "1" * 16},
+}
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(origin: dict, pixels: bytes) -> bytes:
+    """A PNG of one grey pixel, with text."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    text = b"".join(chunk(b"tEXt", f"{name}\0{value}".encode()) for name, value in origin.items())
+    return (
+        b"\x89PNG\r\n\x1a\n" + header + text + chunk(b"IDAT", zlib.compress(b"\0" + pixels[:1])) + chunk(b"IEND", b"")
+    )
+
+
+def pdf(origin: dict, content: bytes) -> bytes:
+    keywords = json.dumps(origin).replace("(", "\\(").replace(")", "\\)").encode()
+    return b"%PDF-1.4\n" + content + b"\n1 0 obj\n<<\n/Keywords (" + keywords + b")\n>>\nendobj\n%%EOF\n"
+
+
+def safetensors(origin: dict, content: bytes) -> bytes:
+    tensor = {"dtype": "U8", "shape": [len(content)], "data_offsets": [0, len(content)]}
+    header = json.dumps({"__metadata__": {"made_by": json.dumps(origin)}, "x": tensor}).encode()
+    return struct.pack("<Q", len(header)) + header + content
+
+
+def parquet(origin: dict, content: bytes, path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({"nll_nats": list(content)})
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"made_by": json.dumps(origin)}), path)
+
+
+def write(path: str, content: bytes | str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def run(rule: str, wildcards: dict, settings: dict, inputs: list[str], outputs: list[str], code: dict) -> None:
+    """A job as the seam runs it: its outputs hold a digest of its description, so that what is above decides them."""
+    log = f"logs/s/{'/'.join(wildcards.values())}/{rule}.log"
+    path = records.record_path(log)
+    records.start_record(path)
+    spec = settings | {"code": lineage.digest_json(code)}
+    told = records.describe_job(rule, {"study": "s"} | wildcards, spec, inputs)
+    origin, content = records.name_origin(told), told["job"].encode()
+    for output in outputs:
+        kind = Path(output).suffix
+        made = {".png": png, ".pdf": pdf, ".safetensors": safetensors}.get(kind)
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        if made:
+            write(output, made(origin, content))
+        elif kind == ".parquet":
+            parquet(origin, content, Path(output))
+        elif kind == ".json":
+            write(output, json.dumps({"made_by": origin, "content": content.decode()}))
+        elif kind == ".html":
+            told_by = json.dumps(origin).replace('"', "&quot;")
+            write(output, f'<!doctype html><meta name="made-by" content="{told_by}"><p>{content.decode()}</p>')
+        else:
+            write(output, content)
+    records.finish_record(path, told, outputs, code, ENVIRONMENT)
+
+
+def make_study(epochs: int = 10, weights: str = "weights", code: dict = CODE) -> None:
+    """The three jobs, in the working directory."""
+    write(WEIGHTS, weights)
+    run("fetch_model", {}, {"model": {"path": "resources"}}, [WEIGHTS], [MODEL], code["fetch_model"])
+    wildcards = {"allocation": "TOP-50", "seed": "0"}
+    recipe = {"train": {"epochs": epochs, "learning_rate": 0.001}, "blocks": 24}
+    run("train_spon", wildcards, recipe, [MODEL], [BIASES, CURVE, NLL], code["train_spon"])
+    drawn = [BIASES, CURVE, NLL, MODEL]
+    run("draw_figure", {}, {"colours": ["black", "blue"]}, drawn, [PNG, PDF, PAGE, NOTES], code["draw_figure"])
+
+
+def flip(path: str | Path, place: int = -1) -> None:
+    """Change one bit."""
+    content = bytearray(Path(path).read_bytes())
+    content[place] ^= 1
+    Path(path).write_bytes(content)
+
+
+def git(*arguments: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main")
+    return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(message: str) -> str:
+    """Commit the records alone, as a clone has them."""
+    git("add", "results/s/lineage")
+    git("commit", "-qm", message)
+    git("tag", message)
+    return git("rev-parse", "HEAD")

@@ -36,7 +36,7 @@ DASHES = ("-", ":", "--", "-.")
 def draw_cross_configuration(cross_configuration: pd.DataFrame) -> Figure:
     """Figure 6: the cosine of two runs' biases, layer by layer, upon what a random direction reaches.
 
-    A panel per sparsity: allocations with one another, and, as the ceiling, an allocation with itself under another
+    A panel per sparsity: allocations with one another, and an allocation with itself under another
     seed. Then a panel per allocation: the same allocation and seed at two sparsities.
 
     Args:
@@ -133,7 +133,7 @@ def explain_pairs(table: pd.DataFrame, dashes: dict) -> list[Line2D]:
     handles, within = [], table[table["comparison"] != "sparsity"]
     for _, pair in within.drop_duplicates(["comparison", "allocation", "reference"]).iterrows():
         same = pair["comparison"] == "seed"
-        words = f"{pair['allocation']}, " + ("another seed (ceiling)" if same else f"with {pair['reference']}")
+        words = f"{pair['allocation']}, " + ("another seed" if same else f"with {pair['reference']}")
         handles.append(explain(words, **FIRST, **look_of(pair, dashes[key_of(pair)])))
     for (_, *two), line in dashes.items():
         if two:

@@ -23,7 +23,7 @@ RUN = ["allocation", "sparsity", "seed"]
 COMPARED = ["allocation", "sparsity", "seed", "reference", "reference_sparsity", "reference_seed"]
 COMPARISONS = {
     "allocation": "another allocation",
-    "seed": "another seed (ceiling)",
+    "seed": "another seed",
     "sparsity": "another sparsity",
 }
 # No kurtosis lies below one, so no excess kurtosis below this.
@@ -191,7 +191,8 @@ def describe_agreement(cross_configuration: pd.DataFrame, figures: Mapping[str, 
     told = (
         "Measured is the cosine of two runs' biases at each site that both have: 1 is the same direction. Chance lies "
         f"below: 95 % of random directions stay under {say_range(null, 3)}. Another seed of the same allocation, "
-        "where there is one, is the ceiling: how well two trainings agree that differ by chance alone."
+        "where there is one, says how well two trainings agree that differ by chance alone; runs that share a seed "
+        "share the order of their text, too, and can agree better."
     )
     header = ["compared with", "run", "and", "sites", "mean cosine", "range", "first layer", "last layer"]
     rows = [

@@ -245,7 +245,9 @@ def conclude_agreement(cosines: pd.DataFrame) -> str:
     told = f"{told} At {above} of the {total} sites that both have, two allocations agree more than two seeds of one"
     if 2 * above <= total:
         return f"{told}."
-    return f"{told}: runs that share a seed see the same text in the same order, and a part of their agreement is that."
+    return (
+        f"{told}: runs that share a seed see the same text in the same order, and part of their agreement may be that."
+    )
 
 
 def name_runs(table: pd.DataFrame, *more: str) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -12,9 +12,9 @@ from spon.markdown import join_blocks, join_words, say_place, write_table
 
 MIXED = "mixed"
 VERDICTS = {
-    SUPPORTED: "the effect has the stated sign",
-    CONTRADICTED: "it has the other one",
-    INDISTINGUISHABLE: "it cannot be told from chance, which is no proof that there is none",
+    SUPPORTED: "the effect surely has the stated sign, or lies surely within the bounds of a claim of no effect",
+    CONTRADICTED: "it surely has the other sign, or lies surely beyond these bounds",
+    INDISTINGUISHABLE: "neither can be told, which is no proof that there is no effect",
     NOT_APPLICABLE: "this study has nothing to decide it by",
 }
 WHY = (
@@ -36,7 +36,8 @@ def describe_claims(claims: Sequence[Mapping]) -> str:
     told = (
         "The published study of this method drew seven conclusions, here taken apart into clauses that can be tested. "
         f"Each is decided wherever this study can, by one rule: {meaning}. P-values are adjusted by Holm's method over "
-        "all tests of the study. Where places disagree the clause is mixed."
+        "all tests of the study. Where places disagree the clause is mixed. A clause that the published study has not "
+        "measured was stated there without a number, or carries a claim on to where it has to hold as well."
     )
     decided = ledger[ledger["verdict"] != NOT_APPLICABLE]
     rows = [describe_clause(clause) for clause in decided.itertuples()]
@@ -80,7 +81,8 @@ def describe_undecided(ledger: pd.DataFrame, claims: Sequence[Mapping]) -> str:
 
 def describe_retractions(ledger: pd.DataFrame) -> str:
     """What the author said later, once for all clauses that it is about."""
-    told = ledger[ledger["retracted"].notna()].groupby("retracted", sort=False)["claim"]
+    told = ledger[ledger["retracted"].notna() & (ledger["verdict"] != NOT_APPLICABLE)]
+    told = told.groupby("retracted", sort=False)["claim"]
     return join_blocks(*(f"**Later retracted** (claim {claims.iloc[0]}). {words}" for words, claims in told))
 
 
@@ -122,15 +124,15 @@ def count_verdicts(claims: Iterable[Mapping]) -> str:
     counts = Counter(ledger["verdict"])
     decided = len(ledger) - counts[NOT_APPLICABLE]
     if not decided:
-        return f"None of the {len(ledger)} clauses of the published claims can be decided by this study."
+        return f"None of the {len(ledger)} clauses of the published claims can be tested by this study."
     words = {
         SUPPORTED: "supported wherever tested",
         CONTRADICTED: "contradicted wherever tested",
-        INDISTINGUISHABLE: "not to be told from chance",
+        INDISTINGUISHABLE: "open (neither can be told)",
         MIXED: "mixed (the verdict depends on the place)",
     }
     told = join_words(f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict])
-    return f"Of {len(ledger)} clauses of the published claims, {decided} can be decided here: {told}."
+    return f"Of {len(ledger)} clauses of the published claims, {decided} can be tested here: {told}."
 
 
 def list_statements(claims: Iterable[Mapping], verdict: str) -> list[str]:

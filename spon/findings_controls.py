@@ -117,7 +117,7 @@ def conclude_dense(rows: pd.DataFrame) -> str:
     if len(rises):
         share = say_range(rises["share_of_trained_percent"], 0, "%")
         parts.append(
-            f"The dense model's likelihood rises {name_runs(rises)}, by as much as {share} of what the biases gain on "
+            f"The dense model's likelihood rises {name_runs(rises)}, by {share} of what the biases gain on "
             "the sparse model: there, a part of the gain is adaptation to the text and not repair."
         )
     if len(falls):

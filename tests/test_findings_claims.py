@@ -47,8 +47,8 @@ def test_a_clause_that_cannot_be_decided_says_why_and_stands_in_no_table():
 
 def test_clauses_are_counted_by_verdict():
     assert count_verdicts([RECORD, RECORD | OPEN, RECORD | AWAY]) == (
-        "Of 3 clauses of the published claims, 2 can be decided here: 1 supported wherever tested and 1 not to be told "
-        "from chance."
+        "Of 3 clauses of the published claims, 2 can be tested here: 1 supported wherever tested and 1 open (neither "
+        "can be told)."
     )
     assert count_verdicts([RECORD | AWAY]).startswith("None of the 1 clauses")
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 ENVIRONMENT = .venv/.complete
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test check readme graph
+.PHONY: study test check pull readme graph
 
 study: $(ENVIRONMENT)  ## the default study: tables and figures
 	snakemake --cores 8 --resources gpu=1
@@ -18,6 +18,9 @@ check: $(ENVIRONMENT)  ## lint, format, and a dry-run of every shipped config
 	snakemake --lint
 	@for overlay in config/*.yaml; do echo "dry-run of $$overlay"; \
 		snakemake --dry-run --quiet --configfile $$overlay || exit 1; done
+
+pull: $(ENVIRONMENT)  ## what was published of the default study, instead of making it
+	dvc pull
 
 readme: $(ENVIRONMENT)  ## put what the default study found into the README
 	python docs/update_readme.py

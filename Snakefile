@@ -1,7 +1,8 @@
 """Activation sparsity with learned bias correction, from a model and text to tables and figures."""
 
 
-configfile: "config/config.yaml"
+# Beside this file, wherever Snakemake was called.
+configfile: Path(workflow.basedir, "config/config.yaml")
 
 
 report: "workflow/report/workflow.rst"

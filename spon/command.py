@@ -1,4 +1,4 @@
-"""The command `spon`: what made a file, why it differs between commits, and whether all is sound."""
+"""The command `spon`: what made a file, why it differs between commits, whether all is sound; and to publish it."""
 
 import argparse
 import shutil
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from spon import lookup, records, show, verify, why
+from spon import lookup, publish, records, show, verify, why
 
 WORKING_TREE = "the working tree"
 
@@ -32,8 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
         "show": "say what made a file: jobs, settings, code, text and model behind it",
         "why": "say what made a file differ between two commits",
         "verify": "hash every file again, and name what is damaged and all that stands on it",
+        "publish": "verify everything, hand it to DVC, push it, and say what is new",
     }
-    runs = {"show": run_show, "why": run_why, "verify": run_verify}
+    runs = {"show": run_show, "why": run_why, "verify": run_verify, "publish": run_publish}
     for name, sentence in sentences.items():
         command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
         command.set_defaults(run=runs[name])
@@ -95,6 +96,11 @@ def run_verify(chosen: argparse.Namespace) -> int:
     report = verify.verify(root, records.read_records(root), chosen.study)
     tell(verify.describe_report(report))
     return 0 if report.sound else 1
+
+
+def run_publish(chosen: argparse.Namespace) -> int:
+    """Hand a sound study to DVC; exit code 1 if something is not as recorded."""
+    return 0 if publish.publish(lookup.find_clone(Path(), chosen.clone), tell) else 1
 
 
 def tell(text: str) -> None:

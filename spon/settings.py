@@ -3,6 +3,7 @@
 import ctypes
 import difflib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -25,8 +26,8 @@ class SettingsError(ValueError):
     """A mistake in the config, said in one sentence."""
 
 
-def check(config: Mapping, schema: Path) -> None:
-    """Refuse a config that cannot be run.
+def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
+    """Refuse a config that cannot be run; paths in it that lead nowhere from here are taken from `home`.
 
     Raises:
         SettingsError: The first thing that is wrong.
@@ -34,6 +35,12 @@ def check(config: Mapping, schema: Path) -> None:
     validator = Draft202012Validator(yaml.safe_load(schema.read_text()))
     for error in sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
         raise SettingsError(explain(error))
+    for study in config["studies"].values():
+        if is_checkpoints(study):
+            study["checkpoints"] = place(study["checkpoints"], home)
+        elif "path" in study["model"]:
+            study["model"]["path"] = place(study["model"]["path"], home)
+    config["analyses"]["prompts"] = place(config["analyses"]["prompts"], home)
     check_catalogues(config)
     check_sweep(config["sweep"], config)
     for name in config["sweep"]["studies"]:
@@ -41,6 +48,15 @@ def check(config: Mapping, schema: Path) -> None:
             check_checkpoints(name, config)
         else:
             check_study(name, config)
+
+
+def place(path: str, home: Path) -> str:
+    """A path as it is where it leads somewhere from here, else as seen from here in `home`, if it is there.
+
+    A study in a folder of its own so finds what the repository ships, and still names it by no machine's path.
+    """
+    shipped = Path(os.path.relpath(home / path))
+    return path if Path(path).exists() or not shipped.exists() else shipped.as_posix()
 
 
 def is_checkpoints(study: Mapping) -> bool:

@@ -76,7 +76,8 @@ MAY_USE = {
     "show": {"lookup", "records"},
     "why": {"lookup", "records", "show"},
     "verify": {"lookup", "origin", "records", "show"},
-    "command": {"lookup", "records", "show", "verify", "why"},
+    "publish": {"records", "show", "verify"},
+    "command": {"lookup", "publish", "records", "show", "verify", "why"},
 }
 WITH_TORCH = {"data", "sparsify", "models", "calibrate", "train", "evaluate", "untrained", "pretrain"}
 WITH_TORCH |= {"analyses.pca_alignment", "analyses.category_shift", "analyses.hidden_state_shift"}

@@ -104,6 +104,18 @@ def test_every_shipped_config_is_sound(config, overlay):
     settings.check(config, SCHEMA)
 
 
+def test_a_study_in_a_folder_of_its_own_finds_what_the_repository_ships(config, tmp_path, monkeypatch):
+    (tmp_path / "own.yaml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(settings.SettingsError, match="is 'resources/prompts.yaml', which is no file"):
+        settings.check(deepcopy(config), SCHEMA)
+    settings.check(config, SCHEMA, ROOT)
+    assert Path(config["studies"]["pydoc"]["model"]["path"]).resolve() == ROOT / "resources/models/tiny"
+    assert not Path(config["analyses"]["prompts"]).is_absolute()
+    assert settings.place("own.yaml", ROOT) == "own.yaml"
+    assert settings.place("no.yaml", ROOT) == "no.yaml"
+
+
 def test_every_key_of_the_schema_has_a_sentence():
     def check(node, path):
         if isinstance(node, dict) and ("properties" in node or "type" in node or "enum" in node):

@@ -18,7 +18,7 @@ from spon import checkpoints, lineage, settings
 from spon.corpus import read_versions as corpus_versions
 
 try:
-    settings.check(config, ROOT / "workflow/schemas/config.schema.yaml")
+    settings.check(config, ROOT / "workflow/schemas/config.schema.yaml", ROOT)
 except settings.SettingsError as mistake:
     raise WorkflowError(str(mistake))
 

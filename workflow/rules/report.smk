@@ -5,7 +5,7 @@ rule decide_claims:
     """Decide every published claim from the study's own numbers."""
     input:
         unpack(evidence),
-        claims="resources/claims.yaml",
+        claims=settings.place("resources/claims.yaml", ROOT),
     output:
         claims=report(
             "results/{study}/claims.json",

@@ -30,3 +30,13 @@ def network(model_json):
 def tokens() -> torch.Tensor:
     """Six blocks of eight tokens."""
     return torch.randint(0, 2048, (6, 8), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The tiny study, finished, in a copy of the repository."""
+    from small_workflow import Study
+
+    study = Study(tmp_path_factory.mktemp("tiny"))
+    study.run()
+    return study

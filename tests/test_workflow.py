@@ -12,63 +12,13 @@ import pandas as pd
 import pytest
 import yaml
 from safetensors import safe_open
+from small_workflow import BIAS_DRAWINGS, DRAWINGS, FINDINGS, OF_BIASES, OF_STATES, REPORTING, TRAININGS, Study, edit
 
 from spon import sparsify
 
 ROOT = Path(__file__).parents[1]
 WIKITEXT = ROOT.parent / "shared/data/wikitext-2"
-PARTS = ["Snakefile", "workflow", "spon", "config", "profiles", "resources", "envs", "constraints.txt"]
 REFERENCE = ROOT.parent / "shared/reference/checkpoints"
-TRAININGS = {"train_spon": 5, "evaluate_spon": 5, "evaluate_on_dense": 1, "evaluate_draws": 1}
-OF_STATES = {"align_with_components": 2, "compare_categories": 2, "measure_shifts": 2}
-OF_BIASES = {"describe_bias_statistics": 2, "rank_norms": 1, "compare_configurations": 1}
-DRAWINGS = {"draw_perplexity": 1, "draw_damage_recovery": 1, "draw_pareto": 1}
-BIAS_DRAWINGS = {
-    f"draw_{name}": 1 for name in ("pca_alignment", "hidden_state_shift", "cross_configuration", "bias_statistics")
-}
-FINDINGS = {"decide_claims": 1, "write_findings": 1, "render_page": 1}
-REPORTING = {"tabulate": 1, "tabulate_controls": 1, "write_headline": 1} | DRAWINGS | FINDINGS
-
-
-class Study:
-    """A copy of the repository in which a study runs."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        for part in PARTS:
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            copy(ROOT / part, folder / part)
-
-    def snakemake(self, *arguments: str, overlays: tuple[str, ...] = ("config/tiny.yaml",)):
-        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", *overlays]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-
-    def run(self, *arguments: str, **options) -> None:
-        result = self.snakemake(*arguments, **options)
-        assert result.returncode == 0, result.stdout + result.stderr
-
-    def plan(self, *arguments: str, **options) -> dict[str, int]:
-        """The rules that a dry-run would run, with their number of jobs; targets apart."""
-        result = self.snakemake("--dry-run", "--quiet", "rules", *arguments, **options)
-        assert result.returncode == 0, result.stderr
-        counts = re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M)
-        targets = {"total", "all", "tables", "figures", "analyses", "findings"}
-        return {rule: int(count) for rule, count in counts if rule not in targets}
-
-    def write(self, path: str, text: str) -> str:
-        (self.folder / path).write_text(text)
-        return path
-
-    def overlay(self, **settings) -> tuple[str, str]:
-        return "config/tiny.yaml", self.write("config/overlay.yaml", yaml.safe_dump(settings))
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Study:
-    study = Study(tmp_path_factory.mktemp("tiny"))
-    study.run()
-    return study
 
 
 @pytest.fixture
@@ -77,13 +27,6 @@ def edited(tiny):
     yield tiny
     shutil.rmtree(tiny.folder / "spon")
     shutil.copytree(ROOT / "spon", tiny.folder / "spon")
-
-
-def edit(study: Study, path: str, old: str, new: str) -> None:
-    file = study.folder / path
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new, 1))
 
 
 def test_the_study_makes_its_tables_and_figures(tiny):

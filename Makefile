@@ -1,6 +1,8 @@
 # Each target makes its environment if it is missing.
 PYTHON ?= python3
 ENVIRONMENT = .venv/.complete
+# The validator of crates wants other versions of packages that we use.
+CRATE_ENVIRONMENT = .venv/crate/.complete
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: study test check pull readme graph
@@ -8,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 study: $(ENVIRONMENT)  ## the default study: tables and figures
 	snakemake --cores 8 --resources gpu=1
 
-test: $(ENVIRONMENT)  ## the tests
+test: $(ENVIRONMENT) $(CRATE_ENVIRONMENT)  ## the tests
 	pytest
 
 check: $(ENVIRONMENT)  ## lint, format, and a dry-run of every shipped config
@@ -33,4 +35,9 @@ $(ENVIRONMENT): requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv || { echo 'python3 -m venv failed: on Debian and Ubuntu, install python3-venv'; exit 1; }
 	.venv/bin/pip install --disable-pip-version-check --progress-bar off -r requirements.txt
 	.venv/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(CRATE_ENVIRONMENT): envs/crate.txt $(ENVIRONMENT)
+	$(PYTHON) -m venv .venv/crate
+	.venv/crate/bin/pip install --disable-pip-version-check --quiet --progress-bar off -r envs/crate.txt
 	touch $@

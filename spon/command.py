@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from spon import lookup, publish, records, show, verify, why
+from spon import crate, lookup, publish, records, show, verify, why
 
 WORKING_TREE = "the working tree"
 
@@ -32,9 +32,10 @@ def build_parser() -> argparse.ArgumentParser:
         "show": "say what made a file: jobs, settings, code, text and model behind it",
         "why": "say what made a file differ between two commits",
         "verify": "hash every file again, and name what is damaged and all that stands on it",
+        "crate": "write a study, with what made each file, as a Provenance Run Crate",
         "publish": "verify everything, hand it to DVC, push it, and say what is new",
     }
-    runs = {"show": run_show, "why": run_why, "verify": run_verify, "publish": run_publish}
+    runs = {"show": run_show, "why": run_why, "verify": run_verify, "crate": run_crate, "publish": run_publish}
     for name, sentence in sentences.items():
         command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
         command.set_defaults(run=runs[name])
@@ -55,6 +56,11 @@ def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--all", action="store_true", help="fold nothing, and with --mermaid every single job")
     if name == "why":
         command.add_argument("range", metavar="A..B", help="two commits; A.. compares A with the working tree")
+    if name == "crate":
+        command.add_argument("study", metavar="STUDY", help="the study")
+        command.add_argument(
+            "--to", type=Path, metavar="DIR", help="the crate's folder; else crates/STUDY of the clone"
+        )
     if name == "verify":
         command.add_argument("study", nargs="?", metavar="STUDY", help="one study; else all")
 
@@ -96,6 +102,15 @@ def run_verify(chosen: argparse.Namespace) -> int:
     report = verify.verify(root, records.read_records(root), chosen.study)
     tell(verify.describe_report(report))
     return 0 if report.sound else 1
+
+
+def run_crate(chosen: argparse.Namespace) -> int:
+    """Write a study as a crate."""
+    root = lookup.find_clone(Path(), chosen.clone)
+    folder = chosen.to or root / "crates" / chosen.study
+    jobs, files = crate.write_crate(root, chosen.study, folder)
+    tell(f"{folder}: a crate of {jobs} jobs and {files} files\n")
+    return 0
 
 
 def run_publish(chosen: argparse.Namespace) -> int:

@@ -77,7 +77,8 @@ MAY_USE = {
     "why": {"lookup", "records", "show"},
     "verify": {"lookup", "origin", "records", "show"},
     "publish": {"records", "show", "verify"},
-    "command": {"lookup", "publish", "records", "show", "verify", "why"},
+    "crate": {"lineage", "records", "verify"},
+    "command": {"crate", "lookup", "publish", "records", "show", "verify", "why"},
 }
 WITH_TORCH = {"data", "sparsify", "models", "calibrate", "train", "evaluate", "untrained", "pretrain"}
 WITH_TORCH |= {"analyses.pca_alignment", "analyses.category_shift", "analyses.hidden_state_shift"}
@@ -155,7 +156,7 @@ def test_choices_are_marked_where_they_are_made_and_listed_in_the_method():
 
 
 def test_files_that_users_are_told_about_are_there():
-    for name in ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/method.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/method.md", "docs/publishing.md"):
         folder = (ROOT / name).parent
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
             assert (folder / target).exists(), f"{name} points to {target}"

@@ -100,7 +100,7 @@ MODULES = {
 }
 # What no result depends on: the seam, the checked config, and what reads lineage.
 WITHOUT_RESULT = {"job", "lineage", "records", "settings", "origin", "lookup", "show", "why", "verify", "publish"}
-WITHOUT_RESULT |= {"command"}
+WITHOUT_RESULT |= {"command", "crate"}
 
 
 def adapt(folder: Path, study: str) -> None:

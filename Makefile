@@ -5,7 +5,7 @@ ENVIRONMENT = .venv/.complete
 CRATE_ENVIRONMENT = .venv/crate/.complete
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test check pull readme graph
+.PHONY: study test check pull readme graph bench sweep
 
 study: $(ENVIRONMENT)  ## the default study: tables and figures
 	snakemake --cores 8 --resources gpu=1
@@ -26,6 +26,16 @@ pull: $(ENVIRONMENT)  ## what was published of the default study, instead of mak
 
 readme: $(ENVIRONMENT)  ## put what the default study found into the README
 	python docs/update_readme.py
+
+bench: $(ENVIRONMENT)  ## how fast a training step is, and what is learned better: bench/results
+	python -m bench.training
+	python -m bench.parametrisation
+
+MODEL = bench/models/llama-3.2-1b
+sweep: $(ENVIRONMENT)  ## the published sweep on Llama-3.2-1B's shape with random weights, and its cost by stage (a GPU)
+	test -f $(MODEL)/config.json || python -m bench.shapes llama-3.2-1b $(MODEL)
+	snakemake --cores 8 --resources gpu=1 --configfile bench/llama-3.2-1b-random.yaml
+	snakemake cost --cores 1 --configfile bench/llama-3.2-1b-random.yaml
 
 graph: $(ENVIRONMENT)  ## the rules and how they hang together, as mermaid
 	snakemake --rulegraph mermaid-js

@@ -1,6 +1,9 @@
 """Activation sparsity with learned bias correction, from a model and text to tables and figures."""
 
 
+import shutil
+
+
 # Beside this file, wherever Snakemake was called.
 configfile: Path(workflow.basedir, "config/config.yaml")
 
@@ -10,6 +13,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/jobs.smk"
 include: "workflow/rules/text.smk"
 include: "workflow/rules/calibrate.smk"
 include: "workflow/rules/train.smk"
@@ -21,7 +25,13 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/bias_figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/cost.smk"
+include: "workflow/rules/plan.smk"
 include: "workflow/rules/pretrain.smk"
+
+
+# What jobs have kept for one another is of no use to a finished study.
+onsuccess:
+    shutil.rmtree("cache", ignore_errors=True)
 
 
 rule all:

@@ -9,9 +9,8 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from spon import models, sparsify
+from spon import models, progress, sparsify
 
 # Dropping 13 bits of a float32 leaves 10 of its mantissa: bins that are at most 0.1 % wide, over the whole range of
 # floating point, in 2 MB per site and without a range to choose or a second pass over the text.
@@ -24,7 +23,7 @@ def read_quantiles(
     network: nn.Module,
     tokens: Int[Tensor, "blocks length"],
     sites: Iterable[str],
-    batch_blocks: int,
+    batch_tokens: int,
     dense_share: float,
 ) -> pd.DataFrame:
     """Quantiles of the magnitude of every site's inputs on the dense model's pass.
@@ -41,7 +40,7 @@ def read_quantiles(
     def count(site: str, x: Tensor) -> None:
         counts[site] += count_magnitudes(x[:, int(dense_share * x.shape[1]) :])
 
-    watch_inputs(network, tokens, counts, count, batch_blocks)
+    watch_inputs(network, tokens, counts, count, batch_tokens)
     frames = [
         pd.DataFrame({"site": site, "layer": layer_of(site), "share": SHARES, "magnitude": quantiles(histogram.cpu())})
         for site, histogram in counts.items()
@@ -74,7 +73,7 @@ def watch_inputs(
     tokens: Int[Tensor, "blocks length"],
     sites: Iterable[str],
     see: Callable[[str, Tensor], None],
-    batch_blocks: int,
+    batch_tokens: int,
 ) -> None:
     """Run the model over `tokens` and show `see` the inputs of every site, batch by batch."""
     with ExitStack() as stack, torch.inference_mode():
@@ -83,7 +82,7 @@ def watch_inputs(
                 lambda _, inputs, site=site: see(site, inputs[0])
             )
             stack.callback(hook.remove)
-        for batch in tqdm(tokens.split(batch_blocks), unit="batch", mininterval=5):
+        for batch in progress.follow(models.batches(tokens, batch_tokens)):
             models.final_states(network, batch)
 
 
@@ -106,7 +105,7 @@ def measure_thresholds(
     method: str,
     sparsity: float,
     dense_share: float,
-    batch_blocks: int,
+    batch_tokens: int,
 ) -> pd.DataFrame:
     """What thresholds really set to zero on held-out text.
 
@@ -116,9 +115,9 @@ def measure_thresholds(
     """
     whole = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share=0.0)
     started = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share)
-    dense = measure_sparsity(network, tokens, whole, batch_blocks, dense_share)
+    dense = measure_sparsity(network, tokens, whole, batch_tokens, dense_share)
     with sparsify.sparsified(network, started):
-        sparse = measure_sparsity(network, tokens, whole, batch_blocks, dense_share)
+        sparse = measure_sparsity(network, tokens, whole, batch_tokens, dense_share)
     rows = [(site, layer_of(site), value, dense[site], sparse[site]) for site, value in thresholds.items()]
     return pd.DataFrame(rows, columns=["site", "layer", "threshold", "sparsity_dense_pass", "sparsity_sparse_pass"])
 
@@ -127,7 +126,7 @@ def measure_sparsity(
     network: nn.Module,
     tokens: Int[Tensor, "blocks length"],
     sparsifiers: Mapping[str, sparsify.Sparsifier],
-    batch_blocks: int,
+    batch_tokens: int,
     dense_share: float,
 ) -> dict[str, float]:
     """Share of each site's input entries that S sets to zero in one pass of the model as it stands.
@@ -142,7 +141,7 @@ def measure_sparsity(
         zeros[site] += int((sparsifiers[site](x) == 0).sum())
         entries[site] += x.numel()
 
-    watch_inputs(network, tokens, sparsifiers, count, batch_blocks)
+    watch_inputs(network, tokens, sparsifiers, count, batch_tokens)
     return {site: zeros[site] / entries[site] for site in sparsifiers}
 
 

@@ -7,9 +7,8 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from spon import models, sparsify
+from spon import cache, models, progress, sparsify
 
 
 def evaluate(
@@ -17,8 +16,9 @@ def evaluate(
     tokens: Int[Tensor, "blocks length"],
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     biases: Mapping[str, Float[Tensor, "d_out"]],
-    batch_blocks: int,
+    batch_tokens: int,
     chunk_tokens: int,
+    keep: cache.Keep = cache.compute,
 ) -> pd.DataFrame:
     """Compare a sparsified and biased model with the dense one, block by block, on the same tokens.
 
@@ -27,13 +27,15 @@ def evaluate(
         tokens: Held-out blocks.
         sparsifiers: S by site; none for the dense model.
         biases: b by site; none for TEAL.
-        batch_blocks: Blocks per forward pass.
+        batch_tokens: Tokens per forward pass.
         chunk_tokens: Tokens whose logits exist at one time.
+        keep: How the dense model's states are had, which other evaluations need too.
 
     Returns:
         `block, predictions, nll_nats, kl_nats`: sums over the block's next-token predictions, float64.
     """
-    return evaluate_draws(network, tokens, sparsifiers, [biases], batch_blocks, chunk_tokens).drop(columns="draw")
+    draws = evaluate_draws(network, tokens, sparsifiers, [biases], batch_tokens, chunk_tokens, keep)
+    return draws.drop(columns="draw")
 
 
 def evaluate_draws(
@@ -41,8 +43,9 @@ def evaluate_draws(
     tokens: Int[Tensor, "blocks length"],
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     draws: Sequence[Mapping[str, Float[Tensor, "d_out"]]],
-    batch_blocks: int,
+    batch_tokens: int,
     chunk_tokens: int,
+    keep: cache.Keep = cache.compute,
 ) -> pd.DataFrame:
     """`evaluate` for several sets of biases, which share one dense pass.
 
@@ -50,12 +53,15 @@ def evaluate_draws(
         The columns of `evaluate` behind `draw`, which counts the sets from 0.
     """
     head = models.head_weight(network)
-    parts = []
+    batches, parts = models.batches(tokens, batch_tokens), []
+    known = models.keep_final_states(network, tokens, batch_tokens, keep).split(len(batches[0]))
+    told = progress.Progress(len(draws) * tokens.numel())
     with torch.inference_mode():
-        for batch in tqdm(tokens.split(batch_blocks), unit="batch", mininterval=5):
-            dense, targets = models.final_states(network, batch), batch.to(network.device, torch.long)
-            states = (run_sparse(network, batch, dense, sparsifiers, biases) for biases in draws)
-            parts.append(torch.stack([score(dense, sparse, targets, head, chunk_tokens) for sparse in states]))
+        for batch, dense in zip(batches, known, strict=True):
+            dense, targets = dense.to(network.device), batch.to(network.device, torch.long)
+            states = [run_sparse(network, batch, dense, sparsifiers, biases) for biases in draws]
+            parts.append(score(dense, states, targets, head, chunk_tokens))
+            told.advance(len(draws) * batch.numel())
     nll, kl = torch.cat(parts, dim=2).cpu().unbind(dim=1)
     counts = {"draw": np.repeat(range(len(draws)), len(tokens)), "block": np.tile(range(len(tokens)), len(draws))}
     sums = {"nll_nats": nll.flatten().numpy(), "kl_nats": kl.flatten().numpy()}
@@ -78,22 +84,26 @@ def run_sparse(
 
 def score(
     dense: Float[Tensor, "blocks length d_model"],
-    sparse: Float[Tensor, "blocks length d_model"],
+    draws: Sequence[Float[Tensor, "blocks length d_model"]],
     tokens: Int[Tensor, "blocks length"],
     head: Float[Tensor, "vocabulary d_model"],
     chunk_tokens: int,
-) -> Float[Tensor, "2 blocks"]:
-    """Per block, the sums of -log p(next token) and of KL(dense || sparse), nats, float64.
+) -> Float[Tensor, "draws 2 blocks"]:
+    """Per draw and block, the sums of -log p(next token) and of KL(dense || sparse), nats, float64.
 
-    Every position but the last predicts the token after it.
+    Every position but the last predicts the token after it. All draws share the dense model's logits, and one that is
+    the dense model itself has no divergence. A token's sum over the vocabulary is in float32.
     """
-    targets = tokens[:, 1:].flatten()
-    states = [states[:, :-1].flatten(0, 1).split(chunk_tokens) for states in (dense, sparse)]
+    targets = tokens[:, 1:].flatten().split(chunk_tokens)
+    known, *states = [states[:, :-1].flatten(0, 1).split(chunk_tokens) for states in (dense, *draws)]
     parts = []
-    for p, q, target in zip(*states, targets.split(chunk_tokens), strict=True):
-        sparse_logs = models.log_probabilities(q, head)
-        dense_logs = sparse_logs if dense is sparse else models.log_probabilities(p, head)
-        nll = -sparse_logs.gather(1, target[:, None])[:, 0]
-        kl = (dense_logs.exp() * (dense_logs - sparse_logs)).sum(dim=-1, dtype=torch.float64)
-        parts.append(torch.stack([nll.double(), kl]))
-    return torch.cat(parts, dim=1).view(2, len(tokens), -1).sum(dim=-1)
+    for place, target in enumerate(targets):
+        p = models.log_probabilities(known[place], head)
+        weights, rows = p.exp(), []
+        for sparse, chunks in zip(draws, states, strict=True):
+            q = p if sparse is dense else models.log_probabilities(chunks[place], head)
+            nll = -q.gather(1, target[:, None])[:, 0]
+            kl = torch.zeros_like(nll) if sparse is dense else q.neg_().add_(p).mul_(weights).sum(dim=-1)
+            rows.append(torch.stack([nll, kl]).double())
+        parts.append(torch.stack(rows))
+    return torch.cat(parts, dim=-1).unflatten(-1, (len(tokens), -1)).sum(dim=-1)

@@ -1,6 +1,7 @@
 """The seam between Snakemake and the library: log, device, threads, and how a job ends."""
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -19,6 +20,10 @@ from spon import lineage, records
 if TYPE_CHECKING:
     import pandas
 
+    from spon.cache import Keep
+
+CACHE = Path("cache")
+
 # A user's mistake is told in one sentence; everything else is our own and keeps its traceback.
 MISTAKES = (ValueError, OSError, ModuleNotFoundError)
 
@@ -32,12 +37,23 @@ class Job:
         processes: Processes that the job may start.
         metadata: What made a file, to be written into it.
         screen: The file descriptor of the user's screen.
+        memory_gib: Memory that the job may use.
+        identity: What everything that it keeps for others depends on.
     """
 
     device: str
     processes: int
     metadata: dict[str, str]
     screen: int
+    memory_gib: float | int
+    identity: dict[str, Any]
+
+    @property
+    def keep(self) -> "Keep":
+        """Computes a tensor, or finds what another job of the study has kept; `spon.cache` says how."""
+        from spon.cache import Cache
+
+        return Cache(CACHE, self.identity).keep
 
     def say(self, sentence: str | None) -> None:
         """Tell the user something, on the screen and in the log; nothing if there is no sentence."""
@@ -67,6 +83,8 @@ def job(snakemake) -> Iterator[Job]:
     """
     die_with_snakemake()
     screen = os.dup(2)
+    names = " ".join(str(name) for key, name in snakemake.wildcards.items() if key != "study")
+    show_progress(screen, f"{snakemake.rule} {names}".strip())
     with Path(snakemake.log[0]).open("w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -117,7 +135,41 @@ def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
             torch.use_deterministic_algorithms(True, warn_only=True)
     made_by = records.name_origin(description) | dict(snakemake.wildcards.items())
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Job(device, processes, made_by, screen)
+    identity = identify(snakemake, device, torch)
+    memory_gib = snakemake.resources.get("memory_gib", float("inf"))
+    return Job(device, processes, made_by, screen, memory_gib, identity)
+
+
+def identify(snakemake, device: str, torch) -> dict[str, Any]:
+    """What a tensor depends on that a job of this code and model computes on this machine."""
+    told = {"code": snakemake.params.get("spec", {}).get("code"), "device": device}
+    if "model" in snakemake.input.keys():  # noqa: SIM118 (its items are paths)
+        told["model"] = records.digest_file(snakemake.input.model)
+    if torch:
+        name = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
+        told |= {"torch": torch.__version__, "hardware": name, "threads": torch.get_num_threads()}
+    return told
+
+
+class Screen(logging.Handler):
+    """Writes lines to the user's screen, past the redirection of the job's output into its log."""
+
+    def __init__(self, screen: int, level: int):
+        super().__init__(level)
+        self.screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        os.write(self.screen, f"{self.format(record)}\n".encode())
+
+
+def show_progress(screen: int, name: str) -> None:
+    """Tell the progress of long loops on the screen, under the job's name, and all of it in the log."""
+    log = logging.getLogger("spon.progress")
+    log.setLevel(logging.DEBUG)
+    shown, kept = Screen(screen, logging.INFO), Screen(2, logging.DEBUG)
+    shown.setFormatter(logging.Formatter(f"{name}: %(message)s"))
+    log.handlers = [shown, kept]
 
 
 def fail(screen: int, sentence: str) -> None:

@@ -1,6 +1,7 @@
 """Causal language models as the method sees them: hidden states, an output head, and named sites."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,31 +10,38 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
 
-from spon import source
+from spon import cache, memory, progress, source
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts are 1 % of a state,
 # and bfloat16 rounds each entry by up to 0.4 %.
 STATES = "float32"
 
 
-def load(path: str | Path, device: str, dtype: str) -> nn.Module:
+def load(path: str | Path, device: str, dtype: str, memory_gib: float | int = math.inf) -> nn.Module:
     """Load the model that a `model.json` describes, frozen and in evaluation mode.
 
     Args:
         path: The `model.json`.
         device: `cpu` or `cuda`.
         dtype: Of weights and activations, e.g. `float32`.
+        memory_gib: Memory that the job may use.
 
     Raises:
-        ValueError: The files are not those that were described, or hold no complete causal language model.
+        ValueError: The weights do not fit into the memory, the files are not those that were described, or they hold
+            no complete causal language model.
     """
     model = json.loads(Path(path).read_text())
+    memory.check_weights(model["shape"], dtype, device, memory_gib)
     folder = source.locate(model["source"])
-    changed = [name for name, digest in model["files"].items() if source.digest_file(folder / name) != digest]
+    # The hub's files are named by their commit and were checked when they came; hashing them for every job costs
+    # more than reading them.
+    local = model["files"] if "path" in model["source"] else {}
+    changed = [name for name, digest in local.items() if source.digest_file(folder / name) != digest]
     if changed:
         raise ValueError(f"'{folder / changed[0]}' is not the file that model.json describes: delete {path}")
+    from transformers import AutoModelForCausalLM  # two seconds that a mistake need not wait for
+
     network, report = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),
@@ -67,6 +75,28 @@ def final_states(network: nn.Module, blocks: Int[Tensor, "blocks length"]) -> Fl
     return network.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
 
 
+def batches(tokens: Int[Tensor, "blocks length"], batch_tokens: int) -> Sequence[Int[Tensor, "_ length"]]:
+    """Whole blocks, as many at a time as `batch_tokens` hold, but at least one."""
+    return tokens.split(max(1, batch_tokens // tokens.shape[1]))
+
+
+def keep_final_states(
+    network: nn.Module, blocks: Int[Tensor, "blocks length"], batch_tokens: int, keep: cache.Keep = cache.compute
+) -> Float[Tensor, "blocks length d_model"]:
+    """The final states of many blocks, in main memory, by `keep`, which may have them already.
+
+    They are vocabulary / d_model times smaller than the logits that they stand for.
+    """
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            parts = [final_states(network, batch).cpu() for batch in progress.follow(batches(blocks, batch_tokens))]
+        return torch.cat(parts).clone()
+
+    key = {"states": "final", "tokens": cache.digest_tensor(blocks), "batch_tokens": batch_tokens}
+    return keep(key | {"dtype": str(network.dtype)}, run)
+
+
 class Pass(NamedTuple):
     """What went into a module and came out of it, in one pass; float32."""
 
@@ -96,16 +126,37 @@ def record(network: nn.Module, blocks: Int[Tensor, "blocks length"], modules: It
 
 
 def head_weight(network: nn.Module) -> Float[Tensor, "vocabulary d_model"]:
-    """The output head in float32."""
+    """The output head: in float32 on a CPU, in the model's own precision on a GPU, whose products sum in float32."""
     # ASSUME: logits are computed in float32 from hidden states of the model's own precision. bfloat16 logits, as
     # most evaluations have them, are off by up to 0.4 % each, more than the effects measured here.
     head = network.get_output_embeddings()
     assert head.bias is None, "output heads with a bias are not known"
-    return head.weight.float()
+    return head.weight if head.weight.is_cuda else head.weight.float()
+
+
+def project(
+    states: Float[Tensor, "tokens d_model"], head: Float[Tensor, "vocabulary d_model"]
+) -> Float[Tensor, "tokens vocabulary"]:
+    """Logits, summed and kept in float32; the entries of a bfloat16 model's states and head are exact in them."""
+    if head.dtype == torch.float32:
+        return states.float() @ head.T
+    return torch.mm(states.to(head.dtype), head.T, out_dtype=torch.float32)
+
+
+def project_back(
+    gradients: Float[Tensor, "tokens vocabulary"], head: Float[Tensor, "vocabulary d_model"]
+) -> Float[Tensor, "tokens d_model"]:
+    """Gradients by the states from gradients by the logits, summed and kept in float32.
+
+    On a GPU those by the logits are rounded to the head's precision, as those by the states are anyway.
+    """
+    if head.dtype == torch.float32:
+        return gradients @ head
+    return torch.mm(gradients.to(head.dtype), head, out_dtype=torch.float32)
 
 
 def log_probabilities(
     states: Float[Tensor, "tokens d_model"], head: Float[Tensor, "vocabulary d_model"]
 ) -> Float[Tensor, "tokens vocabulary"]:
     """Next-token log-probabilities in nats, float32."""
-    return torch.log_softmax(states.float() @ head.T, dim=-1)
+    return torch.log_softmax(project(states, head), dim=-1)

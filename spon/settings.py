@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from spon import allocate, checkpoints, corpus, source
+from spon import allocate, checkpoints, corpus, memory, shapes, source
 
 # Blocks of which text each key asks for.
 BLOCKS = [
@@ -20,6 +20,9 @@ BLOCKS = [
     ("evaluation", "controls", "draw_blocks"),
     ("evaluation", "analyses", "blocks"),
 ]
+
+
+SHAPES = Path(__file__).parents[1] / "resources/shapes.yaml"
 
 
 class SettingsError(ValueError):
@@ -176,6 +179,9 @@ def check_study(name: str, config: Mapping) -> None:
         raise SettingsError(f"config: analyses.prompts is '{config['analyses']['prompts']}', which is no file")
     if "path" in study["model"]:
         check_model(f"studies.{name}.model.path", study["model"], config)
+        check_memory(study, source.read_shape(Path(study["model"]["path"])), config)
+    elif study["model"]["repository"] in shapes.read_catalogue(SHAPES):
+        check_memory(study, shapes.look_up(study["model"]["repository"], SHAPES), config)
 
 
 def check_checkpoints(name: str, config: Mapping) -> None:
@@ -229,6 +235,22 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
             allocate.allocate_biases(shape, maps, allocation.get("biases", maps), allocation["layers"])
         except ValueError as error:
             raise SettingsError(f"config: allocations.{name} does not fit {key} '{model['path']}': {error}") from error
+
+
+def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
+    """The model fits into the memory that a job may use, and so does a training step on a single block."""
+    device = "cuda" if wants_gpu(config["device"]) else "cpu"
+    for name in config["sweep"]["allocations"]:
+        allocation = config["allocations"][name]
+        lowest = min(allocate.choose_layers(allocation["layers"], shape["layers"]))
+        length = study["protocol"]["block_length"]
+        try:
+            memory.check_weights(shape, study["dtype"], device, config["memory_gib"])
+            if allocation.get("learn", "kl") == "kl":
+                limit = config["memory_gib"]
+                memory.choose_split(shape, study["dtype"], length, lowest, config["train"], limit, device)
+        except ValueError as error:
+            raise SettingsError(f"config: {error}") from error
 
 
 def list_runs(sweep: Mapping) -> Iterator[tuple[str, float, int]]:

@@ -54,7 +54,7 @@ def digest_file(path: Path) -> str:
 
 
 def read_shape(folder: Path) -> dict:
-    """A model's layers, width, vocabulary, parameters, and its linear maps by their name inside a layer.
+    """A model's layers, width, vocabulary, parameters, whether its head is its embedding, and its linear maps by name.
 
     Read from the headers of the safetensors files, so that any Llama-, Mistral- or Qwen-shaped model is understood
     without its code.
@@ -76,6 +76,7 @@ def read_shape(folder: Path) -> dict:
         "width": config["hidden_size"],
         "vocabulary": config["vocab_size"],
         "parameters": sum(math.prod(size) for size in shapes.values()),
+        "tied": bool(config.get("tie_word_embeddings", False)),
         "maps": dict(sorted(maps.items())),
     }
 

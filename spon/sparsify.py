@@ -4,16 +4,17 @@ S is a forward pre-hook and the bias is the `bias` of the ordinary `nn.Linear`, 
 matrix product and folding a bias is saving it under the name that transformers reads.
 """
 
+import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.functional import hardshrink
 
 Sparsifier = Callable[[Tensor], Tensor]
 SUFFIX = ".bias"
@@ -30,7 +31,7 @@ def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tenso
         `x` where it is kept, zero elsewhere. A NaN stays NaN: a broken activation must not pass as a dropped one.
     """
     assert threshold >= 0, f"threshold must be zero or more, got {threshold}"
-    return x.masked_fill(x.abs() <= threshold, 0)
+    return hardshrink(x, threshold)  # one kernel forwards and one backwards, and a NaN is not shrunk
 
 
 def keep_top(x: Float[Tensor, "*batch d_in"], kept: int) -> Float[Tensor, "*batch d_in"]:
@@ -44,8 +45,8 @@ def keep_top(x: Float[Tensor, "*batch d_in"], kept: int) -> Float[Tensor, "*batc
         A tensor with at most `kept` entries per token that are not zero.
     """
     assert 0 <= kept <= x.shape[-1], f"kept must lie between 0 and {x.shape[-1]}, got {kept}"
-    index = x.abs().topk(kept, dim=-1, sorted=False).indices
-    return torch.zeros_like(x).scatter(-1, index, x.gather(-1, index))
+    index = x.detach().abs().topk(kept, dim=-1, sorted=False).indices
+    return x * torch.zeros_like(x).scatter_(-1, index, 1)
 
 
 def make_sparsifier(method: str, sparsity: float, threshold: float, d_in: int) -> Sparsifier:
@@ -75,7 +76,8 @@ def read_thresholds(path: str | Path | None) -> dict[str, float]:
     """Thresholds by site, NaN where a site is sparsified by rank; without a file there are no sites."""
     if path is None:
         return {}
-    return dict(pd.read_csv(path)[["site", "threshold"]].itertuples(index=False))
+    with Path(path).open(newline="") as file:
+        return {row["site"]: float(row["threshold"] or "nan") for row in csv.DictReader(file)}
 
 
 def make_sparsifiers(

@@ -1,15 +1,18 @@
 """SPON: learn the biases that pull the sparse model's predictions back to the dense model's."""
 
-from collections.abc import Mapping, Sequence
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from spon import data, models, sparsify
+from spon import cache, data, divergence, layers, models, progress, sparsify
+
+CURVE = ["step", "epoch", "learning_rate", "kl_nats_per_token", "gradient_norm"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class Recipe:
         learning_rate: Of AdamW; without weight decay.
         schedule: `constant`, or `cosine` to zero.
         chunk_tokens: Tokens whose logits exist at one time.
+        parametrisation: What is learned: `bias`, b itself; or `alpha`, a constant on the site's input, so that
+            b = W alpha (as in the original paper).
+        checkpointing: Whether layers compute their activations again on the way back instead of keeping them.
+        compile: Whether layers are compiled first, which pays in long trainings.
     """
 
     blocks: int
@@ -34,6 +41,9 @@ class Recipe:
     learning_rate: float
     schedule: str
     chunk_tokens: int
+    parametrisation: str
+    checkpointing: bool
+    compile: bool
 
     @property
     def steps(self) -> int:
@@ -47,7 +57,9 @@ def learn_biases(
     sites: Sequence[str],
     recipe: Recipe,
     seed: int,
-) -> tuple[dict[str, Float[Tensor, "d_out"]], pd.DataFrame]:
+    split_blocks: int | None = None,
+    keep: cache.Keep = cache.compute,
+) -> tuple[dict[str, Float[Tensor, "d_out"]], list[dict]]:
     """Learn one constant per output of every site in `sites`, from zero, with all weights frozen.
 
     Args:
@@ -57,61 +69,108 @@ def learn_biases(
         sites: Those that get a bias.
         recipe: Length and learning rate.
         seed: Of the blocks drawn and their order.
+        split_blocks: Blocks that pass through the model at one time, a step's if left out; beyond rounding, no number
+            depends on it.
+        keep: How the dense model's states are had, which other runs need too.
 
     Returns:
-        The biases, float32, and the curve: `step, epoch, learning_rate, kl_nats_per_token, gradient_norm`.
+        The biases, float32, and the curve, a row per step: `step, epoch, learning_rate, kl_nats_per_token,
+        gradient_norm`.
     """
     generator = torch.Generator().manual_seed(seed)
     blocks = data.draw_blocks(tokens, recipe.blocks, recipe.order, generator)
-    dense = dense_states(network, blocks, recipe.batch_blocks)
+    split_blocks = split_blocks or recipe.batch_blocks
+    dense = models.keep_final_states(network, blocks, split_blocks * blocks.shape[1], keep)
     head = models.head_weight(network)
-    biases = {site: start_bias(network.get_submodule(site)) for site in sites}
-    optimizer = torch.optim.AdamW(biases.values(), lr=recipe.learning_rate, weight_decay=0.0)
+    learned = {site: start(network.get_submodule(site), recipe.parametrisation) for site in sites}
+    optimizer = torch.optim.AdamW(learned.values(), lr=recipe.learning_rate, weight_decay=0.0)
     scheduler = make_scheduler(optimizer, recipe)
-    curve = []
-    progress = tqdm(total=recipe.steps, unit="step", mininterval=5)
-    for epoch in range(recipe.epochs):
-        for batch in order_blocks(recipe, generator).split(recipe.batch_blocks):
+    curve, told = [], progress.Progress(recipe.epochs * blocks.numel())
+    with (
+        sparsified(network, sparsifiers, recipe),
+        begin_above(network, blocks, sites, split_blocks, recipe.compile) as run,
+    ):
+        for epoch, batch in order_batches(recipe, generator):
             rate = scheduler.get_last_lr()[0]
-            with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
-                sparse = models.final_states(network, blocks[batch])
-            loss = kl_to_dense(sparse, dense[batch].to(sparse.device), head, recipe.chunk_tokens)
-            loss.backward()
+            biases = express(network, learned, recipe.parametrisation)
+            losses = []
+            for part in batch.split(split_blocks):
+                with sparsify.biased(network, biases):
+                    loss = divergence.kl_to_dense(run(part), dense[part].to(network.device), head, recipe.chunk_tokens)
+                    losses.append(loss.detach() * (len(part) / len(batch)))
+                    (loss * (len(part) / len(batch))).backward()
+            pull_back(network, biases, learned, recipe.parametrisation)
             # ASSUME: the norm is clipped at 1 over all biases together, as the published code does.
-            norm = nn.utils.clip_grad_norm_(biases.values(), 1.0)
+            norm = nn.utils.clip_grad_norm_(learned.values(), 1.0)
             optimizer.step()
             scheduler.step()
             optimizer.zero_grad()
-            curve.append((len(curve) + 1, epoch + 1, rate, loss.item(), norm.item()))
-            progress.update()
-            progress.set_postfix(kl=f"{loss.item():.4f}", refresh=False)
-    progress.close()
-    names = ["step", "epoch", "learning_rate", "kl_nats_per_token", "gradient_norm"]
-    return {site: bias.detach() for site, bias in biases.items()}, pd.DataFrame(curve, columns=names)
+            loss = torch.stack(losses).sum()
+            curve.append((len(curve) + 1, epoch + 1, rate, loss, norm))
+            told.advance(batch.numel() * blocks.shape[1], lambda loss=loss: f", KL {loss.item():.4f} nats per token")
+    final = express(network, learned, recipe.parametrisation)
+    return {site: bias.detach() for site, bias in final.items()}, [read_point(point) for point in curve]
 
 
-def order_blocks(recipe: Recipe, generator: torch.Generator) -> Int[Tensor, "blocks"]:
-    """The order in which an epoch sees the drawn blocks."""
-    if recipe.order == "first":
-        return torch.arange(recipe.blocks)
-    return torch.randperm(recipe.blocks, generator=generator)
+def order_batches(recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[int, Int[Tensor, "batch"]]]:
+    """The epoch and the drawn blocks of every step."""
+    for epoch in range(recipe.epochs):
+        random = recipe.order == "random"
+        order = torch.randperm(recipe.blocks, generator=generator) if random else torch.arange(recipe.blocks)
+        for batch in order.split(recipe.batch_blocks):
+            yield epoch, batch
 
 
-def dense_states(
-    network: nn.Module, blocks: Int[Tensor, "blocks length"], batch_blocks: int
-) -> Float[Tensor, "blocks length d_model"]:
-    """The dense model's final hidden states, computed once per training and kept in main memory.
+@contextmanager
+def sparsified(network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], recipe: Recipe) -> Iterator[None]:
+    """The model as it is trained: sparsified, and with activations kept or not."""
+    with sparsify.sparsified(network, sparsifiers), layers.checkpointed(network, recipe.checkpointing):
+        yield
 
-    They are vocabulary / d_model times smaller than the logits that they stand for.
+
+@contextmanager
+def begin_above(
+    network: nn.Module, blocks: Int[Tensor, "blocks length"], sites: Sequence[str], split_blocks: int, compile: bool
+):
+    """A function from drawn blocks to final states, that runs again only what a bias can change.
+
+    What lies below the lowest site with a bias is the same in every step: it is run once, and the residual stream
+    behind it kept in main memory.
     """
-    with torch.inference_mode():
-        parts = [models.final_states(network, batch).cpu() for batch in blocks.split(batch_blocks)]
-    return torch.cat(parts).clone()
+    lowest = layers.lowest_layer(sites)
+    if lowest == 0 or not layers.can_begin_inside(network, blocks.shape[1]):
+        with layers.compiled(network, 0, compile):
+            yield lambda part: models.final_states(network, blocks[part])
+        return
+    with torch.no_grad():
+        below = torch.cat([layers.states_before(network, part, lowest).cpu() for part in blocks.split(split_blocks)])
+    with layers.compiled(network, lowest, compile):
+        yield lambda part: layers.run_from(network, below[part], lowest)
 
 
-def start_bias(linear: nn.Linear) -> Float[Tensor, "d_out"]:
-    """A zero bias that learns, float32 whatever the weights are: small steps vanish in bfloat16."""
-    return torch.zeros(linear.out_features, device=linear.weight.device, requires_grad=True)
+def start(linear: nn.Linear, parametrisation: str) -> Float[Tensor, "_"]:
+    """Zeros that learn, float32 whatever the weights are: small steps vanish in bfloat16."""
+    assert parametrisation in ("bias", "alpha"), parametrisation
+    size = linear.out_features if parametrisation == "bias" else linear.in_features
+    return torch.zeros(size, device=linear.weight.device, requires_grad=True)
+
+
+def express(
+    network: nn.Module, learned: Mapping[str, Float[Tensor, "_"]], parametrisation: str
+) -> dict[str, Float[Tensor, "d_out"]]:
+    """The biases that stand for what is learned: themselves, or W alpha."""
+    if parametrisation == "bias":
+        return dict(learned)
+    with torch.no_grad():
+        products = {site: network.get_submodule(site).weight.float() @ alpha for site, alpha in learned.items()}
+    return {site: product.requires_grad_() for site, product in products.items()}
+
+
+def pull_back(network: nn.Module, biases: Mapping, learned: Mapping, parametrisation: str) -> None:
+    """Give alpha its gradient, W^T times that of b; a bias has its own."""
+    if parametrisation == "alpha":
+        for site, alpha in learned.items():
+            alpha.grad = network.get_submodule(site).weight.float().T @ biases[site].grad
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe) -> torch.optim.lr_scheduler.LRScheduler:
@@ -122,39 +181,14 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe) -> torch.op
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-def kl_to_dense(
-    sparse: Float[Tensor, "blocks length d_model"],
-    dense: Float[Tensor, "blocks length d_model"],
-    head: Float[Tensor, "vocabulary d_model"],
-    chunk_tokens: int,
-) -> Float[Tensor, ""]:
-    """Forward KL(dense || sparse) of the next-token distributions, mean over all tokens, temperature 1, in nats."""
-    # ASSUME: a block's last position counts, although the evaluation, which needs a next token, leaves it out.
-    return ChunkedKL.apply(sparse.flatten(0, 1), dense.flatten(0, 1), head, chunk_tokens)
+def write_curve(curve: Sequence[Mapping], path: str | Path) -> None:
+    """Write a training's curve as CSV."""
+    with Path(path).open("w", newline="") as file:
+        writer = csv.DictWriter(file, CURVE, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(curve)
 
 
-class ChunkedKL(torch.autograd.Function):
-    """Mean KL between two heads' outputs, without the logits of more than one chunk of tokens at a time.
-
-    The gradient of KL(p || q) by q's logits is q - p, so it is at hand while the chunk's logits still are, and only
-    its product with the head, of the size of the hidden states, is kept for the way back.
-    """
-
-    @staticmethod
-    def forward(ctx, sparse: Tensor, dense: Tensor, head: Tensor, chunk_tokens: int) -> Tensor:
-        total = torch.zeros((), dtype=torch.float64, device=sparse.device)
-        gradient = torch.empty_like(sparse)
-        for start in range(0, len(sparse), chunk_tokens):
-            chunk = slice(start, start + chunk_tokens)
-            q = models.log_probabilities(sparse[chunk], head)
-            p = models.log_probabilities(dense[chunk], head)
-            weights = p.exp()
-            total += (weights * p.sub_(q)).sum(dtype=torch.float64)
-            gradient[chunk] = (q.exp_().sub_(weights) @ head) / len(sparse)
-        ctx.save_for_backward(gradient)
-        return (total / len(sparse)).float()
-
-    @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor, None, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * upstream, None, None, None
+def read_point(point: tuple) -> dict:
+    """A point of the curve as numbers; only here is a GPU waited for."""
+    return dict(zip(CURVE, [float(value) if isinstance(value, Tensor) else value for value in point], strict=True))

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from spon import models, sparsify
+from spon import models, progress, sparsify
 
 
 def average_residual(
@@ -15,7 +14,7 @@ def average_residual(
     tokens: Int[Tensor, "blocks length"],
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     sites: Sequence[str],
-    batch_blocks: int,
+    batch_tokens: int,
 ) -> dict[str, Float[Tensor, "d_out"]]:
     """The mean of what sparsification takes away from a site's output, b = E[W (x - S(x))], x from the dense pass.
 
@@ -27,13 +26,13 @@ def average_residual(
         tokens: Calibration blocks.
         sparsifiers: S by site, for all sites of the scope.
         sites: Those that get a bias.
-        batch_blocks: Blocks per forward pass.
+        batch_tokens: Tokens per forward pass.
 
     Returns:
         b by site, float32; zero where nothing is set to zero.
     """
     totals = {site: torch.zeros((), dtype=torch.float64) for site in sites}
-    for batch in tqdm(tokens.split(batch_blocks), unit="batch", mininterval=5):
+    for batch in progress.follow(models.batches(tokens, batch_tokens)):
         for site, (x, _) in models.record(network, batch, sites).items():
             totals[site] = totals[site] + (x - sparsifiers[site](x)).sum(dim=(0, 1), dtype=torch.float64).cpu()
     # ASSUME: the mean is over all positions, those that stay dense included, since the bias is added there too.

@@ -20,11 +20,16 @@ MAY_USE = {
     "data": set(),
     "source": set(),
     "sparsify": set(),
-    "models": {"source", "sparsify"},
-    "calibrate": {"models", "sparsify"},
-    "train": {"data", "models", "sparsify"},
-    "evaluate": {"models", "sparsify"},
-    "untrained": {"models", "sparsify"},
+    "cache": set(),
+    "layers": set(),
+    "memory": set(),
+    "progress": set(),
+    "models": {"cache", "memory", "progress", "source"},
+    "divergence": {"models"},
+    "calibrate": {"models", "progress", "sparsify"},
+    "train": {"cache", "data", "divergence", "layers", "models", "progress", "sparsify"},
+    "evaluate": {"cache", "models", "progress", "sparsify"},
+    "untrained": {"models", "progress", "sparsify"},
     "pretrain": {"models", "sparsify"},
     "directions": set(),
     "biases": set(),
@@ -56,6 +61,10 @@ MAY_USE = {
     "markdown": set(),
     "page": set(),
     "cost": {"look"},
+    "shapes": set(),
+    "workload": {"allocate"},
+    "plan": {"cost", "memory", "workload"},
+    "rate": {"corpus", "divergence", "evaluate", "layers", "memory", "models", "sparsify", "train", "workload"},
     "findings_setup": {"findings_results", "markdown"},
     "findings_layers": {"markdown"},
     "findings_claims": {"claims", "effects", "markdown"},
@@ -67,10 +76,10 @@ MAY_USE = {
     | {f"findings_{part}" for part in ("biases", "claims", "controls", "results")},
     "findings": {"markdown", "findings_summary"}
     | {f"findings_{part}" for part in ("biases", "claims", "controls", "layers", "results", "setup", "states")},
-    "settings": {"allocate", "checkpoints", "corpus", "source"},
+    "settings": {"allocate", "checkpoints", "corpus", "memory", "shapes", "source"},
     "lineage": set(),
     "records": {"lineage"},
-    "job": {"lineage", "records"},
+    "job": {"cache", "lineage", "records"},
     "origin": set(),
     "lookup": {"origin", "records"},
     "show": {"lookup", "records"},
@@ -81,6 +90,7 @@ MAY_USE = {
     "command": {"crate", "lookup", "publish", "records", "show", "verify", "why"},
 }
 WITH_TORCH = {"data", "sparsify", "models", "calibrate", "train", "evaluate", "untrained", "pretrain"}
+WITH_TORCH |= {"cache", "divergence", "layers", "rate"}
 WITH_TORCH |= {"analyses.pca_alignment", "analyses.category_shift", "analyses.hidden_state_shift"}
 
 

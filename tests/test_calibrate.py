@@ -32,9 +32,9 @@ def test_a_site_whose_inputs_are_mostly_zero_gets_the_threshold_zero():
 @pytest.mark.parametrize("sparsity", [0.5, 0.8])
 def test_thresholds_drop_the_share_that_they_were_chosen_for(network, tokens, sparsity):
     tokens = torch.randint(0, 2048, (64, 32), generator=torch.Generator().manual_seed(1))
-    quantiles = calibrate.read_quantiles(network, tokens, SITES, batch_blocks=8, dense_share=0.0)
+    quantiles = calibrate.read_quantiles(network, tokens, SITES, batch_tokens=256, dense_share=0.0)
     thresholds = calibrate.choose_thresholds(SITES, quantiles, sparsity)
-    table = calibrate.measure_thresholds(network, tokens, thresholds, "threshold", sparsity, 0.0, batch_blocks=8)
+    table = calibrate.measure_thresholds(network, tokens, thresholds, "threshold", sparsity, 0.0, batch_tokens=256)
     np.testing.assert_allclose(table["sparsity_dense_pass"], sparsity, atol=0.002)
     assert table["sparsity_sparse_pass"][0] == table["sparsity_dense_pass"][0], "nothing before the first site changed"
     assert table["sparsity_sparse_pass"][1] != table["sparsity_dense_pass"][1]
@@ -42,7 +42,7 @@ def test_thresholds_drop_the_share_that_they_were_chosen_for(network, tokens, sp
 
 def test_a_rank_drops_its_share_exactly_in_either_pass(network, tokens):
     thresholds = calibrate.choose_thresholds(SITES, None, 0.5)
-    table = calibrate.measure_thresholds(network, tokens, thresholds, "topk", 0.5, 0.0, batch_blocks=8)
+    table = calibrate.measure_thresholds(network, tokens, thresholds, "topk", 0.5, 0.0, batch_tokens=256)
     assert table["threshold"].isna().all()
     assert (table[["sparsity_dense_pass", "sparsity_sparse_pass"]] == 0.5).all(axis=None)
 

@@ -38,26 +38,27 @@ SETTINGS = [
     ({"train": {"epochs": 2}}, TRAINED),
     ({"train": {"batch_blocks": 2}}, TRAINED),
     ({"calibrate": {"blocks": 32}}, CALIBRATED),
-    ({"evaluate": {"batch_blocks": 2}}, EVALUATIONS | REPORTING),
+    ({"evaluate": {"batch_tokens": 128}}, EVALUATIONS | REPORTING),
     ({"controls": {"draws": 30}}, {"evaluate_draws": 1, "tabulate_controls": 1} | REPORT),
     ({"analyses": {"components": 5}}, {"align_with_components": 2, "draw_pca_alignment": 1} | FINDINGS),
     ({"analyses": {"seed": 1}}, STATES),
     ({"statistics": {"seed": 1}}, REPORTING),
     ({"pretrain": {"seed": 1}}, {}),
     # Values of one type that change places: Snakemake itself compares them without their names.
-    ({"analyses": {"components": 4, "batch_blocks": 10}}, STATES),
+    ({"analyses": {"components": 4, "batch_tokens": 10}}, STATES),
     ({"calibrate": {"blocks": 32, "held_out_blocks": 64}}, CALIBRATED),
 ]
 # Which scripts an edit of a module reaches; what hangs on them follows by their files.
 ANALYSES_OF_STATES = {"align_with_components", "compare_categories", "measure_shifts"}
 EVALUATING = {"evaluate", "evaluate_draws"}
 CALIBRATING = {"read_quantiles", "choose_thresholds"}
-WITH_MODEL = ANALYSES_OF_STATES | EVALUATING | CALIBRATING | {"train_spon", "average_residual"}
+WITH_MODEL = ANALYSES_OF_STATES | EVALUATING | CALIBRATING | {"train_spon", "average_residual", "measure_rate"}
+PLANNING = {"measure_rate", "write_plan"}
 TABULATING = {"tabulate", "tabulate_controls"}
 CONCLUDING = {"decide_claims", "write_findings"}
 DRAWING_STATES = {"draw_figure", "draw_bias_figure", "draw_state_figure", "draw_cost", "count_cost"}
 MODULES = {
-    "allocate": TABULATING | CONCLUDING | {"allocate_biases"},
+    "allocate": TABULATING | CONCLUDING | PLANNING | {"allocate_biases"},
     "analyses.bias_statistics": {"describe_bias_statistics"},
     "analyses.category_shift": {"compare_categories"},
     "analyses.cross_configuration": {"compare_configurations"},
@@ -67,40 +68,48 @@ MODULES = {
     "analysis_effects": CONCLUDING,
     "bias_figures": {"draw_bias_figure"},
     "biases": ANALYSES_OF_STATES | {"describe_bias_statistics", "rank_norms", "compare_configurations"},
+    "cache": WITH_MODEL,
     "calibrate": CALIBRATING,
     "checkpoints": {"import_checkpoint", "list_checkpoints"},
     "claims": CONCLUDING,
     "controls": {"tabulate_controls"},
-    "corpus": {"collect_docstrings"},
-    "cost": {"count_cost", "draw_cost"},
+    "corpus": {"collect_docstrings", "measure_rate"},
+    "cost": {"count_cost", "draw_cost", "write_plan"},
     "data": WITH_MODEL | {"tokenize_text", "tokenize_prompts", "pretrain_model"},
     "directions": ANALYSES_OF_STATES | {"compare_configurations"},
+    "divergence": {"train_spon", "measure_rate"},
     "effects": CONCLUDING,
     "environment": {"describe_environment"},
-    "evaluate": EVALUATING,
+    "evaluate": EVALUATING | {"measure_rate"},
     "figures": {"draw_figure"},
     "gains": {"tabulate"},
     "headline": {"write_headline"},
+    "layers": {"train_spon", "measure_rate"},
     "ledger": CONCLUDING,
-    "look": DRAWING_STATES,
+    "look": DRAWING_STATES | {"write_plan"},
     "markdown": {"write_findings"},
+    "memory": WITH_MODEL | {"write_plan"},
     "models": WITH_MODEL,
     "outcome_effects": CONCLUDING,
     "outcomes": TABULATING | CONCLUDING,
     "page": {"render_page"},
     "pareto": {"tabulate"},
+    "plan": {"write_plan"},
     "pretrain": {"pretrain_model"},
+    "progress": WITH_MODEL,
+    "rate": {"measure_rate"},
     "source": WITH_MODEL | {"fetch_model", "tokenize_text", "tokenize_prompts"},
     "sparsify": WITH_MODEL | {"import_checkpoint"},
     "state_figures": {"draw_state_figure"},
     "stats": TABULATING | CONCLUDING | {"compare_configurations", "describe_bias_statistics", "measure_shifts"},
     "tables": TABULATING,
-    "train": {"train_spon"},
+    "train": {"train_spon", "measure_rate"},
     "untrained": {"average_residual", "evaluate_draws"},
+    "workload": PLANNING,
 }
 # What no result depends on: the seam, the checked config, and what reads lineage.
 WITHOUT_RESULT = {"job", "lineage", "records", "settings", "origin", "lookup", "show", "why", "verify", "publish"}
-WITHOUT_RESULT |= {"command", "crate"}
+WITHOUT_RESULT |= {"command", "crate", "shapes"}
 
 
 def adapt(folder: Path, study: str) -> None:
@@ -210,7 +219,7 @@ def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
     ("path", "old", "new", "rerun"),
     [
         ("spon/figures.py", "import pandas as pd\n", "import pandas as pd\n\nNEW = 1\n", "figures"),
-        ("spon/train.py", "clip_grad_norm_(biases.values(), 1.0)", "clip_grad_norm_(biases.values(), 2.0)", "train"),
+        ("spon/train.py", "clip_grad_norm_(learned.values(), 1.0)", "clip_grad_norm_(learned.values(), 2.0)", "train"),
         ("spon/train.py", "Learn one constant per output", "Learn a constant for each output", "nothing"),
         ("spon/models.py", "    head = network", "    # Frozen like the rest.\n    head = network", "nothing"),
         ("spon/verify.py", "import os\n", "import os\n\nNEW = 1\n", "nothing"),

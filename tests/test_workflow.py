@@ -221,3 +221,72 @@ def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_i
     sentence = r"tokenize_text: the text holds \d+ blocks of 64 tokens, blocks asks for 5000: allowed is 1 to \d+"
     assert re.search(sentence, result.stdout + result.stderr)
     assert re.search(sentence, (tmp_path / "logs/tiny/tokens/evaluation/tokenize_text.log").read_text())
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory) -> Study:
+    """A copy of the repository in which nothing has run but the plan of the tiny study, for a GPU that is not here."""
+    study = Study(tmp_path_factory.mktemp("planned"))
+    study.run("plan", overlays=study.overlay(plan={"teraflops": 1}))
+    return study
+
+
+def read_plan(study: Study) -> dict:
+    return json.loads((study.folder / "results/tiny/plan.json").read_text())
+
+
+def test_a_plan_has_the_jobs_of_a_dry_run_rule_by_rule(planned):
+    found = read_plan(planned)
+    assert {rule: told["jobs"] for rule, told in found["rules"].items()} == planned.plan()
+    assert found["gpu_hours"] > 0
+    made = {path.name for path in (planned.folder / "results/tiny").iterdir()}
+    assert made == {"plan.json", "rate.json", "lineage"}
+
+
+def test_a_plan_counts_what_is_analysed_imitated_or_ranked_beside_the_sweep(planned):
+    odd = {
+        "plan": {"teraflops": 1},
+        "sweep": {"allocations": ["UNIF-ALL", "MEAN-DOWN", "RANDOM-DOWN"], "sparsities": [0.6, 0.7], "seeds": [0, 2]},
+        "studies": {"tiny": {"method": "topk"}},
+    }
+    overlays = planned.overlay(**odd)
+    planned.run("plan", overlays=overlays)
+    counts = {rule: told["jobs"] for rule, told in read_plan(planned)["rules"].items()}
+    assert counts == planned.plan(overlays=overlays)
+    assert "read_quantiles" not in counts
+
+
+def test_a_plan_is_shown_as_a_table_beside_what_earlier_runs_took(planned):
+    benchmark = planned.folder / "benchmarks/tiny/dense/evaluate_dense.tsv"
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text("s\tmax_rss\tcpu_time\n7.5\t300\t7\n")
+    shown = planned.snakemake("plan", overlays=planned.overlay(plan={"teraflops": 1}))
+    output = shown.stdout + shown.stderr
+    assert "write_plan: what tiny will take, on a GPU that sustains 1 TFLOP/s, one model at a time" in output
+    assert re.search(r"^evaluation .* 8 s \(1 job\)$", output, re.M)
+    assert re.search(r"^memory .* of 4 GiB \(memory_gib\)$", output, re.M)
+
+
+@pytest.mark.parametrize("name", ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "mistral-7b", "qwen3-8b"])
+def test_a_model_that_is_not_here_is_planned_without_a_download(planned, name):
+    result = planned.snakemake("plan", "--dry-run", overlays=(f"config/{name}.yaml",))
+    assert result.returncode == 0, result.stderr
+    assert not list(planned.folder.glob("results/*/model.json"))
+
+
+def test_a_model_whose_shape_is_not_known_is_told_in_one_sentence(planned):
+    model = {"repository": "nobody/nothing", "revision": "0" * 40}
+    study = yaml.safe_load((ROOT / "config/llama-3.2-1b.yaml").read_text())["studies"]["llama-3.2-1b"]
+    overlays = planned.overlay(studies={"other": study | {"model": model}}, sweep={"studies": ["other"]})
+    result = planned.snakemake("plan", overlays=overlays)
+    output = result.stdout + result.stderr
+    assert "plan: the shape of nobody/nothing is not known: known are Qwen/Qwen3-8B" in output
+    assert "run `snakemake results/other/model.json` first" in output
+    assert "Traceback" not in output
+
+
+def test_checkpoints_alone_have_no_plan(planned):
+    result = planned.snakemake("plan", overlays=("config/checkpoints.yaml",))
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "plan: the sweep's studies have checkpoints alone and run no model, so there is nothing to plan" in output

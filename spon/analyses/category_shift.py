@@ -26,7 +26,7 @@ def compare_categories(
     prompts: Mapping[str, Int[Tensor, "1 length"]],
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     learned: Mapping[str, Float[Tensor, "d_out"]],
-    batch_blocks: int,
+    batch_tokens: int,
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def compare_categories(
         prompts: Tokens of each prompt, named `00.category`.
         sparsifiers: S by site, for all sites of the scope.
         learned: b by site.
-        batch_blocks: Blocks per forward pass.
+        batch_tokens: Tokens per forward pass.
         draws: Permutations of prompts over categories.
         seed: Of permutations and noise.
 
@@ -54,7 +54,7 @@ def compare_categories(
         groups of held-out blocks.
     """
     texts = {name: read_states(network, [tokens], sparsifiers, learned) for name, tokens in prompts.items()}
-    blocks = read_states(network, held_out.split(batch_blocks), sparsifiers, learned)
+    blocks = read_states(network, models.batches(held_out, batch_tokens), sparsifiers, learned)
     categories = [name.split(".")[1] for name in prompts]
     pseudo_values = {site: jackknife(states) for site, states in blocks.items()}
     rows = []

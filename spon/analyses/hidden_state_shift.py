@@ -47,7 +47,7 @@ def measure_shifts(
     prompts: Mapping[str, Int[Tensor, "1 length"]],
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     learned: Mapping[str, Float[Tensor, "d_out"]],
-    batch_blocks: int,
+    batch_tokens: int,
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def measure_shifts(
         prompts: Tokens of each prompt, for the published definition.
         sparsifiers: S by site, for all sites of the scope.
         learned: b by site.
-        batch_blocks: Blocks per forward pass.
+        batch_tokens: Tokens per forward pass.
         draws: Bootstrap draws of the intervals.
         seed: Of the draws.
 
@@ -74,7 +74,7 @@ def measure_shifts(
         means over tokens. Recovery is percent of TEAL's shift, below zero where SPON is farther from the dense model.
     """
     setting = Setting(network, sparsifiers, learned)
-    squares, errors = collect_squares(setting, held_out, batch_blocks)
+    squares, errors = collect_squares(setting, held_out, batch_tokens)
     rows = [
         describe_place(*place, found, setting, draws, seed) | predict(place, found, setting, errors)
         for place, found in [*squares.items(), *sum_sites(squares, learned).items()]
@@ -84,13 +84,13 @@ def measure_shifts(
 
 
 def collect_squares(
-    setting: Setting, held_out: Int[Tensor, "blocks length"], batch_blocks: int
+    setting: Setting, held_out: Int[Tensor, "blocks length"], batch_tokens: int
 ) -> tuple[dict[tuple, Squares], dict[str, Float[Tensor, "d_out"]]]:
     """Mean squares by place, positions and module; and the mean error of every site at positions behind the first."""
     parts: dict[tuple, list[Float[Tensor, "3 blocks"]]] = {}
     tokens = {"first": 1, "rest": held_out.shape[1] - 1}
     errors = {site: torch.zeros((), dtype=torch.float64) for site in setting.learned}
-    for batch in held_out.split(batch_blocks):
+    for batch in models.batches(held_out, batch_tokens):
         for place, module, dense, teal, spon in pass_batch(setting, batch):
             if place == "site_same_input":
                 errors[module] = errors[module] + (dense - teal)[:, 1:].sum(dim=(0, 1), dtype=torch.float64).cpu()

@@ -17,7 +17,7 @@ def align_with_components(
     prompts: Mapping[str, Int[Tensor, "1 length"]],
     learned: Mapping[str, Float[Tensor, "d_out"]],
     components: int,
-    batch_blocks: int,
+    batch_tokens: int,
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def align_with_components(
         prompts: Tokens of each prompt.
         learned: b by site.
         components: Principal components, at most.
-        batch_blocks: Blocks per forward pass.
+        batch_tokens: Tokens per forward pass.
         draws: Random directions behind the null.
         seed: Of the draws.
 
@@ -44,7 +44,7 @@ def align_with_components(
     """
     outputs = {
         "as_published": read_outputs(network, list(prompts.values()), learned, pool=True),
-        "sound": read_outputs(network, held_out.split(batch_blocks), learned, pool=False),
+        "sound": read_outputs(network, models.batches(held_out, batch_tokens), learned, pool=False),
     }
     frames = [
         align_site(site, bias.double().cpu(), outputs[definition][site], components, draws, seed).assign(

@@ -20,11 +20,12 @@ rule align_with_components:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
+        memory_gib=config["memory_gib"],
     params:
         spec=spec(
             "align_with_components.py",
             blocks="analyses.blocks",
-            batch_blocks="analyses.batch_blocks",
+            batch_tokens="analyses.batch_tokens",
             draws="analyses.draws",
             seed="analyses.seed",
             components="analyses.components",
@@ -53,11 +54,12 @@ rule compare_categories:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
+        memory_gib=config["memory_gib"],
     params:
         spec=spec(
             "compare_categories.py",
             blocks="analyses.blocks",
-            batch_blocks="analyses.batch_blocks",
+            batch_tokens="analyses.batch_tokens",
             draws="analyses.draws",
             seed="analyses.seed",
             measure=measure_states,
@@ -86,11 +88,12 @@ rule measure_shifts:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
+        memory_gib=config["memory_gib"],
     params:
         spec=spec(
             "measure_shifts.py",
             blocks="analyses.blocks",
-            batch_blocks="analyses.batch_blocks",
+            batch_tokens="analyses.batch_tokens",
             draws="analyses.draws",
             seed="analyses.seed",
             measure=measure_states,

@@ -18,11 +18,12 @@ rule read_quantiles:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
+        memory_gib=config["memory_gib"],
     params:
         spec=spec(
             "read_quantiles.py",
             blocks="calibrate.blocks",
-            batch_blocks="calibrate.batch_blocks",
+            batch_tokens="calibrate.batch_tokens",
             maps=maps,
             measure=measure,
         ),
@@ -48,11 +49,12 @@ rule choose_thresholds:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
+        memory_gib=config["memory_gib"],
     params:
         spec=spec(
             "choose_thresholds.py",
             held_out_blocks="calibrate.held_out_blocks",
-            batch_blocks="calibrate.batch_blocks",
+            batch_tokens="calibrate.batch_tokens",
             maps=maps,
             measure=measure,
         ),

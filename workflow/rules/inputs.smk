@@ -305,14 +305,19 @@ def figures_of_findings(wildcards):
     return [rule.output.png.format(study=wildcards.study) for rule in drawn]
 
 
-def benchmarks(wildcards):
+def benchmarks_so_far(wildcards):
     """The benchmark files that a study's jobs have left so far, by path, with the digest of their contents."""
     found = sorted(glob(f"benchmarks/{wildcards.study}/**/*.tsv", recursive=True))
-    kept = {
+    return {
         path: sha256(Path(path).read_bytes()).hexdigest()[:16]
         for path in found
         if hasattr(rules, Path(path).stem)
     }
+
+
+def benchmarks(wildcards):
+    """These files of a study that has some."""
+    kept = benchmarks_so_far(wildcards)
     if not kept:
         raise WorkflowError(
             f"cost: benchmarks/{wildcards.study} holds no benchmark file: only a study that was run here has a cost"

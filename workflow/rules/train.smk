@@ -42,8 +42,11 @@ rule train_spon:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
+        memory_gib=config["memory_gib"],
     params:
-        spec=spec("train_spon.py", train="train", measure=measure),
+        spec=spec(
+            "train_spon.py", train="train", measure=measure, memory_gib="memory_gib"
+        ),
     script:
         "../scripts/train_spon.py"
 
@@ -70,12 +73,13 @@ rule average_residual:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
+        memory_gib=config["memory_gib"],
     params:
         spec=spec(
             "average_residual.py",
             blocks="train.blocks",
             order="train.order",
-            batch_blocks="calibrate.batch_blocks",
+            batch_tokens="calibrate.batch_tokens",
             measure=measure,
         ),
     script:

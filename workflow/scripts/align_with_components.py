@@ -6,14 +6,14 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec, names = snakemake.params.spec, dict(snakemake.wildcards.items())
-    network = models.load(snakemake.input.model, here.device, models.STATES)
+    network = models.load(snakemake.input.model, here.device, models.STATES, here.memory_gib)
     table = pca_alignment.align_with_components(
         network,
         held_out=data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
         prompts=data.read_prompts(snakemake.input.prompts),
         learned=sparsify.read_biases(snakemake.input.biases),
         components=spec["components"],
-        batch_blocks=spec["batch_blocks"],
+        batch_tokens=spec["batch_tokens"],
         draws=spec["draws"],
         seed=spec["seed"],
     )

@@ -8,7 +8,7 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
     seed = torch.Generator().manual_seed(int(snakemake.wildcards.seed))
     biases = untrained.average_residual(
         network,
@@ -21,6 +21,6 @@ with job(snakemake) as here:
             dense_share=spec["measure"]["dense_share"],
         ),
         sites=pd.read_csv(snakemake.input.sites)["site"].tolist(),
-        batch_blocks=spec["batch_blocks"],
+        batch_tokens=spec["batch_tokens"],
     )
     sparsify.save_biases(biases, snakemake.output.biases, here.metadata)

@@ -5,7 +5,7 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
     tokens = data.read_tokens(snakemake.input.tokens)
     thresholds = calibrate.choose_thresholds(
         models.name_sites(network, spec["maps"]),
@@ -19,6 +19,6 @@ with job(snakemake) as here:
         method=spec["measure"]["method"],
         sparsity=float(snakemake.wildcards.sparsity),
         dense_share=spec["measure"]["dense_share"],
-        batch_blocks=spec["batch_blocks"],
+        batch_tokens=spec["batch_tokens"],
     )
     measured.to_csv(snakemake.output.thresholds, index=False)

@@ -6,7 +6,7 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec, names = snakemake.params.spec, dict(snakemake.wildcards.items())
-    network = models.load(snakemake.input.model, here.device, models.STATES)
+    network = models.load(snakemake.input.model, here.device, models.STATES, here.memory_gib)
     table = category_shift.compare_categories(
         network,
         held_out=data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
@@ -19,7 +19,7 @@ with job(snakemake) as here:
             dense_share=spec["measure"]["dense_share"],
         ),
         learned=sparsify.read_biases(snakemake.input.biases),
-        batch_blocks=spec["batch_blocks"],
+        batch_tokens=spec["batch_tokens"],
         draws=spec["draws"],
         seed=spec["seed"],
     )

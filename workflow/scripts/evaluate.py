@@ -5,7 +5,7 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
     blocks = evaluate.evaluate(
         network,
         tokens=data.read_tokens(snakemake.input.tokens),
@@ -18,5 +18,6 @@ with job(snakemake) as here:
         ),
         biases=sparsify.read_biases(snakemake.input.get("biases")),
         **spec["evaluate"],
+        keep=here.keep,
     )
     here.write_parquet(blocks, snakemake.output.nll)

@@ -5,7 +5,7 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
     biases = sparsify.read_biases(snakemake.input.biases)
     tokens = data.read_tokens(snakemake.input.tokens)
     chosen = data.choose_blocks(len(tokens), spec["draw_blocks"], "even")
@@ -21,5 +21,6 @@ with job(snakemake) as here:
         ),
         draws=[untrained.draw_directions(biases, seed) for seed in range(spec["draws"])],
         **spec["evaluate"],
+        keep=here.keep,
     )
     here.write_parquet(blocks.assign(block=chosen[blocks["block"].to_numpy()]), snakemake.output.draws)

@@ -1,16 +1,29 @@
 """Learn the biases of one run."""
 
-import pandas as pd
+import csv
+import json
+from pathlib import Path
 
-from spon import data, models, sparsify, train
+from spon import data, layers, memory, models, sparsify, train
 from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"])
+    sites = [row["site"] for row in csv.DictReader(Path(snakemake.input.sites).read_text().splitlines())]
+    tokens = data.read_tokens(snakemake.input.tokens)
+    split_blocks = memory.choose_split(
+        json.loads(Path(snakemake.input.model).read_text())["shape"],
+        dtype=spec["measure"]["dtype"],
+        block_length=tokens.shape[1],
+        lowest_layer=layers.lowest_layer(sites),
+        train=spec["train"],
+        memory_gib=spec["memory_gib"],
+        device=here.device,
+    )
+    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
     biases, curve = train.learn_biases(
         network,
-        tokens=data.read_tokens(snakemake.input.tokens),
+        tokens=tokens,
         sparsifiers=sparsify.make_sparsifiers(
             network,
             sparsify.read_thresholds(snakemake.input.thresholds),
@@ -18,9 +31,11 @@ with job(snakemake) as here:
             sparsity=float(snakemake.wildcards.sparsity),
             dense_share=spec["measure"]["dense_share"],
         ),
-        sites=pd.read_csv(snakemake.input.sites)["site"].tolist(),
+        sites=sites,
         recipe=train.Recipe(**spec["train"]),
         seed=int(snakemake.wildcards.seed),
+        split_blocks=split_blocks,
+        keep=here.keep,
     )
     sparsify.save_biases(biases, snakemake.output.biases, here.metadata)
-    curve.to_csv(snakemake.output.curve, index=False)
+    train.write_curve(curve, snakemake.output.curve)

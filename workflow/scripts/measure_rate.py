@@ -1,0 +1,9 @@
+"""Measure how fast this machine is at what a study computes."""
+
+from spon import rate
+from spon.job import job
+
+with job(snakemake) as here:
+    spec = snakemake.params.spec
+    measured = rate.measure_rate(spec["shape"], spec["settings"], here.device, here.processes)
+    here.write_json(measured, snakemake.output.rate)

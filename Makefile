@@ -5,7 +5,7 @@ ENVIRONMENT = .venv/.complete
 CRATE_ENVIRONMENT = .venv/crate/.complete
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test check pull readme graph bench sweep
+.PHONY: study test check pull readme graph bench plans sweep
 
 study: $(ENVIRONMENT)  ## the default study: tables and figures
 	snakemake --cores 8 --resources gpu=1
@@ -30,6 +30,9 @@ readme: $(ENVIRONMENT)  ## put what the default study found into the README
 bench: $(ENVIRONMENT)  ## how fast a training step is, and what is learned better: bench/results
 	python -m bench.training
 	python -m bench.parametrisation
+
+plans: $(ENVIRONMENT)  ## what the full-scale studies will take, as a table
+	python -m bench.plans
 
 MODEL = bench/models/llama-3.2-1b
 sweep: $(ENVIRONMENT)  ## the published sweep on Llama-3.2-1B's shape with random weights, and its cost by stage (a GPU)

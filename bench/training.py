@@ -8,6 +8,7 @@ the speed meets both, and the rate of matrix products is measured in between.
 """
 
 import argparse
+import re
 import resource
 import statistics
 import subprocess
@@ -223,8 +224,14 @@ def measure_peak(case: Case, engine: str) -> int:
         torch.cuda.reset_peak_memory_stats()
     with layers.compiled(step.network, 0, engine.endswith("compiled")):
         step.run_naive() if engine == "naive" else step.run_spon(step.dense())
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return torch.cuda.max_memory_allocated() if case.device == "cuda" else resident
+    return torch.cuda.max_memory_allocated() if case.device == "cuda" else read_resident_peak()
+
+
+def read_resident_peak() -> int:
+    """Bytes of main memory that this process has had at most; Linux's `ru_maxrss` would count its parent's."""
+    status = Path("/proc/self/status")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M) if status.exists() else None
+    return int(found[1]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def compare_trainings() -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Activation sparsity with learned bias correction, from a model and text to tables and figures."""
 
-
 import shutil
 
 
@@ -29,9 +28,11 @@ include: "workflow/rules/plan.smk"
 include: "workflow/rules/pretrain.smk"
 
 
-# What jobs have kept for one another is of no use to a finished study.
+# What jobs have kept for one another is of no use to a finished study; another target may run beside one that is not.
 onsuccess:
-    shutil.rmtree("cache", ignore_errors=True)
+    if not workflow.dag_settings.targets or "all" in workflow.dag_settings.targets:
+        for name in STUDIES:
+            shutil.rmtree(f".snakemake/kept/{name}", ignore_errors=True)
 
 
 rule all:

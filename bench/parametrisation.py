@@ -91,7 +91,7 @@ def draw(table: pd.DataFrame) -> Figure:
         ax.set_title(f"{allocation}, {sparsity:.0%} sparsity", loc="left", fontsize=9)
     figure.supylabel("KL damage recovered (%)", fontsize=9)
     figure.supxlabel("learning rate of AdamW", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 

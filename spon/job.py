@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from spon.cache import Keep
 
-CACHE = Path("cache")
+# Beside Snakemake's own files, study by study.
+KEPT = Path(".snakemake/kept")
 
 # A user's mistake is told in one sentence; everything else is our own and keeps its traceback.
 MISTAKES = (ValueError, OSError, ModuleNotFoundError)
@@ -53,7 +55,7 @@ class Job:
         """Computes a tensor, or finds what another job of the study has kept; `spon.cache` says how."""
         from spon.cache import Cache
 
-        return Cache(CACHE, self.identity).keep
+        return Cache(KEPT / self.metadata["study"], self.identity).keep
 
     def say(self, sentence: str | None) -> None:
         """Tell the user something, on the screen and in the log; nothing if there is no sentence."""
@@ -136,18 +138,21 @@ def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
     made_by = records.name_origin(description) | dict(snakemake.wildcards.items())
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     identity = identify(snakemake, device, torch)
-    memory_gib = snakemake.resources.get("memory_gib", float("inf"))
+    memory_gib = snakemake.resources.get("memory_mib", float("inf")) / 1024
     return Job(device, processes, made_by, screen, memory_gib, identity)
 
 
 def identify(snakemake, device: str, torch) -> dict[str, Any]:
     """What a tensor depends on that a job of this code and model computes on this machine."""
-    told = {"code": snakemake.params.get("spec", {}).get("code"), "device": device}
+    # As it is now: the spec has the digest of what stood there when Snakemake started.
+    code = lineage.digest_modules(sys.modules["__main__"].__file__)
+    told = {"code": lineage.digest_json(code), "device": device}
     if "model" in snakemake.input.keys():  # noqa: SIM118 (its items are paths)
         told["model"] = records.digest_file(snakemake.input.model)
     if torch:
         name = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
         told |= {"torch": torch.__version__, "hardware": name, "threads": torch.get_num_threads()}
+        told["transformers"] = metadata.version("transformers")
     return told
 
 

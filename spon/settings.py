@@ -22,6 +22,8 @@ BLOCKS = [
 ]
 
 
+# The precision in which analyses load a model, as `spon.models` says.
+STATES = "float32"
 SHAPES = Path(__file__).parents[1] / "resources/shapes.yaml"
 
 
@@ -238,14 +240,15 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
 
 
 def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
-    """The model fits into the memory that a job may use, and so does a training step on a single block."""
+    """The model fits into the memory that a job may use, for analyses too, and so does a training step on one block."""
     device = "cuda" if wants_gpu(config["device"]) else "cpu"
     for name in config["sweep"]["allocations"]:
         allocation = config["allocations"][name]
         lowest = min(allocate.choose_layers(allocation["layers"], shape["layers"]))
         length = study["protocol"]["block_length"]
         try:
-            memory.check_weights(shape, study["dtype"], device, config["memory_gib"])
+            for dtype in (study["dtype"], STATES):
+                memory.check_weights(shape, dtype, device, config["memory_gib"])
             if allocation.get("learn", "kl") == "kl":
                 limit = config["memory_gib"]
                 memory.choose_split(shape, study["dtype"], length, lowest, config["train"], limit, device)

@@ -48,6 +48,16 @@ def read_catalogue(catalogue: Path) -> dict[str, dict]:
     return yaml.safe_load(catalogue.read_text())
 
 
+def require_known(shape: Mapping) -> None:
+    """Refuse what stands for a shape that could not be looked up, with its reason under `unknown`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if "unknown" in shape:
+        raise ValueError(shape["unknown"])
+
+
 def look_up(repository: str, catalogue: Path) -> dict:
     """The shape of a repository's model, from a file of such facts.
 

@@ -98,6 +98,7 @@ MODULES = {
     "pretrain": {"pretrain_model"},
     "progress": WITH_MODEL,
     "rate": {"measure_rate"},
+    "shapes": {"measure_rate"},
     "source": WITH_MODEL | {"fetch_model", "tokenize_text", "tokenize_prompts"},
     "sparsify": WITH_MODEL | {"import_checkpoint"},
     "state_figures": {"draw_state_figure"},
@@ -109,7 +110,7 @@ MODULES = {
 }
 # What no result depends on: the seam, the checked config, and what reads lineage.
 WITHOUT_RESULT = {"job", "lineage", "records", "settings", "origin", "lookup", "show", "why", "verify", "publish"}
-WITHOUT_RESULT |= {"command", "crate", "shapes"}
+WITHOUT_RESULT |= {"command", "crate"}
 
 
 def adapt(folder: Path, study: str) -> None:

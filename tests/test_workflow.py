@@ -148,7 +148,7 @@ def test_editing_one_analysis_reruns_it_its_figure_the_verdicts_and_the_report(e
 
 
 def test_editing_the_training_reruns_no_calibration_and_no_baseline(edited):
-    edit(edited, "spon/train.py", "clip_grad_norm_(biases.values(), 1.0)", "clip_grad_norm_(biases.values(), 2.0)")
+    edit(edited, "spon/train.py", "clip_grad_norm_(learned.values(), 1.0)", "clip_grad_norm_(learned.values(), 2.0)")
     assert edited.plan() == TRAININGS | OF_STATES | OF_BIASES | BIAS_DRAWINGS | REPORTING
 
 

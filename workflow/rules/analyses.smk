@@ -20,7 +20,7 @@ rule align_with_components:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec(
             "align_with_components.py",
@@ -54,7 +54,7 @@ rule compare_categories:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec(
             "compare_categories.py",
@@ -88,7 +88,7 @@ rule measure_shifts:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec(
             "measure_shifts.py",

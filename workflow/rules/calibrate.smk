@@ -18,7 +18,7 @@ rule read_quantiles:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec(
             "read_quantiles.py",
@@ -49,7 +49,7 @@ rule choose_thresholds:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec(
             "choose_thresholds.py",

@@ -49,6 +49,8 @@ GPU = int(
 CPUS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 )
+# In whole MiB, since Snakemake rounds resources.
+MEMORY_MIB = int(1024 * config["memory_gib"])
 # On a GPU its token decides how many models run at once, and each may use all cores. Without one, a model job claims
 # its share of --cores, which may be more than the machine has, so that its threads never outnumber the real cores.
 TORCH_THREADS = CPUS if GPU else min(config["threads"], CPUS)

@@ -20,7 +20,7 @@ rule evaluate_spon:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec("evaluate.py", evaluate="evaluate", measure=measure),
     script:
@@ -88,7 +88,7 @@ rule evaluate_draws:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec(
             "evaluate_draws.py",

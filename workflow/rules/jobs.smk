@@ -17,7 +17,8 @@ def shape(wildcards):
     try:
         return shapes.look_up(model["repository"], ROOT / "resources/shapes.yaml")
     except ValueError as unknown:
-        raise WorkflowError(f"plan: {unknown}: run `snakemake {pinned}` first")
+        # Told by the job: Snakemake tells what fails here with a traceback.
+        return {"unknown": f"plan: {unknown}: run `snakemake {pinned}` first"}
 
 
 def list_jobs(wildcards):

@@ -42,7 +42,7 @@ rule train_spon:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec(
             "train_spon.py", train="train", measure=measure, memory_gib="memory_gib"
@@ -73,7 +73,7 @@ rule average_residual:
     resources:
         gpu=GPU,
         torch_threads=TORCH_THREADS,
-        memory_gib=config["memory_gib"],
+        memory_mib=MEMORY_MIB,
     params:
         spec=spec(
             "average_residual.py",

@@ -1,9 +1,10 @@
 """Measure how fast this machine is at what a study computes."""
 
-from spon import rate
+from spon import rate, shapes
 from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
+    shapes.require_known(spec["shape"])
     measured = rate.measure_rate(spec["shape"], spec["settings"], here.device, here.processes)
     here.write_json(measured, snakemake.output.rate)

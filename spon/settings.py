@@ -241,19 +241,18 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
 
 def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
     """The model fits into the memory that a job may use, for analyses too, and so does a training step on one block."""
-    device = "cuda" if wants_gpu(config["device"]) else "cpu"
-    for name in config["sweep"]["allocations"]:
-        allocation = config["allocations"][name]
-        lowest = min(allocate.choose_layers(allocation["layers"], shape["layers"]))
-        length = study["protocol"]["block_length"]
-        try:
-            for dtype in (study["dtype"], STATES):
-                memory.check_weights(shape, dtype, device, config["memory_gib"])
-            if allocation.get("learn", "kl") == "kl":
-                limit = config["memory_gib"]
-                memory.choose_split(shape, study["dtype"], length, lowest, config["train"], limit, device)
-        except ValueError as error:
-            raise SettingsError(f"config: {error}") from error
+    device, limit = "cuda" if wants_gpu(config["device"]) else "cpu", config["memory_gib"]
+    chosen = [config["allocations"][name] for name in config["sweep"]["allocations"]]
+    trained = [allocation for allocation in chosen if allocation.get("learn", "kl") == "kl"]
+    length = study["protocol"]["block_length"]
+    try:
+        for dtype in (study["dtype"], STATES):
+            memory.check_weights(shape, dtype, device, limit)
+        for allocation in trained:
+            lowest = min(allocate.choose_layers(allocation["layers"], shape["layers"]))
+            memory.choose_split(shape, study["dtype"], length, lowest, config["train"], limit, device)
+    except ValueError as error:
+        raise SettingsError(f"config: {error}") from error
 
 
 def list_runs(sweep: Mapping) -> Iterator[tuple[str, float, int]]:

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 import pytest
 import torch
 import transformers
+from kept_bytes import measure_kept
 from torch.nn import functional
 
 from spon import layers, models, sparsify
@@ -49,22 +50,6 @@ def count_calls(network, stack):
     for place, layer in enumerate(network.model.layers):
         stack.callback(layer.mlp.register_forward_pre_hook(lambda *_, place=place: count(place)).remove)
     return calls
-
-
-def measure_kept(network, run):
-    """Bytes that a pass keeps for the way back, weights not counted."""
-    known = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
-    kept = {}
-
-    def pack(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            kept[storage.data_ptr()] = storage  # held, so that no other takes its place
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        run(network)
-    return sum(storage.nbytes() for storage in kept.values())
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2, 3])

@@ -2,6 +2,7 @@ import itertools
 import json
 import math
 
+import kept_bytes
 import pytest
 import torch
 import transformers
@@ -47,25 +48,11 @@ def describe(network):
 
 def measure_kept(network, maps, checkpointing=False, method="threshold"):
     """Bytes per token that the layers keep for the way back, weights not counted."""
-    known = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
     states = torch.randn(2, 24, 64, dtype=network.dtype, requires_grad=True)
     sites = [f"model.layers.{layer}.{name}" for layer in range(len(network.model.layers)) for name in maps]
-    kept = {}
-
-    def pack(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            kept[storage.data_ptr()] = storage  # held, so that no other takes its place
-        return tensor
-
     masks = sparsify.make_sparsifiers(network, dict.fromkeys(sites, 0.01), method, sparsity=0.5, dense_share=0.0)
-    with (
-        sparsify.sparsified(network, masks),
-        layers.checkpointed(network, checkpointing),
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-    ):
-        layers.run_layers(network, states, network.model.layers)
-    return sum(storage.nbytes() for storage in kept.values()) / 48
+    with sparsify.sparsified(network, masks), layers.checkpointed(network, checkpointing):
+        return kept_bytes.measure_kept(network, lambda _: layers.run_layers(network, states, network.model.layers)) / 48
 
 
 def measure_peak(call):

@@ -15,7 +15,7 @@ def shape(wildcards):
     if described.get("source") == model:
         return described["shape"]
     try:
-        return shapes.look_up(model["repository"], ROOT / "resources/shapes.yaml")
+        return shapes.look_up(model["repository"], settings.SHAPES)
     except ValueError as unknown:
         # Told by the job: Snakemake tells what fails here with a traceback.
         return {"unknown": f"plan: {unknown}: run `snakemake {pinned}` first"}

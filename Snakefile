@@ -11,8 +11,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/inputs.smk"
-include: "workflow/rules/jobs.smk"
 include: "workflow/rules/text.smk"
 include: "workflow/rules/calibrate.smk"
 include: "workflow/rules/train.smk"
@@ -31,7 +29,7 @@ include: "workflow/rules/pretrain.smk"
 # What jobs have kept for one another is of no use to a finished study; another target may run beside one that is not.
 onsuccess:
     if not workflow.dag_settings.targets or "all" in workflow.dag_settings.targets:
-        for name in STUDIES:
+        for name in WITH_MODEL:
             shutil.rmtree(f".snakemake/kept/{name}", ignore_errors=True)
 
 

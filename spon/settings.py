@@ -4,13 +4,14 @@ import ctypes
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from spon import allocate, checkpoints, corpus, memory, shapes, source
+from spon.study import DENSE, RANDOM, TEAL, TRAINED, Allocation, read_allocation
 
 # Blocks of which text each key asks for.
 BLOCKS = [
@@ -41,7 +42,7 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
     for error in sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
         raise SettingsError(explain(error))
     for study in config["studies"].values():
-        if is_checkpoints(study):
+        if "checkpoints" in study:
             study["checkpoints"] = place(study["checkpoints"], home)
         elif "path" in study["model"]:
             study["model"]["path"] = place(study["model"]["path"], home)
@@ -49,7 +50,7 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
     check_catalogues(config)
     check_sweep(config["sweep"], config)
     for name in config["sweep"]["studies"]:
-        if is_checkpoints(config["studies"][name]):
+        if "checkpoints" in config["studies"][name]:
             check_checkpoints(name, config)
         else:
             check_study(name, config)
@@ -62,11 +63,6 @@ def place(path: str, home: Path) -> str:
     """
     shipped = Path(os.path.relpath(home / path))
     return path if Path(path).exists() or not shipped.exists() else shipped.as_posix()
-
-
-def is_checkpoints(study: Mapping) -> bool:
-    """Whether a study has bias checkpoints and no model."""
-    return "checkpoints" in study
 
 
 def explain(error: ValidationError) -> str:
@@ -112,7 +108,7 @@ def check_catalogues(config: Mapping) -> None:
     if both:
         raise SettingsError(f"config: '{both[0]}' is both a scope and an allocation, which share folders: rename one")
     for name, allocation in config["allocations"].items():
-        if name in ("DENSE", "BASELINE-TEAL"):
+        if name in (DENSE, TEAL):
             raise SettingsError(
                 f"config: allocations has '{name}': the tables call a baseline so, allowed is any other"
             )
@@ -120,21 +116,24 @@ def check_catalogues(config: Mapping) -> None:
         require(allocation["scope"], config["scopes"], f"{key}.scope")
         for map_ in allocation.get("biases", []):
             require(map_, config["scopes"][allocation["scope"]], f"{key}.biases")
-        if allocation.get("learn") == "random":
-            check_random(key, allocation, config["allocations"])
-        elif "norms_of" in allocation:
+    allocations = {name: read_allocation(name, config) for name in config["allocations"]}
+    for allocation in allocations.values():
+        check_norms(allocation, allocations)
+
+
+def check_norms(allocation: Allocation, allocations: Mapping[str, Allocation]) -> None:
+    """Random directions, and they alone, take the norms of a trained allocation of the same sites."""
+    key, named = f"allocations.{allocation.name}", allocation.norms_of
+    if allocation.learn != RANDOM:
+        if named is not None:
             raise SettingsError(f"config: {key}.norms_of is for an allocation with learn: random alone: leave it out")
-
-
-def check_random(key: str, allocation: Mapping, allocations: Mapping) -> None:
-    """Random directions take the norms of a trained allocation of the same sites."""
-    named = allocation.get("norms_of")
+        return
     if named is None:
         raise SettingsError(f"config: {key} learns at random and lacks the key 'norms_of', a trained allocation")
     require(named, allocations, f"{key}.norms_of")
     other = allocations[named]
-    same_sites = all(allocation.get(name) == other.get(name) for name in ("scope", "layers", "biases"))
-    if not same_sites or other.get("learn", "kl") != "kl":
+    same_sites = all(getattr(allocation, name) == getattr(other, name) for name in ("scope", "layers", "biases"))
+    if not same_sites or other.learn != TRAINED:
         allowed = "a trained allocation of the same scope, layers and biases"
         raise SettingsError(f"config: {key}.norms_of names '{named}': allowed is {allowed}")
 
@@ -148,12 +147,12 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
         require(name, config["allocations"], "sweep.repeats.allocations")
     for name in config["controls"]["on_dense"]:
         require(name, config["allocations"], "controls.on_dense")
-    trained = [name for name, chosen in config["allocations"].items() if chosen.get("learn", "kl") != "random"]
-    for place, run in enumerate(config["analyses"]["runs"]):
-        require(run["allocation"], trained, f"analyses.runs.{place}.allocation")
+    learned = [name for name in config["allocations"] if read_allocation(name, config).learn != RANDOM]
+    for number, run in enumerate(config["analyses"]["runs"]):
+        require(run["allocation"], learned, f"analyses.runs.{number}.allocation")
     for name in sweep["allocations"]:
-        imitated = config["allocations"][name].get("norms_of", name)
-        if imitated not in sweep["allocations"]:
+        imitated = read_allocation(name, config).norms_of
+        if imitated and imitated not in sweep["allocations"]:
             raise SettingsError(
                 f"config: sweep.allocations has '{name}' without '{imitated}', whose norms it takes: name both"
             )
@@ -231,10 +230,9 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
     except ValueError as error:
         raise SettingsError(f"config: {key} is '{model['path']}': {error}") from error
     for name in config["sweep"]["allocations"]:
-        allocation = config["allocations"][name]
-        maps = config["scopes"][allocation["scope"]]
+        allocation = read_allocation(name, config)
         try:
-            allocate.allocate_biases(shape, maps, allocation.get("biases", maps), allocation["layers"])
+            allocate.allocate_biases(shape, allocation.maps, allocation.biases, allocation.layers)
         except ValueError as error:
             raise SettingsError(f"config: allocations.{name} does not fit {key} '{model['path']}': {error}") from error
 
@@ -242,28 +240,17 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
 def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
     """The model fits into the memory that a job may use, for analyses too, and so does a training step on one block."""
     device, limit = "cuda" if wants_gpu(config["device"]) else "cpu", config["memory_gib"]
-    chosen = [config["allocations"][name] for name in config["sweep"]["allocations"]]
-    trained = [allocation for allocation in chosen if allocation.get("learn", "kl") == "kl"]
+    swept = [read_allocation(name, config) for name in config["sweep"]["allocations"]]
+    trained = [allocation for allocation in swept if allocation.learn == TRAINED]
     length = study["protocol"]["block_length"]
     try:
         for dtype in (study["dtype"], STATES):
             memory.check_weights(shape, dtype, device, limit)
         for allocation in trained:
-            lowest = min(allocate.choose_layers(allocation["layers"], shape["layers"]))
+            lowest = min(allocate.choose_layers(allocation.layers, shape["layers"]))
             memory.choose_split(shape, study["dtype"], length, lowest, config["train"], limit, device)
     except ValueError as error:
         raise SettingsError(f"config: {error}") from error
-
-
-def list_runs(sweep: Mapping) -> Iterator[tuple[str, float, int]]:
-    """The runs of a sweep: allocation, sparsity, seed; every one once."""
-    repeats = sweep.get("repeats", {"allocations": [], "sparsities": [], "seeds": []})
-    for allocation in sweep["allocations"]:
-        for sparsity in sweep["sparsities"]:
-            repeated = allocation in repeats["allocations"] and sparsity in repeats["sparsities"]
-            more = repeats["seeds"] if repeated else []
-            for seed in dict.fromkeys([*sweep["seeds"], *more]):
-                yield allocation, sparsity, seed
 
 
 def wants_gpu(device: str) -> bool:

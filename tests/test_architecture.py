@@ -76,7 +76,9 @@ MAY_USE = {
     | {f"findings_{part}" for part in ("biases", "claims", "controls", "results")},
     "findings": {"markdown", "findings_summary"}
     | {f"findings_{part}" for part in ("biases", "claims", "controls", "layers", "results", "setup", "states")},
-    "settings": {"allocate", "checkpoints", "corpus", "memory", "shapes", "source"},
+    "study": set(),
+    "jobs": {"study"},
+    "settings": {"allocate", "checkpoints", "corpus", "memory", "shapes", "source", "study"},
     "lineage": set(),
     "records": {"lineage"},
     "job": {"cache", "lineage", "records"},

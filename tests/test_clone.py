@@ -109,8 +109,21 @@ MODULES = {
     "workload": PLANNING,
 }
 # What no result depends on: the seam, the checked config, and what reads lineage.
-WITHOUT_RESULT = {"job", "lineage", "records", "settings", "origin", "lookup", "show", "why", "verify", "publish"}
-WITHOUT_RESULT |= {"command", "crate"}
+WITHOUT_RESULT = {
+    "job",
+    "jobs",
+    "lineage",
+    "records",
+    "settings",
+    "study",
+    "origin",
+    "lookup",
+    "show",
+    "why",
+    "verify",
+    "publish",
+}
+WITHOUT_RESULT |= {"verify", "publish", "command", "crate"}
 
 
 def adapt(folder: Path, study: str) -> None:

@@ -134,14 +134,6 @@ def test_every_key_of_the_schema_has_a_sentence():
         check(definition, name)
 
 
-def test_a_sweep_holds_every_run_once_and_repeats_only_what_it_holds(config):
-    runs = list(settings.list_runs(config["sweep"]))
-    assert len(runs) == len(set(runs)) == 9 * 3 + 2
-    assert ("TOP-50", 0.5, 1) in runs
-    smaller = config["sweep"] | {"allocations": ["UNIF-ALL"], "sparsities": [0.8]}
-    assert list(settings.list_runs(smaller)) == [("UNIF-ALL", 0.8, 0)]
-
-
 def test_a_gpu_is_asked_for_only_where_one_will_be_used():
     assert settings.wants_gpu("cuda")
     assert not settings.wants_gpu("cpu")

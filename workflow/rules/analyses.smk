@@ -1,6 +1,30 @@
 """What biases encode: six analyses, three of them on hidden states and three on the biases alone."""
 
 
+def sparsified_states(wildcards):
+    """How a study's model is sparsified where its states are read, in float32."""
+    return {
+        name: value
+        for name, value in sparsification(wildcards).items()
+        if name != "dtype"
+    }
+
+
+def biases_to_compare(wildcards):
+    """The biases of the runs that are compared."""
+    pattern = rules.train_spon.output.biases
+    return [
+        pattern.format(study=wildcards.study, **run)
+        for run in study(wildcards).compared
+    ]
+
+
+def model_of_layers(wildcards):
+    """The model that tells how many layers there are, if the study has one."""
+    model = rules.fetch_model.output.model.format(study=wildcards.study)
+    return {"model": model} if study(wildcards).has_model else {}
+
+
 rule align_with_components:
     """Analyse a run: do its biases point where the outputs of their sites vary?"""
     input:
@@ -18,17 +42,15 @@ rule align_with_components:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
         spec=spec(
             "align_with_components.py",
-            blocks="analyses.blocks",
-            batch_tokens="analyses.batch_tokens",
-            draws="analyses.draws",
-            seed="analyses.seed",
-            components="analyses.components",
+            "analyses.blocks",
+            "analyses.batch_tokens",
+            "analyses.draws",
+            "analyses.seed",
+            "analyses.components",
         ),
     script:
         "../scripts/align_with_components.py"
@@ -52,17 +74,15 @@ rule compare_categories:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
         spec=spec(
             "compare_categories.py",
-            blocks="analyses.blocks",
-            batch_tokens="analyses.batch_tokens",
-            draws="analyses.draws",
-            seed="analyses.seed",
-            measure=measure_states,
+            "analyses.blocks",
+            "analyses.batch_tokens",
+            "analyses.draws",
+            "analyses.seed",
+            measure=sparsified_states,
         ),
     script:
         "../scripts/compare_categories.py"
@@ -86,17 +106,15 @@ rule measure_shifts:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
         spec=spec(
             "measure_shifts.py",
-            blocks="analyses.blocks",
-            batch_tokens="analyses.batch_tokens",
-            draws="analyses.draws",
-            seed="analyses.seed",
-            measure=measure_states,
+            "analyses.blocks",
+            "analyses.batch_tokens",
+            "analyses.draws",
+            "analyses.seed",
+            measure=sparsified_states,
         ),
     script:
         "../scripts/measure_shifts.py"
@@ -136,8 +154,8 @@ rule rank_norms:
     params:
         spec=spec(
             "rank_norms.py",
-            runs=runs_to_compare,
-            layers=layers_of_checkpoints,
+            runs=lambda wildcards: study(wildcards).compared,
+            layers=lambda wildcards: study(wildcards).settings.get("layers"),
         ),
     script:
         "../scripts/rank_norms.py"
@@ -158,22 +176,40 @@ rule compare_configurations:
     params:
         spec=spec(
             "compare_configurations.py",
-            runs=runs_to_compare,
+            runs=lambda wildcards: study(wildcards).compared,
         ),
     script:
         "../scripts/compare_configurations.py"
 
 
-BY_RUN = [
+OF_STATES = [
     rules.align_with_components,
     rules.compare_categories,
     rules.measure_shifts,
-    rules.describe_bias_statistics,
 ]
+BY_RUN = [*OF_STATES, rules.describe_bias_statistics]
 BY_STUDY = [rules.rank_norms, rules.compare_configurations]
+
+
+def files_of_analysis(rule, study):
+    """The files of an analysis by its name: one for each run that is analysed, or one for the study."""
+    runs = study.analysed if rule in BY_RUN else [{}]
+    return {
+        name: [path.format(study=study.name, **run) for run in runs]
+        for name, path in rule.output.items()
+    }
+
+
+def files_of_analyses(study):
+    """The files of every analysis that a study can have, by its name; without a model, those of biases alone."""
+    files = {}
+    for rule in BY_RUN + BY_STUDY:
+        if study.has_model or rule not in OF_STATES:
+            files |= files_of_analysis(rule, study)
+    return files
 
 
 rule analyses:
     """Make every analysis of the runs that the config names."""
     input:
-        [list_analyses(name) for name in SWEEP["studies"]],
+        [list(files_of_analyses(one).values()) for one in SWEPT],

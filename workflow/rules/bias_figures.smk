@@ -4,9 +4,9 @@
 rule draw_pca_alignment:
     """Draw figure 4: whether biases point where the outputs of their sites vary, beside chance."""
     input:
-        pca_alignment=lambda wildcards: analysis_of_runs(
-            rules.align_with_components, wildcards.study
-        ),
+        pca_alignment=lambda wildcards: files_of_analysis(
+            rules.align_with_components, study(wildcards)
+        )["pca_alignment"],
     output:
         png=report(
             "figures/{study}/fig4_pca_alignment.png",
@@ -23,16 +23,16 @@ rule draw_pca_alignment:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("draw_state_figure.py", figure=lambda wildcards: "draw_pca_alignment"),
+        spec=spec("draw_state_figure.py", figure="draw_pca_alignment"),
     script:
         "../scripts/draw_state_figure.py"
 
 
 use rule draw_pca_alignment as draw_hidden_state_shift with:
     input:
-        hidden_state_shift=lambda wildcards: analysis_of_runs(
-            rules.measure_shifts, wildcards.study
-        ),
+        hidden_state_shift=lambda wildcards: files_of_analysis(
+            rules.measure_shifts, study(wildcards)
+        )["hidden_state_shift"],
     output:
         png=report(
             "figures/{study}/fig5_hidden_state_shift.png",
@@ -47,9 +47,7 @@ use rule draw_pca_alignment as draw_hidden_state_shift with:
     benchmark:
         "benchmarks/{study}/draw_hidden_state_shift.tsv"
     params:
-        spec=spec(
-            "draw_state_figure.py", figure=lambda wildcards: "draw_hidden_state_shift"
-        ),
+        spec=spec("draw_state_figure.py", figure="draw_hidden_state_shift"),
 
 
 rule draw_cross_configuration:
@@ -72,18 +70,16 @@ rule draw_cross_configuration:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec(
-            "draw_bias_figure.py", figure=lambda wildcards: "draw_cross_configuration"
-        ),
+        spec=spec("draw_bias_figure.py", figure="draw_cross_configuration"),
     script:
         "../scripts/draw_bias_figure.py"
 
 
 use rule draw_cross_configuration as draw_bias_statistics with:
     input:
-        bias_statistics=lambda wildcards: analysis_of_runs(
-            rules.describe_bias_statistics, wildcards.study
-        ),
+        bias_statistics=lambda wildcards: files_of_analysis(
+            rules.describe_bias_statistics, study(wildcards)
+        )["bias_statistics"],
         norm_ranking=rules.rank_norms.output.norm_ranking,
     output:
         png=report(
@@ -99,9 +95,7 @@ use rule draw_cross_configuration as draw_bias_statistics with:
     benchmark:
         "benchmarks/{study}/draw_bias_statistics.tsv"
     params:
-        spec=spec(
-            "draw_bias_figure.py", figure=lambda wildcards: "draw_bias_statistics"
-        ),
+        spec=spec("draw_bias_figure.py", figure="draw_bias_statistics"),
 
 
 describe(
@@ -124,5 +118,5 @@ FIGURES = OF_TABLES + [
 rule figures:
     """Draw every figure of the sweep."""
     input:
-        [expand(figure.output, study=STUDIES) for figure in FIGURES],
-        [expand(figure.output, study=CHECKPOINTS) for figure in OF_BIASES],
+        [expand(figure.output, study=WITH_MODEL) for figure in FIGURES],
+        [expand(figure.output, study=BIASES_ALONE) for figure in OF_BIASES],

@@ -1,6 +1,16 @@
 """Thresholds that set the share of a site's inputs to zero that the sweep asks for."""
 
 
+def maps(wildcards):
+    """The linear maps of a scope."""
+    return config["scopes"][wildcards.scope]
+
+
+def sparsification(wildcards):
+    """How a study's model is loaded and sparsified."""
+    return study(wildcards).sparsification
+
+
 rule read_quantiles:
     """Measure how large the inputs of every site of a scope are, on the dense model's pass."""
     input:
@@ -16,19 +26,23 @@ rule read_quantiles:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
         spec=spec(
             "read_quantiles.py",
-            blocks="calibrate.blocks",
-            batch_tokens="calibrate.batch_tokens",
+            "calibrate.blocks",
+            "calibrate.batch_tokens",
             maps=maps,
-            measure=measure,
+            measure=sparsification,
         ),
     script:
         "../scripts/read_quantiles.py"
+
+
+def quantiles(wildcards):
+    """The quantiles that thresholds are read from; ranks need none."""
+    by_rank = study(wildcards).settings["method"] != "threshold"
+    return [] if by_rank else rules.read_quantiles.output.quantiles
 
 
 rule choose_thresholds:
@@ -47,16 +61,20 @@ rule choose_thresholds:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
         spec=spec(
             "choose_thresholds.py",
-            held_out_blocks="calibrate.held_out_blocks",
-            batch_tokens="calibrate.batch_tokens",
+            "calibrate.held_out_blocks",
+            "calibrate.batch_tokens",
             maps=maps,
-            measure=measure,
+            measure=sparsification,
         ),
     script:
         "../scripts/choose_thresholds.py"
+
+
+def thresholds(wildcards):
+    """The thresholds of an allocation's scope."""
+    scope = study(wildcards).allocations[wildcards.allocation].scope
+    return rules.choose_thresholds.output.thresholds.replace("{scope}", scope)

@@ -1,6 +1,17 @@
 """Biases that were learned elsewhere, as runs of a study without a model."""
 
 
+def checkpoint(wildcards):
+    """The file of an imported run."""
+    wanted = {
+        "allocation": wildcards.allocation,
+        "sparsity": float(wildcards.sparsity),
+        "seed": int(wildcards.seed),
+    }
+    runs = study(wildcards).checkpoints
+    return next(run["file"] for run in runs if run.items() >= wanted.items())
+
+
 rule import_checkpoint:
     """Import the biases of a checkpoint, its pickle read safely, as a run."""
     input:
@@ -12,7 +23,7 @@ rule import_checkpoint:
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/import_checkpoint.tsv"
     wildcard_constraints:
-        study="|".join(CHECKPOINTS) or "(?!)",
+        study=any_of(BIASES_ALONE),
     conda:
         "../../envs/model.yaml"
     params:
@@ -25,7 +36,7 @@ rule list_checkpoints:
     """List the checkpoints of a study, with their digests."""
     input:
         checkpoints=lambda wildcards: [
-            run["file"] for run in find_checkpoints(wildcards.study)
+            run["file"] for run in study(wildcards).checkpoints
         ],
     output:
         checkpoints="results/{study}/checkpoints.json",

@@ -3,6 +3,29 @@
 They are no inputs either, else counting them would first rerun whatever is out of date.
 """
 
+from glob import glob
+from hashlib import sha256
+
+
+def benchmarks_so_far(wildcards):
+    """The benchmark files that a study's jobs have left so far, by path, with the digest of their contents."""
+    files = sorted(glob(f"benchmarks/{wildcards.study}/**/*.tsv", recursive=True))
+    return {
+        path: sha256(Path(path).read_bytes()).hexdigest()[:16]
+        for path in files
+        if hasattr(rules, Path(path).stem)
+    }
+
+
+def benchmarks(wildcards):
+    """These files of a study that has some."""
+    files = benchmarks_so_far(wildcards)
+    if not files:
+        raise WorkflowError(
+            f"cost: benchmarks/{wildcards.study} holds no benchmark file: only a study that was run here has a cost"
+        )
+    return files
+
 
 rule count_cost:
     """Count what a study cost, rule by rule, from the benchmark files that its jobs left."""
@@ -44,4 +67,4 @@ rule draw_cost:
 rule cost:
     """Count and draw what the studies of the sweep cost (not part of the default)."""
     input:
-        expand(rules.draw_cost.output, study=SWEEP["studies"]),
+        expand(rules.draw_cost.output, study=[one.name for one in SWEPT]),

@@ -1,6 +1,17 @@
 """Held-out likelihood. Dense and TEAL are the SPON evaluation with inputs left out."""
 
 
+def dense(wildcards):
+    """How a study's model is loaded where nothing is sparsified."""
+    return sparsification(wildcards) | {"method": "threshold", "dense_share": 0.0}
+
+
+def imitated(wildcards):
+    """The biases whose lengths random directions take on."""
+    run = study(wildcards).allocations[wildcards.allocation].norms_of
+    return rules.train_spon.output.biases.replace("{allocation}", run)
+
+
 rule evaluate_spon:
     """Evaluate a run: negative log-likelihood and KL to the dense model, per held-out block."""
     input:
@@ -18,11 +29,9 @@ rule evaluate_spon:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
-        spec=spec("evaluate.py", evaluate="evaluate", measure=measure),
+        spec=spec("evaluate.py", "evaluate", measure=sparsification),
     script:
         "../scripts/evaluate.py"
 
@@ -51,7 +60,7 @@ use rule evaluate_spon as evaluate_dense with:
     benchmark:
         "benchmarks/{study}/dense/evaluate_dense.tsv"
     params:
-        spec=spec("evaluate.py", evaluate="evaluate", measure=measure_dense),
+        spec=spec("evaluate.py", "evaluate", measure=dense),
 
 
 use rule evaluate_dense as evaluate_on_dense with:
@@ -81,21 +90,19 @@ rule evaluate_draws:
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_draws.tsv"
     wildcard_constraints:
-        allocation=learned_by("random"),
+        allocation=learned_by(RANDOM),
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
         spec=spec(
             "evaluate_draws.py",
-            evaluate="evaluate",
-            draws="controls.draws",
-            draw_blocks="controls.draw_blocks",
-            measure=measure,
+            "evaluate",
+            "controls.draws",
+            "controls.draw_blocks",
+            measure=sparsification,
         ),
     script:
         "../scripts/evaluate_draws.py"

@@ -22,7 +22,7 @@ rule draw_perplexity:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("draw_figure.py", figure=lambda wildcards: "draw_perplexity"),
+        spec=spec("draw_figure.py", figure="draw_perplexity"),
     script:
         "../scripts/draw_figure.py"
 
@@ -44,7 +44,7 @@ use rule draw_perplexity as draw_damage_recovery with:
     benchmark:
         "benchmarks/{study}/draw_damage_recovery.tsv"
     params:
-        spec=spec("draw_figure.py", figure=lambda wildcards: "draw_damage_recovery"),
+        spec=spec("draw_figure.py", figure="draw_damage_recovery"),
 
 
 use rule draw_perplexity as draw_pareto with:
@@ -64,7 +64,7 @@ use rule draw_perplexity as draw_pareto with:
     benchmark:
         "benchmarks/{study}/draw_pareto.tsv"
     params:
-        spec=spec("draw_figure.py", figure=lambda wildcards: "draw_pareto"),
+        spec=spec("draw_figure.py", figure="draw_pareto"),
 
 
 describe(

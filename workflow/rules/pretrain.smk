@@ -30,7 +30,7 @@ rule pretrain_model:
         gpu=GPU,
         torch_threads=CPUS,
     params:
-        spec=spec("pretrain_model.py", pretrain="pretrain"),
+        spec=spec("pretrain_model.py", "pretrain"),
     script:
         "../scripts/pretrain_model.py"
 
@@ -49,7 +49,7 @@ rule draw_pretraining:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("draw_figure.py", figure=lambda wildcards: "draw_pretraining"),
+        spec=spec("draw_figure.py", figure="draw_pretraining"),
     script:
         "../scripts/draw_figure.py"
 

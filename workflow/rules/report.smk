@@ -1,6 +1,17 @@
 """What may be concluded: verdicts on the published claims, and the findings as a report."""
 
 
+def evidence(wildcards):
+    """What a study offers to decide claims by: its evaluations, if it has any, and its analyses."""
+    evaluations = outcomes(wildcards) if study(wildcards).has_model else {}
+    return files_of_analyses(study(wildcards)) | evaluations
+
+
+def settings_of_evidence(wildcards):
+    """The settings of a study's evaluations; a study of biases alone has none."""
+    return settings_of_outcomes(wildcards) if study(wildcards).has_model else {}
+
+
 rule decide_claims:
     """Decide every published claim from the study's own numbers."""
     input:
@@ -45,10 +56,56 @@ rule describe_environment:
         "../scripts/describe_environment.py"
 
 
+def tables_of(rule, study):
+    """The tables that a rule writes, as CSV."""
+    return {
+        Path(path).stem: path.format(study=study.name)
+        for path in rule.output
+        if path.endswith(".csv")
+    }
+
+
+def reported(wildcards):
+    """Everything that is reported: tables, analyses, and what they rest on."""
+    chosen, analyses = study(wildcards), files_of_analyses(study(wildcards))
+    if not chosen.has_model:
+        listed = rules.list_checkpoints.output.checkpoints
+        return analyses | {"checkpoints": listed}
+    made_with = outcomes(wildcards)
+    thresholds = rules.choose_thresholds.output.thresholds
+    return {
+        "model": made_with["model"],
+        "protocol": made_with["protocol"],
+        **tables_of(rules.tabulate, chosen),
+        **tables_of(rules.tabulate_controls, chosen),
+        **analyses,
+        "thresholds": files_of_runs(thresholds, chosen.baselines),
+    }
+
+
+def settings_of_findings(wildcards):
+    """What the report says about how the study was made."""
+    chosen = study(wildcards)
+    shared = {"study": chosen.settings, "analyses": config["analyses"]}
+    if not chosen.has_model:
+        return shared
+    sections = ("calibrate", "train", "controls", "statistics")
+    allocations = {one.name: config["allocations"][one.name] for one in chosen.swept}
+    return (
+        shared | {key: config[key] for key in sections} | {"allocations": allocations}
+    )
+
+
+def figures_of_findings(wildcards):
+    """The figures that a study has, as pictures."""
+    figures = FIGURES if study(wildcards).has_model else OF_BIASES
+    return [rule.output.png for rule in figures]
+
+
 rule write_findings:
     """Write what the study found, as a short paper."""
     input:
-        unpack(findings),
+        unpack(reported),
         figures=figures_of_findings,
         claims=rules.decide_claims.output.claims,
         environment=rules.describe_environment.output.environment,
@@ -64,7 +121,7 @@ rule write_findings:
         spec=spec(
             "write_findings.py",
             settings=settings_of_findings,
-            thresholds=places_of_thresholds,
+            thresholds=lambda wildcards: study(wildcards).baselines,
         ),
     script:
         "../scripts/write_findings.py"
@@ -98,4 +155,4 @@ rule render_page:
 rule findings:
     """Write the findings of every study of the sweep, with the verdicts on the published claims."""
     input:
-        expand(rules.render_page.output, study=SWEEP["studies"]),
+        expand(rules.render_page.output, study=[one.name for one in SWEPT]),

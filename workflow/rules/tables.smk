@@ -1,5 +1,7 @@
 """From per-block likelihoods to tables with paired intervals."""
 
+from spon.study import DENSE, LEARNED, TEAL
+
 TABLES = [
     "perplexity",
     "damage_recovery",
@@ -8,6 +10,64 @@ TABLES = [
     "pareto",
     "contrasts",
 ]
+
+
+def table(name):
+    """A table's files: as CSV, which goes into the report, as JSON and as LaTeX."""
+    path = f"results/{{study}}/tables/{name}"
+    shown = report(
+        f"{path}.csv",
+        caption="../report/tables.rst",
+        category="{study}",
+        subcategory="tables",
+        labels={"table": name.replace("_", " ")},
+    )
+    return [shown, f"{path}.json", f"{path}.tex"]
+
+
+def learned_allocations(study):
+    """The allocations of the sweep that have biases of their own, and how these are learned."""
+    return [
+        {"allocation": one.name, "learn": one.learn}
+        for one in study.swept
+        if one.learn in LEARNED
+    ]
+
+
+def outcomes(wildcards):
+    """All evaluations of a study, and what they were made with."""
+    chosen = study(wildcards)
+    baselines = {DENSE: rules.evaluate_dense, TEAL: rules.evaluate_teal}
+    nll, sites = [], []
+    for names in chosen.evaluations:
+        maker = baselines.get(names["allocation"], rules.evaluate_spon)
+        nll.append(maker.output.nll.format(study=chosen.name, **names))
+    for names in learned_allocations(chosen):
+        sites.append(
+            rules.allocate_biases.output.sites.format(study=chosen.name, **names)
+        )
+    return {
+        "model": rules.fetch_model.output.model,
+        "protocol": rules.tokenize_text.output.protocol.replace("{part}", "evaluation"),
+        "sites": sites,
+        "nll": nll,
+    }
+
+
+def settings_of_outcomes(wildcards):
+    """What tells a study's evaluations apart, and how they are put side by side."""
+    chosen = study(wildcards)
+    return {
+        "evaluations": chosen.evaluations,
+        "allocations": learned_allocations(chosen),
+        "scopes": chosen.scopes,
+        "statistics": config["statistics"],
+    }
+
+
+def files_of_runs(pattern, runs):
+    """The files of some runs of a study, by the pattern of the rule that makes them."""
+    return [expand(pattern, allow_missing=True, **run)[0] for run in runs]
 
 
 rule tabulate:
@@ -33,14 +93,12 @@ rule tabulate_controls:
     """Tabulate what trained runs gain beside biases that nobody trained, and beside themselves on the dense model."""
     input:
         unpack(outcomes),
-        on_dense=[
-            expand(rules.evaluate_on_dense.output.nll, allow_missing=True, **run)[0]
-            for run in list_adaptations()
-        ],
-        draws=[
-            expand(rules.evaluate_draws.output.draws, allow_missing=True, **run)[0]
-            for run in list_runs("random")
-        ],
+        on_dense=lambda wildcards: files_of_runs(
+            rules.evaluate_on_dense.output.nll, study(wildcards).adaptations
+        ),
+        draws=lambda wildcards: files_of_runs(
+            rules.evaluate_draws.output.draws, study(wildcards).runs(RANDOM)
+        ),
     output:
         controls=table("controls"),
     log:
@@ -53,11 +111,12 @@ rule tabulate_controls:
         spec=spec(
             "tabulate_controls.py",
             outcomes=settings_of_outcomes,
-            adaptations=lambda wildcards: list_adaptations(),
-            random=lambda wildcards: list_runs("random"),
+            adaptations=lambda wildcards: study(wildcards).adaptations,
+            random=lambda wildcards: study(wildcards).runs(RANDOM),
             norms_of=lambda wildcards: {
-                run["allocation"]: config["allocations"][run["allocation"]]["norms_of"]
-                for run in list_runs("random")
+                one.name: one.norms_of
+                for one in study(wildcards).swept
+                if one.learn == RANDOM
             },
         ),
     script:
@@ -86,6 +145,6 @@ rule write_headline:
 rule tables:
     """Make every table of the sweep."""
     input:
-        expand(rules.tabulate.output, study=STUDIES),
-        expand(rules.tabulate_controls.output, study=STUDIES),
-        expand(rules.write_headline.output, study=STUDIES),
+        expand(rules.tabulate.output, study=WITH_MODEL),
+        expand(rules.tabulate_controls.output, study=WITH_MODEL),
+        expand(rules.write_headline.output, study=WITH_MODEL),

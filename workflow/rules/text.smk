@@ -1,5 +1,22 @@
 """From a model and text to blocks of tokens."""
 
+from glob import glob
+
+from spon.corpus import read_versions
+
+
+def model_files(wildcards):
+    """A local model's files, so that another model under the same name is noticed."""
+    folder = study(wildcards).settings["model"].get("path")
+    return sorted(map(str, Path(folder).glob("*.[js]*"))) if folder else []
+
+
+def training_record(wildcards):
+    """What a local model says that it was trained on, if it does."""
+    folder = study(wildcards).settings["model"].get("path")
+    record = Path(folder or "", "record.json")
+    return str(record) if folder and record.exists() else []
+
 
 rule fetch_model:
     """Pin the model: its files, their digests and its shape."""
@@ -14,7 +31,10 @@ rule fetch_model:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=spec("fetch_model.py", model=lambda wildcards: study(wildcards)["model"]),
+        spec=spec(
+            "fetch_model.py",
+            model=lambda wildcards: study(wildcards).settings["model"],
+        ),
     script:
         "../scripts/fetch_model.py"
 
@@ -36,16 +56,31 @@ rule collect_docstrings:
         "../../envs/model.yaml"
     threads: workflow.cores
     params:
-        spec=spec("collect_docstrings.py", pydoc="pydoc", versions=versions),
+        spec=spec(
+            "collect_docstrings.py",
+            "pydoc",
+            versions=lambda _: read_versions(config["pydoc"]["packages"]),
+        ),
     script:
         "../scripts/collect_docstrings.py"
+
+
+def text_files(wildcards):
+    """The corpus that a text comes from, or the local files that it names."""
+    text = study(wildcards).settings["text"][wildcards.part]
+    if text["path"] == "pydoc":
+        return rules.collect_docstrings.output[text["split"]]
+    named = text.get("data_files", [])
+    patterns = [named] if isinstance(named, str) else named
+    local = [pattern for pattern in patterns if "://" not in pattern]
+    return [file for pattern in local for file in sorted(glob(pattern))]
 
 
 rule tokenize_text:
     """Cut a text into blocks of tokens, by the study's protocol."""
     input:
         model=rules.fetch_model.output.model,
-        text=corpus,
+        text=text_files,
     output:
         tokens="results/{study}/tokens/{part}.safetensors",
         protocol="results/{study}/tokens/{part}.json",
@@ -58,8 +93,8 @@ rule tokenize_text:
     params:
         spec=spec(
             "tokenize_text.py",
-            text=lambda wildcards: study(wildcards)["text"][wildcards.part],
-            protocol=lambda wildcards: study(wildcards)["protocol"],
+            text=lambda wildcards: study(wildcards).settings["text"][wildcards.part],
+            protocol=lambda wildcards: study(wildcards).settings["protocol"],
         ),
     script:
         "../scripts/tokenize_text.py"
@@ -81,7 +116,7 @@ rule tokenize_prompts:
     params:
         spec=spec(
             "tokenize_prompts.py",
-            protocol=lambda wildcards: study(wildcards)["protocol"],
+            protocol=lambda wildcards: study(wildcards).settings["protocol"],
         ),
     script:
         "../scripts/tokenize_prompts.py"

@@ -1,5 +1,23 @@
 """Where biases go, and what they learn."""
 
+from spon.study import MEAN_RESIDUAL, RANDOM, TRAINED
+
+
+def sites_to_bias(wildcards):
+    """Which maps of which layers get a bias."""
+    allocation = study(wildcards).allocations[wildcards.allocation]
+    return {
+        "maps": allocation.maps,
+        "biases": allocation.biases,
+        "layers": allocation.layers,
+    }
+
+
+def learned_by(way):
+    """Pattern of the allocations whose biases are learned in this way."""
+    catalogue = SWEPT[0].allocations.values()
+    return any_of(one.name for one in catalogue if one.learn == way)
+
 
 rule allocate_biases:
     """List the sites that get a bias."""
@@ -14,7 +32,7 @@ rule allocate_biases:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("allocate_biases.py", allocation=allocation),
+        spec=spec("allocate_biases.py", allocation=sites_to_bias),
     script:
         "../scripts/allocate_biases.py"
 
@@ -34,19 +52,15 @@ rule train_spon:
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/train_spon.tsv"
     wildcard_constraints:
-        allocation=learned_by("kl"),
-        study="|".join(STUDIES) or "(?!)",
+        allocation=learned_by(TRAINED),
+        study=any_of(WITH_MODEL),
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
-        spec=spec(
-            "train_spon.py", train="train", measure=measure, memory_gib="memory_gib"
-        ),
+        spec=spec("train_spon.py", "train", "memory_gib", measure=sparsification),
     script:
         "../scripts/train_spon.py"
 
@@ -65,22 +79,20 @@ rule average_residual:
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/average_residual.tsv"
     wildcard_constraints:
-        allocation=learned_by("mean_residual"),
-        study="|".join(STUDIES) or "(?!)",
+        allocation=learned_by(MEAN_RESIDUAL),
+        study=any_of(WITH_MODEL),
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES
     resources:
-        gpu=GPU,
-        torch_threads=TORCH_THREADS,
-        memory_mib=MEMORY_MIB,
+        **MODEL,
     params:
         spec=spec(
             "average_residual.py",
-            blocks="train.blocks",
-            order="train.order",
-            batch_tokens="calibrate.batch_tokens",
-            measure=measure,
+            "train.blocks",
+            "train.order",
+            "calibrate.batch_tokens",
+            measure=sparsification,
         ),
     script:
         "../scripts/average_residual.py"

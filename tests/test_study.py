@@ -1,0 +1,100 @@
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spon.study import LEARNED, RANDOM, TRAINED, Study, drop_repeats
+
+CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config/config.yaml").read_text())
+RUN = {"allocation": "TOP-50", "sparsity": 0.5, "seed": 0}
+
+
+@pytest.fixture
+def config():
+    return deepcopy(CONFIG)
+
+
+@pytest.fixture
+def study(config):
+    return Study("pydoc", config)
+
+
+def count(runs, allocation):
+    return sum(run["allocation"] == allocation for run in runs)
+
+
+def test_an_allocation_has_every_default_spelled_out(study):
+    uniform = study.allocations["UNIF-ALL"]
+    assert (uniform.biases, uniform.learn, uniform.norms_of) == (["mlp.down_proj"], TRAINED, None)
+    whole = study.allocations["ALL-DOWN"]
+    assert len(whole.maps) == 7
+    assert whole.biases == ["mlp.down_proj"]
+    assert study.allocations["RANDOM-ATTN"].norms_of == "ATTN-ONLY"
+
+
+def test_a_sweep_holds_every_run_once_and_repeats_only_what_it_holds(config):
+    runs = Study("pydoc", config).runs(*LEARNED, RANDOM)
+    assert len(runs) == len({tuple(run.values()) for run in runs}) == 9 * 3 + 2
+    assert RUN | {"seed": 1} in runs
+    assert RUN | {"sparsity": 0.6, "seed": 1} not in runs
+    config["sweep"]["repeats"]["seeds"] = [0, 1]
+    assert len(Study("pydoc", config).runs(*LEARNED, RANDOM)) == 9 * 3 + 2
+
+
+def test_runs_are_told_by_how_they_are_learned(study):
+    assert {run["allocation"] for run in study.runs(RANDOM)} == {"RANDOM-DOWN", "RANDOM-ATTN"}
+    assert len(study.runs(TRAINED)) == 5 * 3 + 2
+    assert study.learning({"allocation": "MEAN-ATTN"}) == "mean_residual"
+
+
+def test_evaluations_are_the_dense_model_a_baseline_per_scope_and_sparsity_and_every_learned_run(study):
+    dense, *others = study.evaluations
+    assert dense == {"allocation": "DENSE", "scope": "", "sparsity": None, "seed": None}
+    assert count(others, "BASELINE-TEAL") == len(study.baselines) == 2 * 3
+    assert len(others) == 2 * 3 + len(study.runs(*LEARNED))
+    assert RUN | {"scope": "down_proj"} in others
+
+
+def test_only_the_scopes_of_the_sweep_count(study):
+    assert list(study.scopes) == ["down_proj", "o_proj"]
+
+
+def test_biases_of_first_seeds_are_put_on_the_dense_model_where_the_config_says_so(study):
+    assert [(run["allocation"], run["seed"]) for run in study.adaptations] == [("UNIF-ALL", 0)] * 3
+
+
+def test_analysed_runs_are_compared_with_the_sweep_s_runs_of_the_same_allocations(study):
+    assert study.analysed == [RUN, RUN | {"allocation": "UNIF-ALL"}]
+    assert study.compared[:2] == study.analysed
+    assert count(study.compared, "TOP-50") == count(study.compared, "UNIF-ALL") == 3 + 1
+
+
+def test_what_is_analysed_or_imitated_is_learned_though_the_sweep_leaves_it_out(config):
+    config["sweep"] |= {"allocations": ["ATTN-ONLY", "RANDOM-DOWN"], "sparsities": [0.6]}
+    study = Study("pydoc", config)
+    learned = [(run["allocation"], run["sparsity"]) for run in study.learned]
+    assert learned == [("ATTN-ONLY", 0.6), ("TOP-50", 0.5), ("UNIF-ALL", 0.5), ("UNIF-ALL", 0.6)]
+    assert study.baselines == [{"scope": scope, "sparsity": 0.6} for scope in ("o_proj", "down_proj")]
+    assert study.thresholds == [*study.baselines, {"scope": "down_proj", "sparsity": 0.5}]
+
+
+def test_a_study_of_checkpoints_has_the_runs_of_its_files_and_no_baseline(config):
+    config["studies"]["other"] = {"checkpoints": "there"}
+    imported = [RUN | {"file": "there/a.pt"}, RUN | {"allocation": "MINE", "file": "there/b.pt"}]
+    study = Study("other", config, imported)
+    assert not study.has_model
+    assert study.analysed == study.compared == [RUN, RUN | {"allocation": "MINE"}]
+    assert study.baselines == []
+
+
+def test_a_study_knows_whether_it_reads_docstrings_and_how_its_model_is_sparsified(config):
+    assert Study("pydoc", config).collects_docstrings
+    assert Study("pydoc", config).sparsification == {"dtype": "float32", "method": "threshold", "dense_share": 0.0}
+    for text in config["studies"]["pydoc"]["text"].values():
+        text["path"] = "wikitext"
+    assert not Study("pydoc", config).collects_docstrings
+
+
+def test_entries_that_repeat_stand_once_where_they_came_first():
+    assert drop_repeats([{"a": 1}, {"a": 2}, {"a": 1}]) == [{"a": 1}, {"a": 2}]

@@ -66,7 +66,7 @@ def measure_coverage(sizes: list[int], samples: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["blocks", "correlation", "interval", "samples", "coverage_percent"])
 
 
-def draw_coverage(coverage: pd.DataFrame) -> Figure:
+def plot_coverage(coverage: pd.DataFrame) -> Figure:
     """Coverage against the correlation of neighbours, one panel per number of blocks."""
     groups = coverage.groupby("blocks")
     figure = Figure(figsize=(1.2 + 2.4 * len(groups), 3.1), layout="constrained")
@@ -94,7 +94,7 @@ def main() -> None:
     coverage = measure_coverage(arguments.blocks, arguments.samples)
     coverage.to_csv(Path(__file__).with_name("coverage.csv"), index=False)
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        draw_coverage(coverage).savefig(Path(__file__).with_name("coverage.png"), dpi=200)
+        plot_coverage(coverage).savefig(Path(__file__).with_name("coverage.png"), dpi=200)
 
 
 if __name__ == "__main__":

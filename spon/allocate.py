@@ -51,7 +51,7 @@ def count_share(share: int | float, count: int) -> int:
 
 
 def draw_layers(chosen: int, count: int, seed: int) -> list[int]:
-    """Draw layers without replacement, ascending; the same ones for a seed on every Python."""
+    """Pick layers without replacement, ascending; the same ones for a seed on every Python."""
     source = random.Random(seed)  # of its methods, only random() is promised to stay the same
     keys = [source.random() for _ in range(count)]
     return sorted(sorted(range(count), key=keys.__getitem__)[:chosen])

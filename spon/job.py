@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from spon import lineage, records
+from spon.lineage import digest, records
 
 if TYPE_CHECKING:
     import pandas
@@ -112,7 +112,7 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
     yield description
     device, threads = choose_device(snakemake), snakemake.resources.get("torch_threads", 1)
     environment = records.describe_environment(device, threads)
-    code = lineage.digest_modules(sys.modules["__main__"].__file__)
+    code = digest.digest_modules(sys.modules["__main__"].__file__)
     records.finish_record(path, description, snakemake.output, code, environment)
 
 
@@ -145,8 +145,8 @@ def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
 def identify(snakemake, device: str, torch) -> dict[str, Any]:
     """What a tensor depends on that a job of this code and model computes on this machine."""
     # As it is now: the spec has the digest of what stood there when Snakemake started.
-    code = lineage.digest_modules(sys.modules["__main__"].__file__)
-    told = {"code": lineage.digest_json(code), "device": device}
+    code = digest.digest_modules(sys.modules["__main__"].__file__)
+    told = {"code": digest.digest_json(code), "device": device}
     if "model" in snakemake.input.keys():  # noqa: SIM118 (its items are paths)
         told["model"] = records.digest_file(snakemake.input.model)
     if torch:

@@ -6,7 +6,7 @@ import subprocess
 import zlib
 from pathlib import Path
 
-from spon import lineage, records
+from spon.lineage import digest, records
 
 ENVIRONMENT = {"python": "3.11.7", "lock": "0" * 16, "torch": None, "cuda": None, "device": "cpu", "threads": 1}
 WEIGHTS, MODEL = "resources/model.bin", "results/s/model.json"
@@ -16,7 +16,7 @@ ALL = [MODEL, BIASES, CURVE, NLL, PNG, PDF, PAGE, NOTES]
 CODE = {
     "fetch_model": {"script": "a" * 16, "source": "b" * 16},
     "train_spon": {"script": "c" * 16, "sparsify": "d" * 16, "train": "e" * 16},
-    "draw_figure": {"script": "f" * 16, "figures": "1" * 16},
+    "plot_figure": {"script": "f" * 16, "figures": "1" * 16},
 }
 
 
@@ -62,7 +62,7 @@ def run(rule: str, wildcards: dict, settings: dict, inputs: list[str], outputs: 
     log = f"logs/s/{'/'.join(wildcards.values())}/{rule}.log"
     path = records.record_path(log)
     records.start_record(path)
-    spec = settings | {"code": lineage.digest_json(code)}
+    spec = settings | {"code": digest.digest_json(code)}
     told = records.describe_job(rule, {"study": "s"} | wildcards, spec, inputs)
     origin, content = records.name_origin(told), told["job"].encode()
     for output in outputs:
@@ -91,7 +91,7 @@ def make_study(epochs: int = 10, weights: str = "weights", code: dict = CODE) ->
     recipe = {"train": {"epochs": epochs, "learning_rate": 0.001}, "blocks": 24}
     run("train_spon", wildcards, recipe, [MODEL], [BIASES, CURVE, NLL], code["train_spon"])
     drawn = [BIASES, CURVE, NLL, MODEL]
-    run("draw_figure", {}, {"colours": ["black", "blue"]}, drawn, [PNG, PDF, PAGE, NOTES], code["draw_figure"])
+    run("plot_figure", {}, {"colours": ["black", "blue"]}, drawn, [PNG, PDF, PAGE, NOTES], code["plot_figure"])
 
 
 def flip(path: str | Path, place: int = -1) -> None:

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 from small_study import ALL, BLOCKS, SHAPE, gather, score
 
-from spon import controls, gains, pareto, tables
-from spon.findings import write_findings
+from spon.report.findings import write_findings
+from spon.tables import controls, gains, pareto, perplexity
 
 MEAN_DOWN = score("MEAN-DOWN", "down_proj", 0.5, 0, 2.45, 0.35)
 LOUD = score("UNIF-ALL", "down_proj", 0.5, 0, 2.5, 0.4, noise=np.resize([0.3, -0.3], BLOCKS))
@@ -36,9 +36,9 @@ def tabulate(loud=False):
     evaluations = [LOUD if loud and one["allocation"].iloc[0] == "UNIF-ALL" else one for one in ALL]
     outcomes = gather(*evaluations, MEAN_DOWN)
     return {
-        "perplexity": tables.tabulate_perplexity(outcomes),
-        "contrasts": tables.tabulate_contrasts(outcomes),
-        "damage_recovery": tables.tabulate_damage_recovery(outcomes),
+        "perplexity": perplexity.tabulate_perplexity(outcomes),
+        "contrasts": perplexity.tabulate_contrasts(outcomes),
+        "damage_recovery": perplexity.tabulate_damage_recovery(outcomes),
         "layer_position": gains.tabulate_layer_position(outcomes),
         "marginal_gain": gains.tabulate_marginal_gain(outcomes),
         "pareto": pareto.tabulate_pareto(outcomes),

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from spon import allocate, outcomes
+from spon import allocate
+from spon.tables import outcomes
 
 DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 # 12 and 4 weights per layer: down_proj holds three quarters of them.

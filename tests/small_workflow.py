@@ -14,12 +14,12 @@ PARTS = ["Snakefile", "workflow", "spon", "config", "profiles", "resources", "en
 TRAININGS = {"train_spon": 5, "evaluate_spon": 5, "evaluate_on_dense": 1, "evaluate_draws": 1}
 OF_STATES = {"align_with_components": 2, "compare_categories": 2, "measure_shifts": 2}
 OF_BIASES = {"describe_bias_statistics": 2, "rank_norms": 1, "compare_configurations": 1}
-DRAWINGS = {"draw_perplexity": 1, "draw_damage_recovery": 1, "draw_pareto": 1}
-BIAS_DRAWINGS = {
-    f"draw_{name}": 1 for name in ("pca_alignment", "hidden_state_shift", "cross_configuration", "bias_statistics")
+PLOTS_OF_TABLES = {"plot_perplexity": 1, "plot_damage_recovery": 1, "plot_pareto": 1}
+PLOTS_OF_ANALYSES = {
+    f"plot_{name}": 1 for name in ("pca_alignment", "hidden_state_shift", "cross_configuration", "bias_statistics")
 }
 FINDINGS = {"decide_claims": 1, "write_findings": 1, "render_page": 1}
-REPORTING = {"tabulate": 1, "tabulate_controls": 1, "write_headline": 1} | DRAWINGS | FINDINGS
+REPORTING = {"tabulate": 1, "tabulate_controls": 1, "write_headline": 1} | PLOTS_OF_TABLES | FINDINGS
 
 
 class Study:

@@ -4,96 +4,36 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 import yaml
 
-from spon import lineage
+from spon.lineage import digest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 MODULES = sorted(path for path in (ROOT / "spon").rglob("*.py") if path.name != "__init__.py")
-MAY_USE = {
-    "corpus": set(),
-    "data": set(),
-    "source": set(),
-    "sparsify": set(),
-    "cache": set(),
-    "layers": set(),
-    "memory": set(),
-    "progress": set(),
-    "models": {"cache", "memory", "progress", "source"},
-    "divergence": {"models"},
-    "calibrate": {"models", "progress", "sparsify"},
-    "train": {"cache", "data", "divergence", "layers", "models", "progress", "sparsify"},
-    "evaluate": {"cache", "models", "progress", "sparsify"},
-    "untrained": {"models", "progress", "sparsify"},
-    "pretrain": {"models", "sparsify"},
-    "directions": set(),
-    "biases": set(),
-    "checkpoints": set(),
-    "analyses.pca_alignment": {"models", "biases", "directions"},
-    "analyses.category_shift": {"models", "sparsify", "biases", "directions"},
-    "analyses.hidden_state_shift": {"models", "sparsify", "biases", "directions", "stats"},
-    "analyses.bias_statistics": {"biases", "stats"},
-    "analyses.norm_ranking": {"biases"},
-    "analyses.cross_configuration": {"biases", "directions", "stats"},
-    "allocate": set(),
-    "stats": set(),
-    "outcomes": {"allocate", "stats"},
-    "tables": {"outcomes", "stats"},
-    "gains": {"outcomes", "stats"},
-    "pareto": {"outcomes", "stats"},
-    "controls": {"outcomes", "stats"},
-    "effects": {"outcomes", "stats"},
-    "outcome_effects": {"effects", "outcomes", "stats"},
-    "analysis_effects": {"effects", "stats"},
-    "ledger": {"effects", "outcome_effects", "analysis_effects"},
-    "claims": {"effects", "ledger", "stats"},
-    "environment": set(),
-    "headline": set(),
-    "look": set(),
-    "figures": {"look"},
-    "state_figures": {"look"},
-    "bias_figures": {"look"},
-    "markdown": set(),
-    "page": set(),
-    "cost": {"look"},
-    "shapes": set(),
-    "workload": {"allocate"},
-    "plan": {"cost", "memory", "workload"},
-    "rate": {"corpus", "divergence", "evaluate", "layers", "memory", "models", "sparsify", "train", "workload"},
-    "findings_setup": {"findings_results", "markdown"},
-    "findings_layers": {"markdown"},
-    "findings_claims": {"claims", "effects", "markdown"},
-    "findings_biases": {"claims", "effects", "markdown"},
-    "findings_results": {"claims", "markdown", "outcomes"},
-    "findings_states": {"claims", "findings_biases", "markdown"},
-    "findings_controls": {"claims", "findings_results", "markdown"},
-    "findings_summary": {"claims", "markdown"}
-    | {f"findings_{part}" for part in ("biases", "claims", "controls", "results")},
-    "findings": {"markdown", "findings_summary"}
-    | {f"findings_{part}" for part in ("biases", "claims", "controls", "layers", "results", "setup", "states")},
-    "study": set(),
-    "jobs": {"study"},
-    "settings": {"allocate", "checkpoints", "corpus", "memory", "shapes", "source", "study"},
-    "lineage": set(),
-    "records": {"lineage"},
-    "job": {"cache", "lineage", "records"},
-    "origin": set(),
-    "lookup": {"origin", "records"},
-    "show": {"lookup", "records"},
-    "why": {"lookup", "records", "show"},
-    "verify": {"lookup", "origin", "records", "show"},
-    "publish": {"records", "show", "verify"},
-    "crate": {"lineage", "records", "verify"},
-    "command": {"crate", "lookup", "publish", "records", "show", "verify", "why"},
+# What the modules of a room may import beside one another: rooms, or single modules of the hall.
+LAW = {
+    "hall": "analyses",
+    "analyses": "hall",
+    "tables": "stats allocate",
+    "claims": "tables stats",
+    "figures": "",
+    "report": "tables claims stats",
+    "cost": "hall analyses tables claims figures lineage",
+    "lineage": "",
 }
-WITH_TORCH = {"data", "sparsify", "models", "calibrate", "train", "evaluate", "untrained", "pretrain"}
-WITH_TORCH |= {"cache", "divergence", "layers", "rate"}
-WITH_TORCH |= {"analyses.pca_alignment", "analyses.category_shift", "analyses.hidden_state_shift"}
+# Who alone may import these; rules and scripts apart.
+ASKED_BY = {"settings": set(), "study": {"settings", "cost.jobs"}, "job": set()}
+# The seam knows both worlds.
+SEAM_IMPORTS = {"cache", "lineage.digest", "lineage.records"}
+WITHOUT_TORCH = {"allocate", "biases", "checkpoints", "corpus", "directions", "memory", "progress", "settings"}
+WITHOUT_TORCH |= {"shapes", "source", "stats", "study", "job"}
+WITHOUT_TORCH |= {f"analyses.{name}" for name in ("bias_statistics", "cross_configuration", "norm_ranking")}
 
 
 def name_of(module):
@@ -101,10 +41,56 @@ def name_of(module):
     return ".".join(module.relative_to(ROOT / "spon").with_suffix("").parts)
 
 
+def room_of(name):
+    """The room of a module; the hall has those that are in no folder."""
+    return name.split(".")[0] if "." in name else "hall"
+
+
+def is_lawful(importer, imported):
+    """Whether one module may import another one."""
+    if imported in ASKED_BY:
+        return importer in ASKED_BY[imported]
+    allowed = {room_of(importer), *LAW[room_of(importer)].split()}
+    return bool({imported, room_of(imported)} & allowed) or (importer == "job" and imported in SEAM_IMPORTS)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_imports_only_from_the_layers_below_it(path):
-    assert set(lineage.read_imports(path)) <= MAY_USE[name_of(path)]
+def test_a_room_imports_only_what_its_line_of_the_law_names(path):
+    importer = name_of(path)
+    unlawful = [imported for imported in digest.read_imports(path) if not is_lawful(importer, imported)]
+    assert not unlawful, (
+        f"spon.{importer} imports {unlawful}: its room may import {LAW[room_of(importer)] or 'nothing'}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [("figures.style", "stats"), ("lineage.show", "job"), ("tables.gains", "claims.effects"), ("models", "settings")],
+)
+def test_the_law_forbids_what_would_couple_rooms(importer, imported):
+    assert not is_lawful(importer, imported)
+
+
+def test_modules_do_not_import_one_another_in_a_circle():
+    graph = {name_of(path): digest.read_imports(path) for path in MODULES}
+    assert len([*TopologicalSorter(graph).static_order()]) == len(MODULES)
+
+
+def test_packages_are_empty_so_that_importing_one_module_imports_no_other():
     assert all(path.read_text() == "" for path in (ROOT / "spon").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_what_runs_a_model_depends_on_no_room_that_shows_its_numbers(script):
+    reached = digest.collect_imports(script)
+    if "models" in reached:
+        assert not {room_of(name) for name in reached} & {"tables", "claims", "figures", "report", "lineage"}
+
+
+def test_every_module_is_part_of_a_result_but_the_seam_what_rules_ask_and_what_reads_lineage():
+    reached = {name for script in SCRIPTS for name in digest.collect_imports(script)}
+    apart = {name for name in map(name_of, MODULES) if name not in reached}
+    assert apart == {name for name in apart if room_of(name) == "lineage"} | {"job", "settings", "study", "cost.jobs"}
 
 
 @pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=lambda path: path.stem)
@@ -123,7 +109,9 @@ def test_only_the_seam_knows_snakemake(path):
 
 
 def test_what_needs_no_torch_does_not_import_it():
-    modules = ", ".join(f"spon.{name_of(path)}" for path in MODULES if name_of(path) not in WITH_TORCH)
+    rooms = {"tables", "claims", "figures", "report", "cost", "lineage"}
+    names = [name for name in map(name_of, MODULES) if name in WITHOUT_TORCH or room_of(name) in rooms]
+    modules = ", ".join(f"spon.{name}" for name in names if name != "cost.rate")
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
@@ -139,7 +127,8 @@ def test_a_script_is_short_and_has_no_function_loop_or_branch_of_its_own(path):
 def test_every_module_has_its_tests_and_every_script_its_rule():
     for module in MODULES:
         if module.stem != "job":  # the seam is tested by running the workflow
-            assert (ROOT / f"tests/test_{module.stem}.py").exists(), module
+            mirrored = module.relative_to(ROOT / "spon").with_name(f"test_{module.name}")
+            assert (ROOT / "tests" / mirrored).exists(), module
     wiring = "".join(path.read_text() for path in RULES)
     for script in SCRIPTS:
         assert f'"../scripts/{script.name}"' in wiring, script

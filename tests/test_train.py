@@ -240,7 +240,7 @@ def test_training_begins_at_the_sparse_model_without_biases(network, tokens, par
     (point,) = train.learn_biases(network, tokens, sparsifiers(network), SITES, recipe, seed=0)[1]
     with torch.no_grad():
         loss = Naive(network, "threshold").loss(tokens, dict.fromkeys(SITES, torch.zeros(32)))
-    assert point["kl_nats_per_token"] == pytest.approx(loss.item(), rel=1e-5)
+    assert point["kl_nats_per_token"] == pytest.approx(loss.item(), rel=1e-4)  # differences of float32 sums
     assert loss > 1e-3
 
 

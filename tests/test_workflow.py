@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from safetensors import safe_open
-from small_workflow import BIAS_DRAWINGS, DRAWINGS, FINDINGS, OF_BIASES, OF_STATES, REPORTING, TRAININGS, Study, edit
+from small_workflow import PLOTS_OF_ANALYSES, PLOTS_OF_TABLES, FINDINGS, OF_BIASES, OF_STATES, REPORTING, TRAININGS, Study, edit
 
 from spon import sparsify
 
@@ -98,7 +98,7 @@ def test_files_say_what_made_them(tiny):
 
 def test_every_job_leaves_a_record_that_fits_its_files(tiny):
     environment = os.environ | {"PYTHONPATH": str(tiny.folder)}
-    command = [sys.executable, "-m", "spon.command", "verify", "tiny"]
+    command = [sys.executable, "-m", "spon.lineage.command", "verify", "tiny"]
     result = subprocess.run(command, cwd=tiny.folder, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
     # Every job but the target has a record, and each is named after its log.
@@ -115,7 +115,7 @@ def test_a_finished_study_has_nothing_to_do(tiny):
 
 def test_another_number_of_epochs_reruns_trainings_and_what_follows(tiny):
     overlays = tiny.overlay(train={"epochs": 2})
-    assert tiny.plan(overlays=overlays) == TRAININGS | OF_STATES | OF_BIASES | BIAS_DRAWINGS | REPORTING
+    assert tiny.plan(overlays=overlays) == TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
 
 
 def test_another_way_of_drawing_intervals_reruns_tables_and_figures(tiny):
@@ -138,18 +138,18 @@ def test_rewording_a_docstring_or_a_comment_reruns_nothing(edited):
 
 
 def test_editing_figures_redraws_them_and_nothing_else(edited):
-    edit(edited, "spon/figures.py", "import pandas as pd\n", "import pandas as pd\n\nNEW = 1\n")
-    assert edited.plan() == DRAWINGS | {"write_findings": 1, "render_page": 1}
+    edit(edited, "spon/figures/outcomes.py", "import pandas as pd\n", "import pandas as pd\n\nNEW = 1\n")
+    assert edited.plan() == PLOTS_OF_TABLES | {"write_findings": 1, "render_page": 1}
 
 
 def test_editing_one_analysis_reruns_it_its_figure_the_verdicts_and_the_report(edited):
     edit(edited, "spon/analyses/pca_alignment.py", "components, len(outputs) - 1", "components, len(outputs) - 2")
-    assert edited.plan() == {"align_with_components": 2, "draw_pca_alignment": 1} | FINDINGS
+    assert edited.plan() == {"align_with_components": 2, "plot_pca_alignment": 1} | FINDINGS
 
 
 def test_editing_the_training_reruns_no_calibration_and_no_baseline(edited):
     edit(edited, "spon/train.py", "clip_grad_norm_(learned.values(), 1.0)", "clip_grad_norm_(learned.values(), 2.0)")
-    assert edited.plan() == TRAININGS | OF_STATES | OF_BIASES | BIAS_DRAWINGS | REPORTING
+    assert edited.plan() == TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
 
 
 def test_biases_learned_elsewhere_are_analysed_without_a_model(tmp_path):

@@ -15,7 +15,8 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])])
 )
 
-from spon import checkpoints, lineage, settings
+from spon import checkpoints, settings
+from spon.lineage import digest
 from spon.study import Study
 
 try:
@@ -89,7 +90,7 @@ def spec(script, *keys, **given):
     Keys are of the config, such as `train.blocks`, which is then called `blocks`; any other setting is plain data, or
     a function of the wildcards that gives it.
     """
-    code = lineage.digest_code(ROOT / "workflow/scripts" / script)
+    code = digest.digest_code(ROOT / "workflow/scripts" / script)
     asked = {key.split(".")[-1]: look_in_config(key) for key in keys}
     assert len(asked) == len(keys) and not asked.keys() & given.keys(), (keys, given)
 
@@ -111,6 +112,7 @@ def look_in_config(key):
     return value
 
 
-def describe(name, sentence):
-    """Give a rule that was made from another one a sentence of its own, for `snakemake --list`."""
-    workflow.get_rule(name).docstring = sentence
+def describe(**sentences):
+    """Give rules that were made from another one a sentence of their own, for `snakemake --list`."""
+    for name, sentence in sentences.items():
+        workflow.get_rule(name).docstring = sentence

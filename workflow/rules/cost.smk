@@ -41,8 +41,8 @@ rule count_cost:
         "../scripts/count_cost.py"
 
 
-rule draw_cost:
-    """Draw what a study cost."""
+rule plot_cost:
+    """Plot what a study cost."""
     input:
         cost=rules.count_cost.output.cost,
     output:
@@ -55,16 +55,16 @@ rule draw_cost:
         ),
         pdf="figures/{study}/cost.pdf",
     log:
-        "logs/{study}/draw_cost.log",
+        "logs/{study}/plot_cost.log",
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("draw_cost.py"),
+        spec=spec("plot_cost.py"),
     script:
-        "../scripts/draw_cost.py"
+        "../scripts/plot_cost.py"
 
 
 rule cost:
     """Count and draw what the studies of the sweep cost (not part of the default)."""
     input:
-        expand(rules.draw_cost.output, study=[one.name for one in SWEPT]),
+        expand(rules.plot_cost.output, study=[one.name for one in SWEPT]),

@@ -109,11 +109,7 @@ rule evaluate_draws:
 
 
 describe(
-    "evaluate_teal",
-    "Evaluate a TEAL baseline: a scope sparsified at a sparsity, without biases.",
-)
-describe("evaluate_dense", "Evaluate the dense model.")
-describe(
-    "evaluate_on_dense",
-    "Evaluate a run's biases on the dense model: what they gain there is no repair.",
+    evaluate_teal="Evaluate a TEAL baseline: a scope sparsified at a sparsity, without biases.",
+    evaluate_dense="Evaluate the dense model.",
+    evaluate_on_dense="Evaluate a run's biases on the dense model: what they gain there is no repair.",
 )

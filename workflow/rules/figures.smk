@@ -1,79 +1,134 @@
-"""From tables to figures."""
+"""From tables and analyses to figures: 1 to 3 of outcomes, 4 and 5 of states, 6 and 7 of biases.
+
+A figure is plotted by the function of the rule's name.
+"""
 
 
-rule draw_perplexity:
-    """Draw figure 1: perplexity of the dense model, TEAL and every run."""
+def pictures(name, label):
+    """A figure's files: as PNG, which goes into the report, and as PDF."""
+    shown = report(
+        f"figures/{{study}}/{name}.png",
+        caption=f"../report/{name}.rst",
+        category="{study}",
+        subcategory="figures",
+        labels={"figure": label},
+    )
+    return {"png": shown, "pdf": f"figures/{{study}}/{name}.pdf"}
+
+
+def analysis(maker):
+    """The files of an analysis, by its name, of the study at hand."""
+    return lambda wildcards: files_of_analysis(maker, study(wildcards))
+
+
+rule plot_perplexity:
+    """Plot figure 1: perplexity of the dense model, TEAL and every run."""
     input:
         perplexity=rules.tabulate.output.perplexity[0],
         contrasts=rules.tabulate.output.contrasts[0],
     output:
-        png=report(
-            "figures/{study}/fig1_perplexity.png",
-            caption="../report/fig1_perplexity.rst",
-            category="{study}",
-            subcategory="figures",
-            labels={"figure": "1 perplexity"},
-        ),
-        pdf="figures/{study}/fig1_perplexity.pdf",
+        **pictures("fig1_perplexity", "1 perplexity"),
     log:
-        "logs/{study}/draw_perplexity.log",
+        "logs/{study}/plot_perplexity.log",
     benchmark:
-        "benchmarks/{study}/draw_perplexity.tsv"
+        "benchmarks/{study}/plot_perplexity.tsv"
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("draw_figure.py", figure="draw_perplexity"),
+        spec=spec("plot_figure.py"),
     script:
-        "../scripts/draw_figure.py"
+        "../scripts/plot_figure.py"
 
 
-use rule draw_perplexity as draw_damage_recovery with:
+use rule plot_perplexity as plot_damage_recovery with:
     input:
         damage_recovery=rules.tabulate.output.damage_recovery[0],
     output:
-        png=report(
-            "figures/{study}/fig2_damage_recovery.png",
-            caption="../report/fig2_damage_recovery.rst",
-            category="{study}",
-            subcategory="figures",
-            labels={"figure": "2 damage recovery"},
-        ),
-        pdf="figures/{study}/fig2_damage_recovery.pdf",
+        **pictures("fig2_damage_recovery", "2 damage recovery"),
     log:
-        "logs/{study}/draw_damage_recovery.log",
+        "logs/{study}/plot_damage_recovery.log",
     benchmark:
-        "benchmarks/{study}/draw_damage_recovery.tsv"
-    params:
-        spec=spec("draw_figure.py", figure="draw_damage_recovery"),
+        "benchmarks/{study}/plot_damage_recovery.tsv"
 
 
-use rule draw_perplexity as draw_pareto with:
+use rule plot_perplexity as plot_pareto with:
     input:
         pareto=rules.tabulate.output.pareto[0],
     output:
-        png=report(
-            "figures/{study}/fig3_pareto.png",
-            caption="../report/fig3_pareto.rst",
-            category="{study}",
-            subcategory="figures",
-            labels={"figure": "3 Pareto frontiers"},
-        ),
-        pdf="figures/{study}/fig3_pareto.pdf",
+        **pictures("fig3_pareto", "3 Pareto frontiers"),
     log:
-        "logs/{study}/draw_pareto.log",
+        "logs/{study}/plot_pareto.log",
     benchmark:
-        "benchmarks/{study}/draw_pareto.tsv"
-    params:
-        spec=spec("draw_figure.py", figure="draw_pareto"),
+        "benchmarks/{study}/plot_pareto.tsv"
+
+
+use rule plot_perplexity as plot_pca_alignment with:
+    input:
+        unpack(analysis(rules.align_with_components)),
+    output:
+        **pictures("fig4_pca_alignment", "4 PCA alignment"),
+    log:
+        "logs/{study}/plot_pca_alignment.log",
+    benchmark:
+        "benchmarks/{study}/plot_pca_alignment.tsv"
+
+
+use rule plot_perplexity as plot_hidden_state_shift with:
+    input:
+        unpack(analysis(rules.measure_shifts)),
+    output:
+        **pictures("fig5_hidden_state_shift", "5 hidden-state shift"),
+    log:
+        "logs/{study}/plot_hidden_state_shift.log",
+    benchmark:
+        "benchmarks/{study}/plot_hidden_state_shift.tsv"
+
+
+use rule plot_perplexity as plot_cross_configuration with:
+    input:
+        unpack(analysis(rules.compare_configurations)),
+    output:
+        **pictures("fig6_cross_configuration", "6 cross-configuration"),
+    log:
+        "logs/{study}/plot_cross_configuration.log",
+    benchmark:
+        "benchmarks/{study}/plot_cross_configuration.tsv"
+
+
+use rule plot_perplexity as plot_bias_statistics with:
+    input:
+        unpack(analysis(rules.describe_bias_statistics)),
+        unpack(analysis(rules.rank_norms)),
+    output:
+        **pictures("fig7_bias_statistics", "7 bias statistics"),
+    log:
+        "logs/{study}/plot_bias_statistics.log",
+    benchmark:
+        "benchmarks/{study}/plot_bias_statistics.tsv"
 
 
 describe(
-    "draw_damage_recovery",
-    "Draw figure 2: the share of TEAL's damage that every run wins back.",
-)
-describe(
-    "draw_pareto",
-    "Draw figure 3: what is worth its cost, per scope and sparsity, and over all scopes.",
+    plot_damage_recovery="Plot figure 2: the share of TEAL's damage that every run wins back.",
+    plot_pareto="Plot figure 3: what is worth its cost, per scope and sparsity, and over all scopes.",
+    plot_pca_alignment="Plot figure 4: whether biases point where the outputs of their sites vary, beside chance.",
+    plot_hidden_state_shift="Plot figure 5: how far TEAL and SPON move hidden states, and what is predicted.",
+    plot_cross_configuration="Plot figure 6: whether biases of different runs agree, between chance and another seed.",
+    plot_bias_statistics="Plot figure 7: norms with depth, kurtosis beside that of normal numbers, signs, outliers.",
 )
 
-OF_TABLES = [rules.draw_perplexity, rules.draw_damage_recovery, rules.draw_pareto]
+OF_BIASES = [rules.plot_cross_configuration, rules.plot_bias_statistics]
+FIGURES = [
+    rules.plot_perplexity,
+    rules.plot_damage_recovery,
+    rules.plot_pareto,
+    rules.plot_pca_alignment,
+    rules.plot_hidden_state_shift,
+    *OF_BIASES,
+]
+
+
+rule figures:
+    """Plot every figure of the sweep."""
+    input:
+        [expand(figure.output, study=WITH_MODEL) for figure in FIGURES],
+        [expand(figure.output, study=BIASES_ALONE) for figure in OF_BIASES],

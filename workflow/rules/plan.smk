@@ -5,7 +5,8 @@ Nothing is downloaded, and benchmark files are no inputs, else planning would fi
 
 import json
 
-from spon import jobs, shapes, source
+from spon import shapes, source
+from spon.cost import jobs
 
 
 def shape(wildcards):

@@ -35,27 +35,27 @@ rule pretrain_model:
         "../scripts/pretrain_model.py"
 
 
-rule draw_pretraining:
-    """Draw the reference model's loss on held-out text against the tokens that it has seen."""
+rule plot_pretraining:
+    """Plot the reference model's loss on held-out text against the tokens that it has seen."""
     input:
         curve=rules.pretrain_model.output.curve,
     output:
         png="pretrained/pydoc/curve.png",
         pdf="pretrained/pydoc/curve.pdf",
     log:
-        "logs/draw_pretraining.log",
+        "logs/plot_pretraining.log",
     benchmark:
-        "benchmarks/draw_pretraining.tsv"
+        "benchmarks/plot_pretraining.tsv"
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("draw_figure.py", figure="draw_pretraining"),
+        spec=spec("plot_figure.py"),
     script:
-        "../scripts/draw_figure.py"
+        "../scripts/plot_figure.py"
 
 
 rule pretrain:
     """Train the reference model and draw its loss (an hour on two cores; not part of the default)."""
     input:
         rules.pretrain_model.output,
-        rules.draw_pretraining.output,
+        rules.plot_pretraining.output,

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from spon import claims, effects, ledger
+from spon.claims import effects, ledger, verdicts
 from spon.job import job
 
 with job(snakemake):
     paths = dict(snakemake.input.items())
-    decided = claims.decide_claims(
+    decided = verdicts.decide_claims(
         ledger.read_claims(Path(paths["claims"]).read_text(encoding="utf-8")),
         effects.read_evidence(paths, snakemake.params.spec["evidence"]),
     )

@@ -1,6 +1,7 @@
 """Measure how fast this machine is at what a study computes."""
 
-from spon import rate, shapes
+from spon import shapes
+from spon.cost import rate
 from spon.job import job
 
 with job(snakemake) as here:

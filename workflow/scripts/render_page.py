@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from spon import page
 from spon.job import job
+from spon.report import page
 
 with job(snakemake) as here:
     text = page.render_page(

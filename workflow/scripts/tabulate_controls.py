@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from spon import controls, outcomes, tables
 from spon.job import job
+from spon.tables import controls, outcomes, perplexity
 
 with job(snakemake):
     spec, paths = snakemake.params.spec, snakemake.input
@@ -17,4 +17,4 @@ with job(snakemake):
         resamples=spec["outcomes"]["statistics"]["draws"],
         seed=spec["outcomes"]["statistics"]["seed"],
     )
-    tables.write_table(table, *snakemake.output.controls)
+    perplexity.write_table(table, *snakemake.output.controls)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from spon.findings import write_findings
 from spon.job import job
+from spon.report.findings import write_findings
 
 with job(snakemake):
     folder = Path(snakemake.output.findings).parent

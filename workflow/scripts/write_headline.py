@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from spon import headline
 from spon.job import job
+from spon.report import headline
 
 with job(snakemake):
     text = headline.write_headline(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from spon import plan, workload
+from spon.cost import plan, workload
 from spon.job import job
 
 with job(snakemake) as here:

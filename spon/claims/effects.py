@@ -1,0 +1,203 @@
+"""What a claim is decided by: effects, each with its interval and its p-value, and what a study has to measure them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import permutations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import norm, rankdata, spearmanr, t
+
+from spon import stats
+from spon.tables.outcomes import Outcomes, read_outcomes
+
+OF_TEXT = ("pca_alignment", "category_shift", "hidden_state_shift")
+OF_BIASES = ("bias_statistics", "norm_ranking", "cross_configuration")
+BIASES_ALONE = "the study has biases alone, so no model was run on text"
+RUN = ["sparsity", "allocation", "seed"]
+# All orders of so many sites are counted; 8! is 40,320.
+EXACT_SITES = 8
+# Half of a 95 % interval in standard deviations.
+HALF = float(norm.ppf((1 + stats.LEVEL) / 2))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A number that a claim is about, at one place of the study; nan where it is not applicable.
+
+    Attributes:
+        value: In the unit of the claim, like `low`, `high` and `null`.
+        low: Lower end of the 95 % interval; nan where there is none.
+        p_value: Of `null`, two-sided, but of chance where a claim says that there is no effect.
+        null: What the claim compares with; nan where only the p-value knows.
+        sparsities: The sparsity, or two of them to compare.
+        subject: The allocation or the step between two, where a claim is about several.
+        seed: Of the training that it rests on; none if it compares several.
+        margin: How far from `null` is still as good as `null`, where a claim says that there is no difference.
+        context: More numbers for the reason.
+        least: Set if no smaller p-value was possible: what limits it.
+        missing: Why it is not applicable; empty if it is.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    null: float
+    sparsities: tuple[float, ...] = ()
+    subject: str = ""
+    seed: int | None = None
+    margin: float = np.nan
+    context: str = ""
+    least: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a study offers to decide claims by.
+
+    Attributes:
+        outcomes: Its evaluations; none in a study of biases alone.
+        analyses: Its analyses by name, as their files are, those of all runs in one table.
+    """
+
+    outcomes: Outcomes | None
+    analyses: Mapping[str, pd.DataFrame]
+
+    def why_missing(self, analysis: str) -> str:
+        """Why a study has no such analysis."""
+        if self.outcomes is None and analysis in OF_TEXT:
+            return BIASES_ALONE
+        return f"the study has no rows of the analysis {analysis} that it could be read from"
+
+
+def read_evidence(paths: Mapping, spec: Mapping) -> Evidence:
+    """Read what a study has measured.
+
+    Args:
+        paths: Files by name: `model, protocol, sites, nll` of the evaluations, and the analyses under their own names,
+            one file or several; what a study does not have is empty or left out.
+        spec: `evaluations, allocations, scopes, statistics`, as the tables are made of; only read if there is `nll`.
+    """
+    files = {name: np.atleast_1d(paths.get(name, [])).tolist() for name in (*OF_TEXT, *OF_BIASES)}
+    return Evidence(
+        outcomes=read_outcomes(paths, spec) if paths.get("nll") else None,
+        analyses={
+            name: pd.concat(map(pd.read_csv, found), ignore_index=True) for name, found in files.items() if found
+        },
+    )
+
+
+def not_applicable(why: str, **place) -> Effect:
+    """An effect that this study cannot measure, for a reason given as a clause without a full stop."""
+    return Effect(np.nan, np.nan, np.nan, np.nan, np.nan, missing=why, **place)
+
+
+def effects_per_run(
+    evidence: Evidence,
+    analysis: str,
+    allocations: Iterable[str],
+    measure: Callable[[pd.DataFrame], Effect],
+    **where: object,
+) -> list[Effect]:
+    """One effect for each run of some allocations that an analysis was made for.
+
+    Args:
+        evidence: Of the study.
+        analysis: Its name.
+        allocations: Those that the claim is about.
+        measure: From the rows of a run to its effect.
+        where: Values of columns that the rows must have.
+    """
+    names = list(allocations)
+    rows = select_rows(evidence, analysis, allocation=names, **where)
+    if rows.empty:
+        known = evidence.analyses.get(analysis)
+        why = evidence.why_missing(analysis) if known is None or known.empty else None
+        return [not_applicable(why or f"the analysis {analysis} was made for no run of {' or '.join(names)}")]
+    return [
+        place_effect(measure(run), (sparsity,), int(seed), allocation)
+        for (sparsity, allocation, seed), run in rows.groupby(RUN)
+    ]
+
+
+def select_rows(evidence: Evidence, analysis: str, **where: object) -> pd.DataFrame:
+    """Rows of an analysis whose columns have one of the values; no rows if there is no such analysis."""
+    rows = evidence.analyses.get(analysis, pd.DataFrame(columns=list({*RUN, *where})))
+    for column, value in where.items():
+        rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
+    return rows
+
+
+def place_effect(effect: Effect, sparsities: tuple[float, ...], seed: int | None, subject: str = "") -> Effect:
+    """Say where an effect was measured; one without a number is not applicable."""
+    if not effect.missing and np.isnan([effect.value, effect.p_value]).any():
+        effect = not_applicable("the analysis has no number there")
+    return replace(effect, sparsities=sparsities, seed=seed, subject=subject or effect.subject)
+
+
+def rank_with_depth(layers: Float[np.ndarray, "sites"], values: Float[np.ndarray, "sites"], against: float) -> Effect:
+    """Spearman's correlation of values with their layer, all orders of up to 8 sites counted; without an interval."""
+    found = rank_correlation(layers, values) if len(values) > 2 and np.ptp(values) and np.ptp(layers) else None
+    if found is None:
+        return not_applicable(
+            f"a rank correlation needs 3 or more sites of different values, and there are {len(values)}"
+        )
+    return Effect(found[0], np.nan, np.nan, found[1], against, least=limit_of_ranks(len(values), found[1]))
+
+
+def rank_correlation(first: Float[np.ndarray, "sites"], second: Float[np.ndarray, "sites"]) -> tuple[float, float]:
+    """Spearman's rho and its two-sided p-value, exact for up to 8 sites."""
+    rho = spearmanr(first, second)
+    if len(first) > EXACT_SITES:
+        return float(rho.statistic), float(rho.pvalue)
+    centred = rankdata(first) - (len(first) + 1) / 2
+    sums = np.abs(np.array(list(permutations(rankdata(second)))) @ centred)
+    return float(rho.statistic), float(np.mean(sums >= abs(centred @ rankdata(second)) - 1e-9))
+
+
+def limit_of_ranks(sites: int, p_value: float) -> str:
+    """What keeps an exact p-value of ranks from being smaller, if it is the smallest."""
+    smallest = sites <= EXACT_SITES and p_value <= 2 / factorial(sites) * (1 + 1e-9)
+    return f"the least that {sites} layers can show" if smallest else ""
+
+
+def mean_over_sites(values: Float[np.ndarray, "sites"], against: float) -> Effect:
+    """The mean over sites with Student's interval for the spread between them."""
+    if len(values) < 2:
+        return not_applicable(f"a spread between sites needs 2 or more of them, and there are {len(values)}")
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    half = float(t.ppf((1 + stats.LEVEL) / 2, len(values) - 1)) * error
+    p_value = float(2 * t.sf(count_errors(mean, against, error), len(values) - 1))
+    return Effect(mean, mean - half, mean + half, p_value, against)
+
+
+def normal_effect(value: float, null: float, deviation: float) -> Effect:
+    """A number that is normal with this standard deviation; without one it is certain."""
+    p_value = float(2 * norm.sf(count_errors(value, null, deviation)))
+    return Effect(value, value - HALF * deviation, value + HALF * deviation, p_value, null)
+
+
+def count_errors(value: float, null: float, error: float) -> float:
+    """Distance in standard errors; none at the null itself, and endless beside it if there is no error."""
+    if value == null:
+        return 0.0
+    return abs(value - null) / error if error else np.inf
+
+
+def say_number(value: float) -> str:
+    """Three significant digits; just below one, of two digits of what is missing."""
+    if 0.9 < abs(value) < 1:
+        decimals = 1 - int(np.floor(np.log10(1 - abs(value))))
+        return f"{value:.{decimals}f}".rstrip("0")
+    rounded = float(f"{value:.3g}") + 0.0  # no negative zero
+    return f"{rounded:.3g}" if abs(rounded) < 1000 else f"{rounded:.0f}"
+
+
+def say_interval(found: Effect | stats.Estimate) -> str:
+    """A number with its interval, if it has one."""
+    number = say_number(found.value)
+    return number if np.isnan(found.low) else f"{number} [{say_number(found.low)}, {say_number(found.high)}]"

@@ -1,0 +1,129 @@
+"""The ledger of claims: what the published study found, clause by clause, and the test that decides each."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+
+import yaml
+
+from spon.claims import analysis_effects, outcome_effects
+from spon.claims.effects import Effect, Evidence
+
+DIRECTIONS = ("greater", "less", "within", "none")
+TESTS = {
+    test.__name__: test
+    for test in (
+        outcome_effects.recovery_difference,
+        outcome_effects.gain_ratio,
+        outcome_effects.gain_ratio_growth,
+        outcome_effects.share_of_gain,
+        outcome_effects.pareto_advantage,
+        outcome_effects.marginal_gain_change,
+        outcome_effects.relative_gain,
+        outcome_effects.relative_gain_growth,
+        analysis_effects.shift_recovery,
+        analysis_effects.shift_recovery_with_depth,
+        analysis_effects.residual_recovery,
+        analysis_effects.category_share,
+        analysis_effects.held_out_cka,
+        analysis_effects.cosine_across_allocations,
+        analysis_effects.cosine_with_depth,
+        analysis_effects.cosine_across_seeds,
+        analysis_effects.seeds_beside_allocations,
+        analysis_effects.alignment,
+        analysis_effects.positive_share,
+        analysis_effects.tails,
+        analysis_effects.norm_with_depth,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One thing that the published study says.
+
+    Attributes:
+        id: Its name, such as `4-relative-gain`.
+        claim: Number of the finding that it is a part of.
+        statement: What is said, in one sentence.
+        quantity: What the test measures, as it stands in "the quantity is 3 points".
+        test: Name of one of `TESTS`.
+        arguments: Of the test.
+        direction: `greater` or `less` than the null, `within` a margin of it, or `none` if the study says that there
+            is no effect.
+        unit: Of the effect; empty if it has none.
+        published: Numbers by the places where the study gives them, or words.
+        against: The null value; none where the test finds its own.
+        yardstick: What the null value stands for, if that is not plain.
+        chance: What an effect that is no more than chance means, where the study says that there is none.
+        retracted: What the author later took back.
+        note: What else a reader should know.
+    """
+
+    id: str
+    claim: int
+    statement: str
+    quantity: str
+    test: str
+    arguments: dict
+    direction: str
+    unit: str
+    published: dict[str, float] | str
+    against: float | None = None
+    yardstick: str = ""
+    chance: str = ""
+    retracted: str | None = None
+    note: str | None = None
+
+    def measure(self, evidence: Evidence) -> list[Effect]:
+        """What the clause's test finds in a study."""
+        return TESTS[self.test](evidence, **self.everything)
+
+    @property
+    def everything(self) -> dict:
+        """The test's arguments, the null value among them."""
+        return self.arguments | ({} if self.against is None else {"against": self.against})
+
+
+def read_claims(ledger: str | Mapping) -> list[Clause]:
+    """Read the ledger.
+
+    Args:
+        ledger: Clauses by id, as YAML or already read.
+
+    Raises:
+        ValueError: A clause cannot be decided as it is written, in one sentence.
+    """
+    content = yaml.safe_load(ledger) if isinstance(ledger, str) else ledger
+    return [read_clause(str(name), values) for name, values in content.items()]
+
+
+def read_clause(name: str, values: Mapping) -> Clause:
+    """Read one clause, and check that its test can take its arguments."""
+    known = {field.name: field for field in fields(Clause) if field.name != "id"}
+    for key in values:
+        check(name, "key", key, list(known))
+    for key, field in known.items():
+        if field.default is MISSING and key not in values:
+            raise ValueError(f"claims: '{name}' lacks the key '{key}'")
+    check(name, "test", values["test"], list(TESTS))
+    check(name, "direction", values["direction"], list(DIRECTIONS))
+    numbers = {"against": float(values["against"])} if "against" in values else {}
+    if isinstance(values["published"], Mapping):
+        numbers["published"] = {place: float(number) for place, number in values["published"].items()}
+    clause = Clause(name, **(values | numbers))
+    wanted = [key for key in inspect.signature(TESTS[clause.test]).parameters if key != "evidence"]
+    if sorted(clause.everything) != sorted(wanted):
+        raise ValueError(
+            f"claims: '{name}' gives {clause.test} {', '.join(sorted(clause.everything)) or 'nothing'}: "
+            f"wanted is {', '.join(sorted(wanted))}"
+        )
+    if "measure" in clause.arguments:
+        check(name, "measure", clause.arguments["measure"], list(outcome_effects.UNITS))
+    return clause
+
+
+def check(name: str, kind: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse what is not allowed in a clause."""
+    if value not in allowed:
+        raise ValueError(f"claims: '{name}' has the {kind} '{value}': allowed are {', '.join(allowed)}")

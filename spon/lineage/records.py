@@ -1,0 +1,269 @@
+"""Lineage records: one JSON file per job that says what it read, what it was told and what it wrote.
+
+A record stands at the path of the job's log with the head and suffix exchanged and holds no clock time, so that the
+same job on the same machine writes the same bytes. Paths in it are relative to the working directory.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from spon.lineage import digest
+
+LOCK = Path(__file__).parents[2] / "constraints.txt"
+STUDYLESS = "-"  # stands for the study of a job that has none
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one job read, was told and wrote.
+
+    Attributes:
+        job: Digest of rule, wildcards, spec and inputs.
+        spec: The rule's settings by name, and the digest of its code as `code`.
+        code: Digest of the script and of each module behind it.
+        inputs: SHA-256 of each file read, by path.
+        outputs: SHA-256 of each file written, by path.
+        environment: What it ran on, as information only.
+    """
+
+    job: str
+    rule: str
+    wildcards: dict[str, str]
+    spec: dict[str, object]
+    code: dict[str, str]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    environment: dict[str, object]
+
+    @property
+    def study(self) -> str | None:
+        """The study that the job belongs to, if to one."""
+        return self.wildcards.get("study")
+
+
+@dataclass
+class Records:
+    """All records of a working tree or of a commit.
+
+    Attributes:
+        by_file: Records by the path of their file.
+        broken: Files that hold no record, with the reason.
+        lost: What such files, as far as they can be read, name as outputs.
+    """
+
+    by_file: dict[str, Record] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, list[str]] = field(default_factory=dict)
+
+    @cached_property
+    def makers(self) -> dict[str, Record]:
+        """The record that made a path."""
+        return {path: record for record in self.by_file.values() for path in record.outputs}
+
+    @cached_property
+    def readers(self) -> dict[str, list[Record]]:
+        """The records that read a path."""
+        readers: dict[str, list[Record]] = {}
+        for record in self.by_file.values():
+            for path in record.inputs:
+                readers.setdefault(path, []).append(record)
+        return readers
+
+    def upstream(self, record: Record) -> list[Record]:
+        """A record and every record that it stands on, nearest first, each once."""
+        found, waiting = {record.job: record}, [record]
+        for current in waiting:  # grows while it is walked
+            for path in current.inputs:
+                maker = self.makers.get(path)
+                if maker and maker.job not in found:
+                    found[maker.job] = maker
+                    waiting.append(maker)
+        return list(found.values())
+
+    def downstream(self, paths: Iterable[str]) -> list[str]:
+        """Every path that stands on one of these, nearest first, each once, these left out."""
+        start = list(paths)
+        found, waiting = dict.fromkeys(start), [*start]
+        for path in waiting:  # grows while it is walked
+            for record in self.readers.get(path, []):
+                for output in record.outputs:
+                    if output not in found:
+                        found[output] = None
+                        waiting.append(output)
+        return list(found)[len(dict.fromkeys(start)) :]
+
+
+def record_path(log: str | Path) -> Path:
+    """Where the record of a job stands, from its log: `logs/{study}/…` becomes `results/{study}/lineage/…`.
+
+    >>> record_path("logs/pydoc/TOP-50/s0.5/seed0/train_spon.log").as_posix()
+    'results/pydoc/lineage/TOP-50/s0.5/seed0/train_spon.json'
+    """
+    _, *folders, name = Path(log).parts
+    study, *rest = folders or [STUDYLESS]
+    return Path("results", study, "lineage", *rest, name).with_suffix(".json")
+
+
+def is_record(path: str) -> bool:
+    """Whether a path, relative and POSIX, is where a record stands."""
+    parts = PurePosixPath(path).parts
+    return len(parts) > 3 and parts[0] == "results" and parts[2] == "lineage" and path.endswith(".json")
+
+
+def digest_file(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_files(paths: Iterable[str | Path], root: str | Path = ".") -> dict[str, str]:
+    """SHA-256 of files by their path, sorted; several at once, since hashing needs no lock of the interpreter."""
+    names = sorted({name_path(path) for path in paths})
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(names, pool.map(digest_file, [Path(root, name) for name in names]), strict=True))
+
+
+def name_path(path: str | Path) -> str:
+    """A path as records name it: POSIX, and relative to the working directory if it lies below."""
+    path = Path(path)
+    return (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path).as_posix()
+
+
+def digest_job(rule: str, wildcards: Mapping, spec: Mapping, inputs: Mapping) -> str:
+    """Digest of what decides a job's outputs, the same in any order of keys."""
+    parts = {"rule": rule, "wildcards": dict(wildcards), "spec": dict(spec), "inputs": dict(inputs)}
+    return digest.digest_json(parts)
+
+
+def describe_job(rule: str, wildcards: Mapping[str, str], spec: Mapping, inputs: Iterable[str | Path]) -> dict:
+    """What is known of a job before it has written anything: the first half of its record, with its digest."""
+    told = {name: str(value) for name, value in wildcards.items()}
+    known = {"rule": rule, "wildcards": told, "spec": dict(spec), "inputs": digest_files(inputs)}
+    return {"job": digest_job(**known)} | known
+
+
+def name_origin(description: Mapping) -> dict[str, str]:
+    """What an artifact says of itself: study, rule and job."""
+    study = description["wildcards"].get("study")
+    return ({"study": study} if study else {}) | {name: description[name] for name in ("rule", "job")}
+
+
+def describe_environment(device: str, threads: int) -> dict[str, object]:
+    """What a job runs on, as information; torch only if the script has imported it."""
+    torch = sys.modules.get("torch")
+    return {
+        "python": platform.python_version(),
+        "lock": digest_file(LOCK)[:16] if LOCK.exists() else None,
+        "torch": str(torch.__version__) if torch else None,
+        "cuda": torch.version.cuda if torch else None,
+        "device": device,
+        "threads": threads,
+    }
+
+
+def start_record(path: str | Path) -> None:
+    """Remove what an earlier run of the job has left, so that a failed job has no record."""
+    Path(path).unlink(missing_ok=True)
+
+
+def finish_record(
+    path: str | Path, description: Mapping, outputs: Iterable[str | Path], code: Mapping, environment: Mapping
+) -> Record:
+    """Write the record of a job that has succeeded."""
+    record = Record(**description, outputs=digest_files(outputs), code=dict(code), environment=dict(environment))
+    write_record(path, record)
+    return record
+
+
+def write_record(path: str | Path, record: Record) -> None:
+    """Write a record whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n"
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(path)
+
+
+def parse_record(content: bytes) -> Record:
+    """A record from the bytes of its file.
+
+    Raises:
+        ValueError: The bytes are no record, or one that does not fit its own digests.
+    """
+    told = json.loads(content)
+    names = set(Record.__dataclass_fields__)
+    if not isinstance(told, dict) or set(told) != names:
+        raise ValueError(f"its keys are not {', '.join(Record.__dataclass_fields__)}")
+    record = Record(**told)
+    if digest_job(record.rule, record.wildcards, record.spec, record.inputs) != record.job:
+        raise ValueError("its job digest does not fit its rule, wildcards, spec and inputs")
+    if record.code and digest.digest_json(record.code) != record.spec.get("code"):
+        raise ValueError("its modules do not fit the digest of its code")
+    return record
+
+
+def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:
+    """Records from files by their path."""
+    records = Records()
+    for path, content in contents:
+        try:
+            records.by_file[path] = parse_record(content)
+        except ValueError as error:
+            records.broken[path] = " ".join(str(error).split())
+            outputs = content.decode(errors="replace").rpartition('"outputs"')[2]
+            records.lost[path] = re.findall(r'"([^"]+)": "[0-9a-f]{64}"', outputs)
+    return records
+
+
+def read_records(root: str | Path) -> Records:
+    """All records of a working tree."""
+    files = sorted(Path(root).glob("results/*/lineage/**/*.json"))
+    return collect_records((path.relative_to(root).as_posix(), path.read_bytes()) for path in files)
+
+
+def read_commit(root: str | Path, commit: str) -> Records:
+    """All records of a commit, without checking it out.
+
+    Raises:
+        ValueError: Git knows no such commit.
+    """
+    listed = run_git(root, "ls-tree", "-r", "-z", commit, "--", "results").decode().split("\0")
+    entries = [entry.split("\t", 1) for entry in listed if entry]
+    blobs = {path: kind.split()[2] for kind, path in entries if is_record(path)}
+    answer = run_git(root, "cat-file", "--batch", told="\n".join(blobs.values()).encode())
+    return collect_records(zip(blobs, split_batch(answer), strict=True))
+
+
+def split_batch(answer: bytes) -> list[bytes]:
+    """The contents in an answer of `git cat-file --batch`."""
+    contents, start = [], 0
+    while start < len(answer):
+        end = answer.index(b"\n", start)
+        size = int(answer[start:end].split()[2])
+        contents.append(answer[end + 1 : end + 1 + size])
+        start = end + size + 2
+    return contents
+
+
+def run_git(root: str | Path, *arguments: str, told: bytes = b"") -> bytes:
+    """What git answers in a folder.
+
+    Raises:
+        ValueError: Git refuses, with its reason.
+    """
+    done = subprocess.run(["git", "-C", str(root), *arguments], input=told, capture_output=True, check=False)
+    if done.returncode:
+        reason = " ".join(done.stderr.decode(errors="replace").split())
+        raise ValueError(f"git {arguments[0]}: {reason.removeprefix('fatal: ')}")
+    return done.stdout

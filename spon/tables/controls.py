@@ -1,0 +1,141 @@
+"""Does training earn its cost? Runs beside biases that nobody trained, and beside themselves on the dense model."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from spon import stats
+from spon.tables.outcomes import DENSE, DENSE_POINT, KEYS, MEASURES, TRAINED, Outcomes
+
+NAMES = ["control", "allocation", "reference", "scope", "sparsity", "seed", "measure", "blocks", "draws"]
+GAINS = ["trained_gain_nats_per_token", "control_gain_nats_per_token", "control_low", "control_high"]
+DIFFERENCE = ["difference_nats_per_token", "low", "high", "p_value", "p_holm"]
+# What a study without such evaluations has.
+COLUMN_TYPES = {"allocation": str, "sparsity": float, "seed": int, "draw": int, "block": int, "predictions": int}
+NO_BLOCKS = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMN_TYPES.items()})
+CONTROLS = [*NAMES, *GAINS, *DIFFERENCE, "share_of_trained_percent", "share_low", "share_high"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a trained run gains and what its control gains, on the same blocks, nats per token.
+
+    Attributes:
+        names: `control, reference, measure`, and the point of the trained run.
+        trained: TEAL minus the run.
+        control: TEAL minus the control, or dense minus the dense model with the run's biases; one column per draw.
+    """
+
+    names: Mapping
+    trained: Float[np.ndarray, "blocks"]
+    control: Float[np.ndarray, "blocks draws"]
+
+
+def tabulate_controls(
+    outcomes: Outcomes,
+    on_dense: pd.DataFrame,
+    draws: pd.DataFrame,
+    norms_of: Mapping[str, str],
+    resamples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Every trained run that has a control: what both gain, and how sure the difference is.
+
+    `mean_residual` is the constant that repairs each site on its own; `random` are directions with the run's norms;
+    `dense_model` is the run's own biases where nothing is sparsified: what they gain there is adaptation to the text,
+    and no repair.
+
+    Args:
+        outcomes: All evaluations, those of the mean residual among them.
+        on_dense: Blocks of the biased dense model: `allocation, sparsity, seed, block, nll_nats, kl_nats, predictions`.
+        draws: Blocks of random directions: the same and `draw`; `allocation` is that of the control.
+        norms_of: The trained allocation whose norms each random one has.
+        resamples: Bootstrap draws for shares.
+        seed: Of the resampling.
+
+    Returns:
+        `difference_nats_per_token` is the trained gain minus the control's. `control_low` and `control_high` are its
+        interval, and for random directions the range of the draws. `p_holm` is adjusted over one measure.
+    """
+    found = [
+        *compare_with_residual(outcomes),
+        *compare_with_draws(outcomes, draws, norms_of),
+        *compare_on_dense(outcomes, on_dense),
+    ]
+    rows = [describe_comparison(outcomes, comparison, resamples, seed) for comparison in found]
+    frame = outcomes.table(rows, CONTROLS)
+    for measure in MEASURES:
+        family = frame["measure"] == measure
+        frame.loc[family, "p_holm"] = stats.adjust_holm(frame.loc[family, "p_value"].to_numpy(float))
+    return frame
+
+
+def compare_with_residual(outcomes: Outcomes) -> Iterator[Comparison]:
+    """Trained runs beside the mean residual at the same sites, sparsity and seed."""
+    points = outcomes.points
+    for control in points.index[points["learn"] == "mean_residual"]:
+        same = (points[KEYS[1:]] == points.loc[control, KEYS[1:]]).all(axis=1) & (points["learn"] == TRAINED)
+        for point in points.index[same]:
+            if outcomes.sites(point) == outcomes.sites(control):
+                names = {"control": "mean_residual", "reference": points["allocation"][control], "point": point}
+                for measure in MEASURES:
+                    series, teal = outcomes.series[measure], outcomes.teal(point)
+                    gains = series[:, [teal]] - series[:, [point, control]]
+                    yield Comparison(names | {"measure": measure}, gains[:, 0], gains[:, 1:])
+
+
+def compare_with_draws(outcomes: Outcomes, draws: pd.DataFrame, norms_of: Mapping[str, str]) -> Iterator[Comparison]:
+    """Trained runs beside random directions, on the blocks on which these were evaluated."""
+    for (allocation, sparsity, seed), blocks in draws.groupby(KEYS[:1] + KEYS[2:]):
+        point = find_point(outcomes, norms_of[allocation], sparsity, seed)
+        names = {"control": "random", "reference": allocation, "point": point}
+        for measure in MEASURES:
+            nats = blocks[f"{measure}_nats"] / blocks["predictions"]
+            wide = blocks.assign(nats=nats).pivot(index="block", columns="draw", values="nats")
+            series = outcomes.series[measure][wide.index]
+            teal = series[:, outcomes.teal(point)]
+            yield Comparison(names | {"measure": measure}, teal - series[:, point], teal[:, None] - wide.to_numpy())
+
+
+def compare_on_dense(outcomes: Outcomes, on_dense: pd.DataFrame) -> Iterator[Comparison]:
+    """Trained runs beside their own biases on the dense model."""
+    for (allocation, sparsity, seed), blocks in on_dense.groupby(KEYS[:1] + KEYS[2:]):
+        point = find_point(outcomes, allocation, sparsity, seed)
+        names = {"control": "dense_model", "reference": DENSE, "point": point}
+        for measure in MEASURES:
+            series = outcomes.series[measure]
+            biased = (blocks[f"{measure}_nats"] / blocks["predictions"]).to_numpy()
+            gained = series[:, DENSE_POINT] - biased
+            trained = series[:, outcomes.teal(point)] - series[:, point]
+            yield Comparison(names | {"measure": measure}, trained, gained[:, None])
+
+
+def find_point(outcomes: Outcomes, allocation: str, sparsity: float, seed: int) -> int:
+    """The point of a run."""
+    points = outcomes.points
+    same = (points["allocation"] == allocation) & (points["sparsity"] == sparsity) & (points["seed"] == seed)
+    return int(points.index[same.fillna(False)].item())
+
+
+def describe_comparison(outcomes: Outcomes, comparison: Comparison, resamples: int, seed: int) -> dict:
+    """One row: both gains, their difference and the control's share of what training gains."""
+    names, run = dict(comparison.names), outcomes.points.loc[comparison.names["point"], KEYS]
+    control = comparison.control.mean(axis=1)
+    gain, difference = stats.mean_interval(control), stats.mean_interval(comparison.trained - control)
+    by_draw = comparison.control.mean(axis=0)
+    spread = (gain.low, gain.high) if len(by_draw) == 1 else (by_draw.min(), by_draw.max())
+    both = np.column_stack([control, comparison.trained])
+    resampled = stats.resample_means(both, resamples, seed)
+    share = stats.ratio_interval(both.mean(axis=0), resampled, lambda m: 100 * m[..., 0], lambda m: m[..., 1])
+    return {
+        **{name: names[name] for name in ("control", "reference", "measure")},
+        **run,
+        "blocks": len(control),
+        "draws": len(by_draw),
+        **dict(zip(GAINS, (comparison.trained.mean(), gain.value, *spread), strict=True)),
+        **dict(zip(DIFFERENCE, (difference.value, difference.low, difference.high, difference.p_value), strict=False)),
+        **dict(zip(CONTROLS[-3:], (share.value, share.low, share.high), strict=True)),
+    }

@@ -1,0 +1,147 @@
+"""Effects of claims: ranks, spreads and chance that can be checked by hand, and how a study's files are read."""
+
+import json
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+from small_study import ALL, SCOPES, SHAPE, SITES, gather
+
+from spon.claims import effects
+
+RUNS = pd.DataFrame(
+    {
+        "allocation": ["TOP-50", "TOP-50", "MEAN-DOWN"],
+        "sparsity": [0.6, 0.5, 0.5],
+        "seed": [0, 0, 0],
+        "definition": ["sound", "sound", "sound"],
+        "size": [3.0, 2.0, 9.0],
+    }
+)
+
+
+def measure_size(rows):
+    return effects.Effect(rows["size"].item(), 1.0, 4.0, 0.01, 0.0)
+
+
+def test_all_orders_of_few_layers_are_counted():
+    layers = np.arange(4.0)
+    assert effects.rank_correlation(layers, np.array([1.0, 2.0, 5.0, 9.0])) == (1.0, 2 / 24)
+    # Of the 24 orders of four, 1 has rho 1 and 3 have 0.8, and as many the other way round.
+    rho, p_value = effects.rank_correlation(layers, np.array([2.0, 1.0, 5.0, 9.0]))
+    np.testing.assert_allclose([rho, p_value], [0.8, 8 / 24])
+
+
+def test_a_correlation_over_many_layers_is_that_of_scipy():
+    values = np.random.default_rng(0).standard_normal(12)
+    found = effects.rank_with_depth(np.arange(12.0), values, 0.0)
+    expected = spearmanr(np.arange(12), values)
+    np.testing.assert_allclose([found.value, found.p_value], [expected.statistic, expected.pvalue])
+    assert found.least == ""
+
+
+def test_an_effect_says_when_too_few_layers_keep_its_p_value_from_being_smaller():
+    found = effects.rank_with_depth(np.arange(4.0), np.array([4.0, 3.0, 2.0, 1.0]), 0.0)
+    assert (found.value, found.least) == (-1.0, "the least that 4 layers can show")
+    assert np.isnan([found.low, found.high]).all()
+    assert "needs 3 or more" in effects.rank_with_depth(np.arange(2.0), np.arange(2.0), 0.0).missing
+    assert "different values" in effects.rank_with_depth(np.arange(4.0), np.ones(4), 0.0).missing
+
+
+def test_a_mean_over_sites_has_students_interval():
+    # Mean 2, standard deviation 1, so an error of 1 / sqrt(3), and t(2) is 4.3027.
+    found = effects.mean_over_sites(np.array([1.0, 2.0, 3.0]), 0.0)
+    np.testing.assert_allclose([found.value, found.high - 2, 2 - found.low], [2, *[4.3027 / 3**0.5] * 2], rtol=1e-4)
+    np.testing.assert_allclose(found.p_value, 0.0742, atol=1e-4)
+    assert effects.mean_over_sites(np.array([2.0, 2.0]), 2.0).p_value == 1
+    assert effects.mean_over_sites(np.array([2.0, 2.0]), 0.0).p_value == 0
+    assert "and there are 1" in effects.mean_over_sites(np.array([2.0]), 0.0).missing
+
+
+def test_two_standard_deviations_of_chance_are_five_percent():
+    found = effects.normal_effect(3.0, 1.0, 2 / effects.HALF)
+    np.testing.assert_allclose([found.low, found.high, found.p_value], [1, 5, 0.05])
+    assert effects.normal_effect(1.0, 1.0, 0.0).p_value == 1
+    assert effects.normal_effect(1.1, 1.0, 0.0).p_value == 0
+
+
+def test_runs_are_looked_up_by_name_so_that_controls_are_not_taken_for_learned_ones():
+    evidence = effects.Evidence(None, {"bias_statistics": RUNS})
+    found = effects.effects_per_run(evidence, "bias_statistics", ["TOP-50"], measure_size, definition="sound")
+    assert [(effect.sparsities, effect.seed, effect.subject, effect.value) for effect in found] == [
+        ((0.5,), 0, "TOP-50", 2.0),
+        ((0.6,), 0, "TOP-50", 3.0),
+    ]
+
+
+def test_what_a_study_does_not_have_is_not_applicable_and_says_why():
+    alone = effects.Evidence(None, {"bias_statistics": RUNS})
+    whole = effects.Evidence(gather(*ALL), {"bias_statistics": RUNS.iloc[:0]})
+
+    def why(evidence, analysis):
+        (found,) = effects.effects_per_run(evidence, analysis, ["UNIF-ALL", "TOP-75"], measure_size)
+        assert np.isnan([found.value, found.low, found.high, found.p_value]).all()
+        return found.missing
+
+    assert why(alone, "pca_alignment") == effects.BIASES_ALONE
+    assert why(alone, "bias_statistics") == "the analysis bias_statistics was made for no run of UNIF-ALL or TOP-75"
+    assert why(whole, "pca_alignment").startswith("the study has no rows of the analysis pca_alignment")
+    assert why(whole, "bias_statistics").startswith("the study has no rows of the analysis bias_statistics")
+
+
+def test_an_effect_without_a_number_is_not_applicable():
+    broken = effects.Effect(np.nan, np.nan, np.nan, np.nan, 0.0)
+    placed = effects.place_effect(broken, (0.5,), 0, "TOP-50")
+    assert (placed.missing, placed.subject) == ("the analysis has no number there", "TOP-50")
+
+
+def test_numbers_are_said_with_the_digits_that_matter():
+    said = {0.0: "0", 58.123: "58.1", -0.0022: "-0.0022", 12345.6: "12300", -1.0: "-1", 0.000061538: "6.15e-05"}
+    said |= {0.943: "0.943", 0.99968: "0.99968", 0.9999: "0.9999", -0.9434: "-0.943"}
+    assert {value: effects.say_number(value) for value in said} == said
+    assert effects.say_number(-0.0) == "0"
+
+
+def test_an_interval_is_said_if_there_is_one():
+    assert effects.say_interval(effects.Effect(2.0, 1.0, 3.0, 0.01, 0.0)) == "2 [1, 3]"
+    assert effects.say_interval(effects.Effect(2.0, np.nan, np.nan, 0.01, 0.0)) == "2"
+
+
+def test_a_study_is_read_from_its_files(tmp_path):
+    named, paths = (
+        [],
+        {"nll": [], "sites": [], "model": tmp_path / "model.json", "protocol": tmp_path / "protocol.json"},
+    )
+    for number, evaluation in enumerate(ALL):
+        keys = ["allocation", "scope", "sparsity", "seed"]
+        named.append(evaluation[keys].iloc[0].to_dict())
+        paths["nll"].append(tmp_path / f"{number}.parquet")
+        evaluation.drop(columns=keys).to_parquet(paths["nll"][-1])
+    for number, rows in enumerate(SITES):
+        paths["sites"].append(tmp_path / f"{number}.csv")
+        rows.drop(columns=["allocation", "learn"]).to_csv(paths["sites"][-1], index=False)
+    paths["model"].write_text(json.dumps({"shape": SHAPE}))
+    paths["protocol"].write_text(json.dumps({"protocol": "a1b2"}))
+    paths["norm_ranking"] = tmp_path / "norm_ranking.csv"
+    RUNS.to_csv(paths["norm_ranking"], index=False)
+    paths |= {"bias_statistics": [paths["norm_ranking"]] * 2, "pca_alignment": []}
+    spec = {
+        "evaluations": named,
+        "allocations": [rows[["allocation", "learn"]].iloc[0].to_dict() for rows in SITES],
+        "scopes": SCOPES,
+        "statistics": {"draws": 200, "seed": 0},
+    }
+    found = effects.read_evidence(paths, spec)
+    expected = gather(*ALL)
+    assert found.outcomes.points["label"].tolist() == expected.points["label"].tolist()
+    np.testing.assert_array_equal(found.outcomes.draws["kl"], expected.draws["kl"])
+    pd.testing.assert_frame_equal(found.analyses["norm_ranking"], RUNS)
+    assert found.analyses["bias_statistics"].index.tolist() == list(range(6))
+    assert set(found.analyses) == {"norm_ranking", "bias_statistics"}
+
+
+def test_a_study_of_biases_alone_is_read_without_settings(tmp_path):
+    RUNS.to_csv(tmp_path / "norms.csv", index=False)
+    found = effects.read_evidence({"norm_ranking": tmp_path / "norms.csv", "nll": [], "claims": "x"}, {"code": "ab"})
+    assert found.outcomes is None
+    assert list(found.analyses) == ["norm_ranking"]

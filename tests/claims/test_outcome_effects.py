@@ -1,0 +1,168 @@
+"""Claims about text, in a study whose gains are 0.1, 0.09, 0.08 and 0.04 nats of the 0.5 that sparsity costs."""
+
+import numpy as np
+import pytest
+from small_study import ALL, ATTN_ONLY, BOTTOM_50, DENSE, NOISE, TEAL, TOP_50, TOP_75, UNIF_ALL, gather, score
+
+from spon.claims import outcome_effects as found_in
+from spon.claims.effects import BIASES_ALONE, Evidence
+
+SMALL = Evidence(gather(*ALL), {})
+ALONE = Evidence(None, {})
+# At 60 % sparsity costs 1 nat, and gains are 0.3, 0.24 and 0.06.
+SPARSER = [
+    score("BASELINE-TEAL", "down_proj", 0.6, None, 3.0, 0.8),
+    score("UNIF-ALL", "down_proj", 0.6, 0, 2.7, 0.6),
+    score("TOP-50", "down_proj", 0.6, 0, 2.76, 0.62),
+    score("BOTTOM-50", "down_proj", 0.6, 0, 2.94, 0.74),
+]
+BOTH = Evidence(gather(*ALL, *SPARSER), {})
+
+
+def only(effects):
+    (effect,) = effects
+    return effect
+
+
+def test_recovery_at_one_scope_is_compared_with_that_at_another():
+    # 80 % of 0.1 nats against 20 % of 0.5; by KL 80 % against 25 %.
+    for measure, points in (("nll", 60), ("kl", 55)):
+        found = only(found_in.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", measure, 0.0))
+        np.testing.assert_allclose([found.value, found.low, found.high], points)
+        assert (found.sparsities, found.seed) == ((0.5,), 0)
+    assert found.context == "ATTN-ONLY 80, UNIF-ALL 25"
+    reverse = only(found_in.recovery_difference(SMALL, "UNIF-ALL", "ATTN-ONLY", "kl", 0.0))
+    np.testing.assert_allclose(reverse.value, -55)
+
+
+def test_recovery_in_perplexity_is_of_the_means_and_not_of_nats():
+    found = only(found_in.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", "perplexity", 0.0))
+    damages = np.exp([2.1, 2.5]) - np.exp(2)
+    gains = np.exp([2.1, 2.5]) - np.exp([2.02, 2.4])
+    np.testing.assert_allclose(found.value, 100 * (gains[0] / damages[0] - gains[1] / damages[1]))
+
+
+def test_a_p_value_cannot_be_smaller_than_the_draws_can_show():
+    found = only(found_in.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0))
+    np.testing.assert_allclose(found.p_value, 2 / 201)
+    assert found.least == "the least that 200 draws can show"
+    uncertain = score("UNIF-ALL", "down_proj", 0.5, 0, 2.45, 0.3, noise=NOISE[0])
+    noisy = Evidence(gather(DENSE, TEAL, uncertain), {})
+    found = only(found_in.relative_gain(noisy, ["UNIF-ALL"], 0.0))
+    assert found.low < 0 < found.high
+    assert found.p_value > 0.05
+    assert found.least == ""
+
+
+def test_a_damage_that_may_be_zero_is_divided_by_nowhere():
+    harmless = score("BASELINE-TEAL", "o_proj", 0.5, None, 2.001, 0.1, noise=NOISE[0])
+    study = Evidence(gather(DENSE, TEAL, UNIF_ALL, harmless, ATTN_ONLY), {})
+    found = only(found_in.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0))
+    assert np.isnan(found.value)
+    assert found.missing.startswith("the damage at o_proj may be zero (0.001 [-")
+    assert found.missing.endswith("nats per token), so a ratio to it has no meaning")
+    assert found.sparsities == (0.5,)
+    assert only(found_in.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "kl", 0.0)).missing == ""
+
+
+def test_early_gains_are_a_multiple_of_late_ones():
+    for measure, ratio in (("nll", 2), ("kl", 4)):
+        found = only(found_in.gain_ratio(SMALL, "TOP-50", "BOTTOM-50", measure, 1.0))
+        np.testing.assert_allclose(found.value, ratio)
+    assert found.context == "TOP-50 0.08, BOTTOM-50 0.02"
+
+
+def test_a_ratio_of_gains_grows_from_a_sparsity_to_the_next():
+    found = only(found_in.gain_ratio_growth(BOTH, "TOP-50", "BOTTOM-50", "nll", 0.0))
+    np.testing.assert_allclose(found.value, 0.24 / 0.06 - 0.08 / 0.04)
+    assert found.sparsities == (0.5, 0.6)
+    late = score("BOTTOM-50", "down_proj", 0.6, 0, 2.999, 0.74, noise=NOISE[0])
+    study = Evidence(gather(*ALL, *SPARSER[:-1], late), {})
+    found = only(found_in.gain_ratio_growth(study, "TOP-50", "BOTTOM-50", "nll", 0.0))
+    assert found.missing.startswith("the gain of BOTTOM-50 at 60 % may be zero")
+    assert "no two sparsities" in only(found_in.gain_ratio_growth(SMALL, "TOP-50", "BOTTOM-50", "nll", 0.0)).missing
+
+
+def test_a_share_of_the_gain_is_held_against_the_share_of_the_parameters():
+    found = found_in.share_of_gain(BOTH, "TOP-75", "UNIF-ALL", "nll")
+    np.testing.assert_allclose([found[0].value, found[0].null], [90, 75])
+    assert found[1].missing == "the study has no run of TOP-75 beside one of UNIF-ALL there"
+    assert found[1].sparsities == (0.6,)
+
+
+def test_an_allocation_is_compared_with_the_best_of_at_most_its_cost_in_its_scope():
+    rivals = ["BOTTOM-50", "TOP-75", "UNIF-ALL", "ATTN-ONLY"]
+    found = only(found_in.pareto_advantage(SMALL, "TOP-50", rivals, "nll", 0.0))
+    np.testing.assert_allclose([found.value, found.low, found.high], -0.04)
+    assert found.context == "the best of at most its cost is BOTTOM-50"
+    worse = only(found_in.pareto_advantage(SMALL, "BOTTOM-50", ["TOP-50", "TOP-75"], "nll", 0.0))
+    np.testing.assert_allclose(worse.value, 0.04)
+    whole = only(found_in.pareto_advantage(SMALL, "UNIF-ALL", rivals, "nll", 0.0))
+    assert (round(whole.value, 9), whole.context) == (-0.01, "the best of at most its cost is TOP-75")
+
+
+def test_without_rivals_the_best_is_no_bias_at_all():
+    found = only(found_in.pareto_advantage(Evidence(gather(DENSE, TEAL, TOP_50), {}), "TOP-50", ["TOP-75"], "nll", 0.0))
+    np.testing.assert_allclose(found.value, -0.08)
+    assert found.context == "the best of at most its cost is BASELINE-TEAL"
+
+
+def test_each_step_of_a_chain_is_compared_with_the_one_before_per_layer():
+    found = found_in.marginal_gain_change(SMALL, ["TOP-50", "TOP-75", "UNIF-ALL"], "nll", 0.0)
+    assert [effect.subject for effect in found] == ["TOP-50→TOP-75", "TOP-75→UNIF-ALL"]
+    # Two layers gain 0.08, the next one 0.01, the last one 0.01.
+    np.testing.assert_allclose([effect.value for effect in found], [0.01 - 0.04, 0], atol=1e-12)
+    assert found[0].context == "0.04 a layer before, 0.01 now"
+    shorter = only(found_in.marginal_gain_change(SMALL, ["TOP-50", "UNIF-ALL"], "nll", 0.0))
+    np.testing.assert_allclose(shorter.value, 0.02 / 2 - 0.04)
+
+
+def test_relative_gain_is_of_teals_perplexity():
+    found = found_in.relative_gain(SMALL, ["UNIF-ALL", "ATTN-ONLY", "RARE"], 0.0)
+    np.testing.assert_allclose([effect.value for effect in found[:2]], 100 * (1 - np.exp([-0.1, -0.08])))
+    assert [effect.subject for effect in found] == ["UNIF-ALL", "ATTN-ONLY", "RARE"]
+    assert found[2].missing == "the study has no run of RARE"
+
+
+def test_relative_gain_grows_by_what_it_is_more_at_the_next_sparsity():
+    found = found_in.relative_gain_growth(BOTH, ["UNIF-ALL", "ATTN-ONLY"], 0.0)
+    np.testing.assert_allclose(found[0].value, 100 * (np.exp(-0.1) - np.exp(-0.3)))
+    assert (found[0].sparsities, found[0].subject) == ((0.5, 0.6), "UNIF-ALL")
+    assert found[1].missing == "the study has no two sparsities with runs of ATTN-ONLY of one seed"
+
+
+def test_runs_are_compared_with_runs_of_their_own_seed():
+    second = [score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33), score("UNIF-ALL", "down_proj", 0.5, 1, 2.3, 0.3)]
+    study = Evidence(gather(*ALL, *second), {})
+    found = found_in.share_of_gain(study, "TOP-50", "UNIF-ALL", "nll")
+    np.testing.assert_allclose([effect.value for effect in found], [80, 35])
+    assert [effect.seed for effect in found] == [0, 1]
+    # The second seed has no BOTTOM-50 to compare with.
+    assert only(found_in.gain_ratio(study, "TOP-50", "BOTTOM-50", "nll", 1.0)).seed == 0
+    assert only(found_in.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", 0.0)).seed == 0
+
+
+def test_a_null_other_than_zero_moves_the_p_value_and_not_the_effect():
+    runs = [score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0]), BOTTOM_50, TOP_75]
+    study = Evidence(gather(DENSE, TEAL, *runs), {})
+    apart, equal = (only(found_in.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", at)) for at in (1.0, -0.04))
+    np.testing.assert_allclose([apart.value, apart.low, apart.high], [equal.value, equal.low, equal.high])
+    assert apart.p_value < 0.001
+    np.testing.assert_allclose(equal.p_value, 1)
+
+
+@pytest.mark.parametrize(
+    ("test", "arguments"),
+    [
+        ("recovery_difference", ("ATTN-ONLY", "UNIF-ALL", "nll", 0.0)),
+        ("gain_ratio", ("TOP-50", "BOTTOM-50", "nll", 1.0)),
+        ("gain_ratio_growth", ("TOP-50", "BOTTOM-50", "nll", 0.0)),
+        ("share_of_gain", ("TOP-50", "UNIF-ALL", "nll")),
+        ("pareto_advantage", ("TOP-50", ["BOTTOM-50"], "nll", 0.0)),
+        ("marginal_gain_change", (["TOP-50", "TOP-75", "UNIF-ALL"], "nll", 0.0)),
+        ("relative_gain", (["TOP-50", "UNIF-ALL"], 0.0)),
+        ("relative_gain_growth", (["TOP-50", "UNIF-ALL"], 0.0)),
+    ],
+)
+def test_biases_alone_say_nothing_about_text(test, arguments):
+    assert only(getattr(found_in, test)(ALONE, *arguments)).missing == BIASES_ALONE

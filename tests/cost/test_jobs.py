@@ -1,0 +1,42 @@
+from collections import Counter
+from copy import deepcopy
+from pathlib import Path
+
+import yaml
+
+from spon.cost.jobs import list_jobs
+from spon.study import Study
+
+CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").read_text())
+
+
+def test_a_study_s_jobs_are_those_of_its_runs_and_evaluations_and_one_of_each_other_rule():
+    jobs = list_jobs(Study("pydoc", CONFIG), by_run=["describe_bias_statistics"], by_study=["tabulate"])
+    counts = Counter(job["rule"] for job in jobs)
+    assert counts == {
+        "fetch_model": 1,
+        "collect_docstrings": 1,
+        "tokenize_text": 2,
+        "tokenize_prompts": 1,
+        "read_quantiles": 2,
+        "choose_thresholds": 6,
+        "allocate_biases": 7,
+        "train_spon": 17,
+        "average_residual": 6,
+        "evaluate_dense": 1,
+        "evaluate_teal": 6,
+        "evaluate_spon": 23,
+        "evaluate_on_dense": 3,
+        "evaluate_draws": 6,
+        "describe_bias_statistics": 2,
+        "tabulate": 1,
+    }
+    assert {"rule": "train_spon", "allocation": "TOP-50", "sparsity": 0.5, "seed": 1} in jobs
+
+
+def test_thresholds_by_rank_need_no_quantiles():
+    config = deepcopy(CONFIG)
+    config["studies"]["pydoc"]["method"] = "topk"
+    counts = Counter(job["rule"] for job in list_jobs(Study("pydoc", config), [], []))
+    assert "read_quantiles" not in counts
+    assert counts["choose_thresholds"] == 6

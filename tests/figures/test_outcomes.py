@@ -1,0 +1,292 @@
+"""What the figures show, read back from their artists: nothing is lost, moved or told apart by colour alone."""
+
+import json
+from itertools import combinations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from spon.figures import outcomes, style
+
+DENSE, TEAL, NAN = "DENSE", "BASELINE-TEAL", float("nan")
+
+# Dense 10.0; TEAL 11.0 and 10.5; TOP-50 has two seeds.
+PERPLEXITY = pd.DataFrame(
+    [
+        (DENSE, None, None, None, 10.0),
+        (TEAL, "down_proj", 0.5, None, 11.0),
+        ("TOP-50", "down_proj", 0.5, 0, 10.8),
+        ("TOP-50", "down_proj", 0.5, 1, 10.7),
+        ("UNIF-ALL", "down_proj", 0.5, 0, 10.6),
+        (TEAL, "o_proj", 0.5, None, 10.5),
+        ("ATTN-ONLY", "o_proj", 0.5, 0, 10.2),
+    ],
+    columns=["allocation", "scope", "sparsity", "seed", "perplexity"],
+)
+PAIRS = [
+    (TEAL, None, DENSE, "down_proj", 11.0 / 10, 10.9 / 10, 11.1 / 10),
+    ("TOP-50", 0, TEAL, "down_proj", 10.8 / 11, 10.5 / 11, 11.1 / 11),
+    ("TOP-50", 1, TEAL, "down_proj", 10.7 / 11, 10.6 / 11, 10.8 / 11),
+    ("UNIF-ALL", 0, TEAL, "down_proj", 10.6 / 11, 10.5 / 11, 10.7 / 11),
+    ("TOP-50", 0, "UNIF-ALL", "down_proj", 10.8 / 10.6, 10.7 / 10.6, 10.9 / 10.6),
+    (TEAL, None, DENSE, "o_proj", 10.5 / 10, 10.4 / 10, 10.6 / 10),
+    ("ATTN-ONLY", 0, TEAL, "o_proj", 10.2 / 10.5, 10.1 / 10.5, 10.3 / 10.5),
+]
+CONTRASTS = pd.DataFrame(
+    [
+        (name, seed, reference, scope, 0.5, measure, *np.log(ratios))
+        for name, seed, reference, scope, *ratios in PAIRS
+        for measure in ("nll", "kl")
+    ],
+    columns=[
+        "allocation",
+        "seed",
+        "reference",
+        "scope",
+        "sparsity",
+        "measure",
+        "difference_nats_per_token",
+        "low",
+        "high",
+    ],
+)
+RECOVERY = pd.DataFrame(
+    [
+        ("TOP-50", "down_proj", 0.5, 0, "perplexity", 20.0, -900.0, 30.0),
+        ("TOP-50", "down_proj", 0.5, 0, "nll", 21.0, 11.0, 31.0),
+        ("TOP-50", "down_proj", 0.5, 0, "kl", 15.0, 12.0, 18.0),
+        ("TOP-50", "down_proj", 0.5, 1, "perplexity", 30.0, 20.0, 40.0),
+        ("TOP-50", "down_proj", 0.5, 1, "kl", 16.0, 13.0, 19.0),
+        ("ATTN-ONLY", "o_proj", 0.5, 0, "perplexity", NAN, NAN, NAN),
+        ("ATTN-ONLY", "o_proj", 0.5, 0, "kl", 40.0, 35.0, 45.0),
+    ],
+    columns=["allocation", "scope", "sparsity", "seed", "measure", "recovery_percent", "low", "high"],
+)
+PARETO = pd.DataFrame(
+    [
+        ("scope", "down_proj", TEAL, None, 0, 11.0, True, None),
+        ("scope", "down_proj", "TOP-50", 0, 1024, 10.8, True, "BOTTOM-50"),
+        ("scope", "down_proj", "BOTTOM-50", 0, 1024, 10.7, True, "TOP-50"),
+        ("scope", "down_proj", "TOP-75", 0, 1536, 10.9, False, None),
+        ("scope", "down_proj", "UNIF-ALL", 0, 2048, 10.6, True, None),
+        ("scope", "o_proj", "ATTN-ONLY", 0, 2048, 10.2, True, None),
+        ("model", "down_proj", "TOP-50", 0, 0.14, 10.8, True, "BOTTOM-50"),
+        ("model", "down_proj", "BOTTOM-50", 0, 0.14, 10.7, True, "TOP-50"),
+        ("model", None, DENSE, None, 0.0, 10.0, True, None),
+        ("model", "o_proj", "ATTN-ONLY", 0, 0.03, 10.2, True, None),
+    ],
+    columns=["frontier", "scope", "allocation", "seed", "cost", "perplexity", "on_frontier", "tied_with"],
+).assign(sparsity=0.5)
+
+
+def find(ax, *names: str) -> list:
+    """The lines of a panel that were drawn under one of the names."""
+    return [line for line in ax.lines if line.get_gid() in names]
+
+
+def points(ax) -> list[tuple[str, float, float]]:
+    """Allocation and place of every run in a panel."""
+    return [(line.get_gid(), *line.get_xydata()[0]) for line in find(ax, *style.STYLES)]
+
+
+DRAW = {
+    "perplexity": lambda: outcomes.plot_perplexity(PERPLEXITY, CONTRASTS),
+    "damage_recovery": lambda: outcomes.plot_damage_recovery(RECOVERY),
+    "pareto": lambda: outcomes.plot_pareto(PARETO),
+}
+
+
+def test_every_run_stands_once_where_its_perplexity_is_above_dense():
+    down, out = outcomes.plot_perplexity(PERPLEXITY, CONTRASTS).axes
+    assert [(name, round(x, 9)) for name, x, _ in points(down)] == [
+        (TEAL, 10.0),
+        ("TOP-50", 8.0),
+        ("TOP-50", 7.0),
+        ("UNIF-ALL", 6.0),
+    ]
+    assert [(name, round(x, 9)) for name, x, _ in points(out)] == [(TEAL, 5.0), ("ATTN-ONLY", 2.0)]
+
+
+def test_a_run_that_does_not_differ_from_teal_has_a_bar_that_crosses_teals_line():
+    down = outcomes.plot_perplexity(PERPLEXITY, CONTRASTS).axes[0]
+    bars = [tuple(np.round(line.get_xdata(), 9)) for line in find(down, "interval")]
+    assert bars == [(9.0, 11.0), (5.0, 11.0), (6.0, 8.0), (5.0, 7.0)]
+    dashed = [line.get_xdata()[0] for line in down.lines if line.get_linestyle() == "--"]
+    assert dashed == pytest.approx([10.0])
+    assert down.get_xlim()[0] < 0
+
+
+def test_a_further_seed_is_smaller_and_shares_the_row_of_the_first():
+    down = outcomes.plot_perplexity(PERPLEXITY, CONTRASTS).axes[0]
+    first, further = find(down, "TOP-50")
+    assert further.get_markersize() < first.get_markersize()
+    assert 0 < further.get_ydata()[0] - first.get_ydata()[0] < 0.5
+    assert [text.get_text() for text in down.texts] == ["PPL", "11.00", "10.80", "10.60"]
+
+
+def test_every_recovery_is_a_point_or_reads_not_applicable():
+    by_perplexity, by_kl = outcomes.plot_damage_recovery(RECOVERY).axes
+    assert [x for _, x, _ in points(by_perplexity)] == [20, 30]
+    assert [x for _, x, _ in points(by_kl)] == [15, 16, 40]
+    (note,) = by_perplexity.texts
+    assert note.get_text().startswith("n/a")
+    assert note.get_position()[1] == points(by_kl)[-1][2]
+    assert [label.get_text() for label in by_perplexity.get_yticklabels()] == [
+        "down_proj, 50 %",
+        "TOP-50",
+        "o_proj, 50 %",
+        "ATTN-ONLY",
+    ]
+
+
+def test_an_interval_that_leaves_the_window_ends_in_an_arrowhead_and_hides_no_point():
+    ax = outcomes.plot_damage_recovery(RECOVERY).axes[0]
+    (head,) = find(ax, "cut")
+    left, right = ax.get_xlim()
+    assert head.get_marker() == "<"
+    assert head.get_xdata()[0] == left > -100
+    assert all(left < x < right for _, x, _ in points(ax))
+
+
+def test_a_study_whose_damage_is_nowhere_sure_still_has_its_rows():
+    unsure = RECOVERY.assign(recovery_percent=NAN, low=NAN, high=NAN)
+    axes = outcomes.plot_damage_recovery(unsure).axes
+    assert [len([text for text in ax.texts if text.get_text()]) for ax in axes] == [2, 2]
+
+
+def test_the_frontier_passes_through_its_runs_and_steps_on_from_the_nearest_of_tied_ones():
+    down, out, model = outcomes.plot_pareto(PARETO).axes
+    for ax, expected in (
+        (down, [(0, 11.0), (1024, 10.8), (1024, 10.7), (2048, 10.6)]),
+        (out, [(2048, 10.2)]),
+        (model, [(0, 10.0), (0.03, 10.2), (0.14, 10.7), (0.14, 10.8)]),
+    ):
+        (line,) = find(ax, "frontier")
+        assert [tuple(vertex) for vertex in line.get_xydata()] == expected
+    assert find(down, "frontier")[0].get_drawstyle() == "steps-post"
+    assert find(model, "frontier")[0].get_drawstyle() == "steps-pre"
+    assert [len(points(ax)) for ax in (down, out, model)] == [5, 1, 4]
+
+
+def test_ties_are_hollow_and_nothing_else_is():
+    down = outcomes.plot_pareto(PARETO).axes[0]
+    hollow = {line.get_gid() for line in find(down, *style.STYLES) if line.get_markerfacecolor() == "white"}
+    assert hollow == {"TOP-50", "BOTTOM-50"}
+
+
+def test_an_allocation_looks_the_same_in_every_figure():
+    seen = {}
+    for draw in DRAW.values():
+        for line in (line for ax in draw().axes for line in find(ax, *style.STYLES)):
+            seen.setdefault(line.get_gid(), set()).add((line.get_markeredgecolor(), line.get_marker()))
+    assert {name: len(looks) for name, looks in seen.items()} == dict.fromkeys(seen, 1)
+    assert len(set.union(*seen.values())) == len(seen)
+
+
+def test_an_allocation_without_an_entry_never_looks_like_one_with_an_entry():
+    own = {style[:2] for style in style.STYLES.values()}
+    assert not {style.style_of(f"MINE-{i}")[:2] for i in range(500)} & own
+    assert {style.style_of(f"MINE-{i}").marker for i in range(500)} == set(style.SPARE_MARKERS)
+
+
+def lightness(colour: str) -> float:
+    """CIE L*, 0 to 100: what a grey print keeps of a colour."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+    return 116 * luminance ** (1 / 3) - 16
+
+
+def test_colours_stay_apart_in_grey_and_stand_out_from_paper():
+    levels = [lightness(colour) for colour in style.COLOURS]
+    assert levels == sorted(levels)
+    assert min(np.diff(levels)) > 6
+    assert levels[-1] < 75
+
+
+def test_named_allocations_differ_in_marker_and_hatch_too():
+    named = [style for name, style in style.STYLES.items() if name not in (DENSE, TEAL)]
+    for one, other in combinations(named, 2):
+        assert one.marker != other.marker
+        assert one.hatch != other.hatch
+
+
+@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+def test_a_figure_is_saved_with_the_same_bytes_however_often(draw, tmp_path):
+    saved = []
+    once = draw()
+    for figure in (once, once, draw()):
+        style.save(figure, tmp_path / "a.png", tmp_path / "a.pdf", {"study": "pydoc"})
+        saved.append((tmp_path / "a.png").read_bytes() + (tmp_path / "a.pdf").read_bytes())
+    assert len(set(saved)) == 1
+
+
+def test_the_files_say_what_made_them_and_not_when(tmp_path):
+    png, pdf = tmp_path / "a.png", tmp_path / "a.pdf"
+    metadata = {"study": "pydoc", "code": "0123456789ab"}
+    style.save(outcomes.plot_damage_recovery(RECOVERY), png, pdf, metadata)
+    with Image.open(png) as image:
+        assert image.text == metadata
+        assert image.width == round(300 * style.DOUBLE)
+    assert json.dumps(metadata, sort_keys=True).encode() in pdf.read_bytes()
+    assert b"CreationDate" not in pdf.read_bytes()
+
+
+def test_a_users_matplotlibrc_changes_nothing(tmp_path):
+    files = tmp_path / "a.png", tmp_path / "a.pdf"
+    style.save(outcomes.plot_pareto(PARETO), *files, {})
+    before = [file.read_bytes() for file in files]
+    with matplotlib.rc_context({"font.size": 20, "xtick.major.size": 9, "pdf.compression": 0}):
+        style.save(outcomes.plot_pareto(PARETO), *files, {})
+        assert matplotlib.rcParams["font.size"] == 20
+    assert [file.read_bytes() for file in files] == before
+
+
+def sweep(scopes: int, sparsities: int) -> list:
+    """The three figures of a study with one allocation per scope."""
+    runs = [(f"scope_{i}", round(0.9 - 0.1 * j, 1)) for i in range(scopes) for j in range(sparsities)]
+    both = [(name, scope, s) for scope, s in runs for name in (TEAL, f"RUN-{scope}")]
+    table = pd.DataFrame(both, columns=["allocation", "scope", "sparsity"])
+    teal = table["allocation"] == TEAL
+    table = table.assign(seed=np.where(teal, NAN, 0), perplexity=np.where(teal, 11.0, 10.5), on_frontier=True)
+    pairs = table.assign(reference=np.where(teal, DENSE, TEAL), measure="nll", low=-0.1, high=0.1)
+    recovery = [
+        table[~teal].assign(measure=measure, recovery_percent=50.0, low=40.0, high=60.0)
+        for measure in ("perplexity", "kl")
+    ]
+    pareto = [
+        table.assign(frontier="scope", cost=np.where(teal, 0, 256)),
+        table.assign(frontier="model", cost=table["sparsity"]),
+    ]
+    return [
+        outcomes.plot_perplexity(pd.concat([PERPLEXITY[:1], table]), pairs.assign(difference_nats_per_token=0.0)),
+        outcomes.plot_damage_recovery(pd.concat(recovery)),
+        outcomes.plot_pareto(pd.concat(pareto).assign(tied_with=NAN)),
+    ]
+
+
+@pytest.mark.parametrize(("scopes", "sparsities"), [(1, 1), (1, 5), (6, 1), (3, 2)])
+def test_any_sweep_is_drawn_whole_and_within_the_page(scopes, sparsities):
+    groups = scopes * sparsities
+    for figure, axes in zip(sweep(scopes, sparsities), (groups, 2, groups + 1), strict=True):
+        assert len(figure.axes) == axes
+        with style.printed():
+            figure.draw_without_rendering()
+            page, drawn = figure.bbox_inches, figure.get_tightbbox()
+            legend = figure.legends[0].get_window_extent()
+        assert page.x0 <= drawn.x0 < drawn.x1 <= page.x1
+        assert page.y0 <= drawn.y0 < drawn.y1 <= page.y1
+        assert not any(legend.overlaps(ax.get_tightbbox()) for ax in figure.axes)
+
+
+def test_scopes_of_one_size_share_the_words_under_the_model_frontier():
+    model = sweep(scopes=3, sparsities=3)[-1].axes[-1]
+    assert [text.get_text() for text in model.texts] == ["70 %", "80 %", "90 %"]
+
+
+def test_a_run_without_a_contrast_keeps_its_point():
+    figure = outcomes.plot_perplexity(PERPLEXITY, CONTRASTS[CONTRASTS["allocation"] != "ATTN-ONLY"])
+    assert [name for name, *_ in points(figure.axes[1])] == [TEAL, "ATTN-ONLY"]

@@ -1,0 +1,196 @@
+"""What figures 4 and 5 show, read back from their artists: the tables' numbers, upon chance or beside a prediction."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spon.figures import states, style
+
+NAN, DOWN, OUT = float("nan"), "mlp.down_proj", "self_attn.o_proj"
+TOP, ALL = ("TOP-50", 0.5, 0), ("UNIF-ALL", 0.5, 0)
+
+
+def align(run: tuple, definition: str, cosines: list[list[float]], name: str = DOWN) -> pd.DataFrame:
+    """The rows of one run: a list of cosines per layer; random directions reach 0.2 on average and 0.3 at 95 %."""
+    rows = [
+        {"layer": layer, "component": place + 1, "cosine": value, "max_abs_cosine": max(map(abs, row))}
+        for layer, row in enumerate(cosines)
+        for place, value in enumerate(row)
+    ]
+    table = pd.DataFrame(rows).assign(**dict(zip(style.RUN, run, strict=True)), definition=definition, map=name)
+    return table.assign(site=[f"model.layers.{i}.{name}" for i in table["layer"]], null_mean=0.2, null_95=0.3)
+
+
+COSINES = [[0.1, -0.4], [0.05, 0.25]]
+ALIGNMENT = pd.concat(
+    [align(TOP, "as_published", [[-0.1, 0.0], [0.2, 0.1]]), align(TOP, "sound", COSINES)], ignore_index=True
+)
+
+
+def shift(place: str, layer: float, teal: float, spon: float, **values: object) -> dict:
+    """One row: sound, not of a block's first tokens, with an interval two percent wide."""
+    recovery = 100 * (teal - spon) / teal
+    row = {
+        **dict(zip(style.RUN, TOP, strict=True)),
+        "definition": "sound",
+        "place": place,
+        "positions": "rest",
+        "layer": layer,
+        "map": NAN if place == "residual" or np.isnan(layer) else DOWN,
+        "biased": place != "residual",
+        "teal_shift": teal,
+        "spon_shift": spon,
+        "recovery_percent": recovery,
+        "recovery_low": recovery - 1,
+        "recovery_high": recovery + 1,
+        "predicted_spon_shift": NAN,
+        "predicted_without_cross_term": NAN,
+    }
+    return {**row, **values}
+
+
+PREDICTION = {"predicted_spon_shift": 1.1, "predicted_without_cross_term": 1.5}
+PUBLISHED = {"definition": "as_published", "positions": "prompt_mean", "recovery_low": NAN, "recovery_high": NAN}
+SHIFTS = pd.DataFrame(
+    [
+        shift("site", 0.0, 1.0, 5.0, positions="first"),
+        shift("site_same_input", 0.0, 1.0, 1.1, **PREDICTION),
+        shift("site", 0.0, 1.0, 0.9),
+        shift("site", 1.0, 1.0, 0.8, biased=False),
+        shift("site_same_input", NAN, 1.0, 1.1),
+        shift("site", NAN, 1.0, 0.9),
+        shift("residual", 0.0, 2.0, 1.0),
+        shift("residual", 1.0, 2.0, 3.0),
+        shift("site", 0.0, 1.0, 1.4, **PUBLISHED),
+        shift("site", NAN, 1.0, 1.4, **PUBLISHED),
+    ]
+)
+
+
+def drawn(ax, gid: str) -> list:
+    """The lines of a panel that were drawn under a name."""
+    return [line for line in ax.lines if line.get_gid() == gid]
+
+
+def heights(ax, gid: str) -> list[float]:
+    return [round(float(y), 9) for line in drawn(ax, gid) for y in line.get_ydata()]
+
+
+def test_the_heat_map_holds_every_magnitude_with_layers_from_the_top_down():
+    figure = states.plot_pca_alignment(ALIGNMENT)
+    published, _, sound, _, bar = figure.axes
+    assert published.collections[0].get_array().tolist() == [[0.1, 0.0], [0.2, 0.1]]
+    assert sound.collections[0].get_array().tolist() == np.abs(COSINES).tolist()
+    assert sound.get_ylim()[0] > sound.get_ylim()[1]
+    assert "cosine" in bar.get_ylabel()
+
+
+def test_all_panels_have_one_scale_of_colour_that_starts_at_zero_and_darkens():
+    figure = states.plot_pca_alignment(ALIGNMENT)
+    images = [figure.axes[place].collections[0] for place in (0, 2)]
+    assert {image.get_clim() for image in images} == {(0, 0.4)}
+    shades = images[0].get_cmap()(np.linspace(0, 1, 9))[:, :3] @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(shades) < 0).all()
+
+
+def test_a_layer_is_beyond_chance_where_its_point_leaves_the_bar():
+    chance = states.plot_pca_alignment(ALIGNMENT).axes[3]
+    points = [tuple(line.get_xydata()[0]) for line in drawn(chance, "TOP-50")]
+    assert points == [(0.4, 0), (0.25, 1)]
+    assert [bar.get_width() for bar in chance.patches] == [0.3, 0.3]
+    assert [line.get_xdata()[0] for line in drawn(chance, "null mean")] == [0.2, 0.2]
+    assert chance.get_xlim() == pytest.approx((0, 1.08 * 0.4))
+
+
+def test_every_run_and_map_has_a_line_of_panels_and_a_title():
+    tables = [align(run, "sound", COSINES, name) for run in (TOP, ALL) for name in (DOWN, OUT)]
+    figure = states.plot_pca_alignment(pd.concat(tables))
+    titles = [title for ax in figure.axes if (title := ax.get_title(loc="left")).endswith("sound")]
+    runs = ["TOP-50", "UNIF-ALL"]
+    assert titles == [f"{run}, {name}, sound" for run in runs for name in (DOWN, OUT)]
+
+
+def test_a_component_that_is_missing_is_masked_and_a_null_that_is_missing_left_out():
+    holes = ALIGNMENT.assign(cosine=[NAN, *ALIGNMENT["cosine"][1:]], null_95=NAN, null_mean=NAN)
+    published, *_ = states.plot_pca_alignment(holes).axes
+    assert published.collections[0].get_array().mask.tolist() == [[True, False], [False, False]]
+
+
+def test_recoveries_stand_with_their_intervals_and_the_first_token_is_left_out():
+    sites, residual, published = states.plot_hidden_state_shift(SHIFTS).axes
+    assert heights(sites, "site_same_input") == [-10, -10]
+    assert heights(sites, "site") == [10, 20, 10]
+    assert heights(residual, "residual") == [50, -50]
+    assert heights(published, "site") == [-40, -40]
+    assert [heights(residual, "interval")[place : place + 2] for place in (0, 2)] == [[49, 51], [-51, -49]]
+    assert np.isnan(heights(published, "interval")).all()
+
+
+def test_predictions_are_lines_on_the_scale_of_the_recovery():
+    sites, residual, _ = states.plot_hidden_state_shift(SHIFTS).axes
+    assert heights(sites, "predicted_spon_shift") == heights(sites, "site_same_input")[:1]
+    assert heights(sites, "predicted_without_cross_term") == [-50]
+    assert {drawn(sites, name)[0].get_linestyle() for name in PREDICTION} == {"-", ":"}
+    assert heights(residual, "predicted_spon_shift") == []
+
+
+def test_a_site_without_a_bias_is_smaller_and_all_of_them_stand_at_the_right():
+    sites, residual, _ = states.plot_hidden_state_shift(SHIFTS).axes
+    biased, unbiased, together = drawn(sites, "site")
+    assert unbiased.get_markersize() < biased.get_markersize() == together.get_markersize()
+    assert together.get_xdata()[0] > 1 + 1
+    assert [text.get_text() for text in sites.get_xticklabels()] == ["0", "1", "all"]
+    assert [text.get_text() for text in residual.get_xticklabels()] == ["0", "1"]
+
+
+def test_layers_stand_below_one_another():
+    axes = states.plot_hidden_state_shift(SHIFTS).axes
+    assert len({ax.get_xlim() for ax in axes}) == 1
+
+
+def test_nothing_is_drawn_where_teal_moves_nothing():
+    holes = SHIFTS.assign(recovery_percent=NAN, recovery_low=NAN, recovery_high=NAN, **dict.fromkeys(PREDICTION, NAN))
+    sites, *_ = states.plot_hidden_state_shift(holes).axes
+    assert np.isnan(heights(sites, "site")).all()
+
+
+def study(runs: int, layers: int, maps: tuple) -> list:
+    """Figures 4 and 5 of a study."""
+    keys = [(f"RUN-{i}", 0.5, 0) for i in range(runs)]
+    cosines = [list(np.linspace(0.1, 0.5, 10))] * layers
+    alignments = [align(run, d, cosines, name) for run in keys for d in ("as_published", "sound") for name in maps]
+    rows = [
+        shift(place, float(layer), 1.0, 0.9, allocation=run[0], map=NAN if place == "residual" else name)
+        for run in keys
+        for name in maps
+        for layer in range(layers)
+        for place in ("site_same_input", "site", "residual")
+    ]
+    return [
+        states.plot_pca_alignment(pd.concat(alignments)),
+        states.plot_hidden_state_shift(pd.DataFrame(rows)),
+    ]
+
+
+@pytest.mark.parametrize(("runs", "layers", "maps"), [(1, 2, (DOWN,)), (2, 32, (DOWN,)), (2, 8, (DOWN, OUT))])
+def test_any_study_is_drawn_within_the_page_and_apart_from_the_legend(runs, layers, maps):
+    for figure in study(runs, layers, maps):
+        with style.printed():
+            figure.draw_without_rendering()
+            page, whole = figure.bbox_inches, figure.get_tightbbox()
+            legend = figure.legends[0].get_window_extent()
+        assert page.x0 <= whole.x0 < whole.x1 <= page.x1
+        assert page.y0 <= whole.y0 < whole.y1 <= page.y1
+        assert not any(legend.overlaps(ax.get_tightbbox()) for ax in figure.axes)
+
+
+def test_figures_are_saved_with_the_same_bytes_however_often(tmp_path):
+    for draw, table in (
+        (states.plot_pca_alignment, ALIGNMENT),
+        (states.plot_hidden_state_shift, SHIFTS),
+    ):
+        saved = set()
+        for _ in range(2):
+            style.save(draw(table), tmp_path / "a.png", tmp_path / "a.pdf", {})
+            saved.add((tmp_path / "a.png").read_bytes() + (tmp_path / "a.pdf").read_bytes())
+        assert len(saved) == 1

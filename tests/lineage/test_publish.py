@@ -1,0 +1,80 @@
+"""What is published is sound, is told by what changed, and comes back on a clone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import lineage_tree as tree
+import pytest
+import yaml
+
+from spon.lineage import publish
+
+CONFIG = "[core]\n    analytics = false\n    remote = published\n['remote \"published\"']\n    url = ../published\n"
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A finished study with a stage of DVC and an empty remote in the repository."""
+    root = tmp_path / "study"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    tree.git("init", "-q")
+    tree.make_study()
+    tree.write(".dvc/config", CONFIG)
+    tree.write(".gitignore", "/results/s/*\n!/results/s/lineage/\n/figures/\n/.dvc/tmp\n/.dvc/cache\n")
+    outs = [{path: {"persist": True}} for path in ("results/s/model.json", "results/s/TOP-50", "figures/s")]
+    outs += [{path: {"persist": True}} for path in (tree.PAGE, tree.NOTES)]
+    tree.write("dvc.yaml", yaml.safe_dump({"stages": {"s": {"cmd": "true", "outs": outs}}}))
+    return root
+
+
+def commit(message: str) -> None:
+    tree.git("add", ".")
+    tree.git("commit", "-qm", message)
+
+
+def test_what_is_published_comes_back_on_a_clone(study, tmp_path):
+    told = []
+    assert publish.publish(study, told.append)
+    assert told[0].startswith("sound: ")
+    assert told[1] == "new: train_spon (1 job), plot_figure (1 job), fetch_model (1 job)\n"
+    assert "8 files with other bytes than in the last commit\n" in told
+    commit("first")
+    tree.git("clone", "-q", str(study), str(tmp_path / "clone"))
+    subprocess.run([sys.executable, "-m", "dvc", "pull", "-q"], cwd=tmp_path / "clone", check=True)
+    for path in tree.ALL:
+        assert (tmp_path / "clone" / path).read_bytes() == Path(path).read_bytes()
+
+
+def test_only_what_changed_is_told(study):
+    publish.publish(study, [].append)
+    commit("first")
+    told = []
+    publish.publish(study, told.append)
+    assert told[1:] == [
+        "0 files with other bytes than in the last commit\n",
+        "published; git has nothing to commit\n",
+    ]
+    tree.make_study(epochs=20)
+    told = []
+    publish.publish(study, told.append)
+    assert told[1] == "made anew: train_spon (1 job), plot_figure (1 job)\n"
+    assert "7 files with other bytes than in the last commit\n" in told
+    assert "wait for `git add`" in told[-1]
+
+
+def test_what_is_not_as_recorded_is_not_published(study):
+    tree.flip(tree.BIASES)
+    told = []
+    assert not publish.publish(study, told.append)
+    assert told[-1] == "nothing is published, since not everything is as recorded\n"
+    assert not Path("dvc.lock").exists()
+    assert not Path("published").exists()
+
+
+def test_a_refusal_of_dvc_is_one_sentence(study):
+    tree.write("dvc.yaml", "stages: 3\n")
+    with pytest.raises(ValueError, match="dvc commit -f: ") as caught:
+        publish.publish(study, [].append)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,152 @@
+import json
+from pathlib import Path
+
+import lineage_tree as tree
+import pytest
+
+from spon.lineage import records
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree.make_study()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("log", "path"),
+    [
+        (
+            "logs/pydoc/TOP-50/s0.5/seed0/train_spon.log",
+            "results/pydoc/lineage/TOP-50/s0.5/seed0/train_spon.json",
+        ),
+        ("logs/pydoc/tabulate.log", "results/pydoc/lineage/tabulate.json"),
+        ("logs/pretrain_model.log", "results/-/lineage/pretrain_model.json"),
+    ],
+)
+def test_a_record_stands_where_the_log_does_with_head_and_suffix_exchanged(log, path):
+    assert records.record_path(log).as_posix() == path
+    assert records.is_record(path)
+
+
+def test_a_file_of_a_study_named_lineage_is_no_record():
+    assert not records.is_record("results/lineage/claims.json")
+
+
+def test_equal_jobs_write_the_same_bytes(study):
+    files = sorted(study.glob("results/s/lineage/**/*.json"))
+    first = [path.read_bytes() for path in files]
+    assert len(first) == 3
+    tree.make_study()
+    assert [path.read_bytes() for path in files] == first
+
+
+def test_a_record_is_json_with_its_keys_in_order_and_nothing_else_beside_it(study):
+    path = study / "results/s/lineage/fetch_model.json"
+    text = path.read_text()
+    assert list(json.loads(text)) == [
+        "job", "rule", "wildcards", "spec", "code", "inputs", "outputs", "environment"
+    ]  # fmt: skip
+    assert text.endswith("}\n")
+    assert not [left for left in path.parent.iterdir() if left.name.startswith(".")]
+    assert str(study) not in text
+
+
+def test_the_order_of_keys_does_not_matter_to_a_job_and_swapped_values_do():
+    wildcards = {"study": "s", "seed": "0"}
+    spec = {"train": {"epochs": 1, "blocks": 2}, "code": "0"}
+    turned = {"code": "0", "train": {"blocks": 2, "epochs": 1}}
+    swapped = {"train": {"epochs": 2, "blocks": 1}, "code": "0"}
+    job = records.digest_job("train_spon", wildcards, spec, {"a": "1", "b": "2"})
+    assert records.digest_job("train_spon", dict(reversed(wildcards.items())), turned, {"b": "2", "a": "1"}) == job
+    assert records.digest_job("train_spon", wildcards, swapped, {"a": "1", "b": "2"}) != job
+    assert records.digest_job("train_spon", wildcards, spec, {"a": "2", "b": "1"}) != job
+    assert len(job) == 16
+
+
+def test_a_job_that_has_started_has_no_record_until_it_is_done(study):
+    path = records.record_path("logs/s/fetch_model.log")
+    records.start_record(path)
+    assert not path.exists()
+    records.start_record(path)
+    description = records.describe_job("fetch_model", {"study": "s"}, {"code": "0"}, [tree.WEIGHTS])
+    assert not path.exists()
+    records.finish_record(path, description, [tree.MODEL], {}, {})
+    assert records.read_records(study).makers[tree.MODEL].job == description["job"]
+
+
+def test_what_an_artifact_says_of_itself_is_known_before_it_is_written(study):
+    description = records.describe_job("fetch_model", {"study": "s"}, {}, [study / tree.WEIGHTS])
+    assert list(description["inputs"]) == [tree.WEIGHTS]  # relative, though named in full
+    assert records.name_origin(description) == {"study": "s", "rule": "fetch_model", "job": description["job"]}
+
+
+def test_paths_outside_the_working_directory_keep_their_name(study, monkeypatch):
+    monkeypatch.chdir(study / "results")
+    outside = study / tree.WEIGHTS
+    assert list(records.digest_files([outside])) == [outside.as_posix()]
+
+
+def test_what_stands_above_and_below_is_named_once(study):
+    found = records.read_records(study)
+    above = found.upstream(found.makers[tree.PNG])
+    assert [record.rule for record in above] == ["plot_figure", "train_spon", "fetch_model"]
+    below = found.downstream([tree.MODEL])
+    assert sorted(below) == sorted(set(tree.ALL) - {tree.MODEL})
+    assert found.downstream([tree.PNG]) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"epochs": 10', '"epochs": 11', "job digest does not fit"),
+        ('"seed": "0"', '"seed": "1"', "job digest does not fit"),
+        ('"train": "e', '"train": "f', "modules do not fit"),
+        ('"rule"', '"ruIe"', "keys are not"),
+        ('"outputs": {', '"outputs": [', "delimiter"),
+    ],
+)
+def test_a_record_that_was_changed_by_hand_is_none(study, old, new, reason):
+    path = study / "results/s/lineage/TOP-50/0/train_spon.json"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    found = records.read_records(study)
+    assert reason in found.broken[path.relative_to(study).as_posix()]
+    assert tree.BIASES not in found.makers
+
+
+def test_records_of_a_commit_are_those_of_its_working_tree(study):
+    tree.git("init", "-q")
+    tree.commit("v1")
+    there = records.read_records(study)
+    tree.make_study(epochs=20)
+    then = records.read_commit(study, "v1")
+    assert then.by_file == there.by_file
+    assert then.by_file != records.read_records(study).by_file
+    with pytest.raises(ValueError, match="Not a valid object name"):
+        records.read_commit(study, "v9")
+
+
+def test_records_below_a_folder_of_the_repository_are_found_in_commits_too(tmp_path, monkeypatch):
+    tmp_path.joinpath("study").mkdir()
+    monkeypatch.chdir(tmp_path)
+    tree.git("init", "-q")
+    monkeypatch.chdir(tmp_path / "study")
+    tree.make_study()
+    tree.commit("v1")
+    assert set(records.read_commit(Path.cwd(), "HEAD").by_file) == set(records.read_records(Path.cwd()).by_file)
+
+
+def test_a_commit_without_records_has_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree.git("init", "-q")
+    tree.git("commit", "-qm", "empty", "--allow-empty")
+    assert records.read_commit(tmp_path, "HEAD").by_file == {}
+
+
+def test_the_environment_is_plain_data_and_names_the_lock():
+    told = records.describe_environment("cpu", 2)
+    assert json.loads(json.dumps(told)) == told
+    assert list(told) == ["python", "lock", "torch", "cuda", "device", "threads"]
+    assert len(told["lock"]) == 16

@@ -1,0 +1,49 @@
+"""What findings rest on, and where they end."""
+
+import pandas as pd
+from small_findings import ENVIRONMENT, FACTS, MODEL, SETTINGS, row, write
+from small_study import SHAPE
+
+from spon.report.findings import write_findings
+from spon.report.sections import setup
+
+TRAIN = {"blocks": 384, "epochs": 1, "learning_rate": 0.01, "batch_blocks": 4, "schedule": "cosine"}
+
+
+def test_the_limits_are_those_of_the_study():
+    limits = write().split("## Limits")[1]
+    assert "Every run was trained once." in limits
+    assert "The model is small" in limits
+    large = FACTS | {"model": MODEL | {"shape": SHAPE | {"width": 2048, "parameters": 1_235_814_400}}}
+    assert "The model is small" not in write(facts=large)
+    assert "- No model was run" in write_findings("biases", {}, {"settings": SETTINGS}, {})
+
+
+def test_the_setup_says_what_sparsity_was_asked_for_and_reached():
+    text = setup.describe_training({"train": TRAIN})[0][1]
+    assert text == "384 blocks, 1 epoch, AdamW at 0.01, 4 blocks a step, cosine schedule"
+    assert setup.say_reached(pd.Series([0.499, 0.503])) == "50.1 % (49.9 to 50.3)"
+
+
+def test_allocations_are_told_in_words():
+    assert row(write(), "TOP-50", "down_proj", "first 50 %, nearest the input")[2:] == [
+        "first 50 %, nearest the input",
+        "trained",
+    ]
+    assert row(write(), "MEAN-DOWN", "down_proj", "all")[2:] == ["all", "control: mean residual"]
+
+
+def test_a_source_is_named_without_what_is_of_one_machine():
+    assert setup.name_source({"path": "/data/me/model"}) == "model"
+    assert setup.name_source({"path": "resources/model"}) == "resources/model"
+    assert setup.name_source({"repository": "a/b", "revision": "c0"}) == "a/b at c0"
+
+
+def test_checkpoints_are_listed_with_their_digests():
+    run = {"allocation": "TOP-50", "sparsity": 0.5, "seed": 0, "file": "/data/spon_TOP-50_s0.5.pt", "sites": 8}
+    text = setup.describe_checkpoints([run | {"sha256": "ab12"}])
+    assert "| TOP-50 | 50 % | 0 | `spon_TOP-50_s0.5.pt` | 8 | `ab12` |" in text
+
+
+def test_the_environment_names_machine_and_packages():
+    assert setup.describe_environment(ENVIRONMENT) == ("Python 3.11.7 on Linux; device cpu, 1 thread. numpy 2.4.6.")

@@ -1,0 +1,12 @@
+"""Draw the figure that a rule is named after from its tables, those of several runs put together."""
+
+import numpy as np
+import pandas as pd
+
+from spon.figures import biases, outcomes, states, style
+from spon.job import job
+
+with job(snakemake) as here:
+    draw = {**vars(biases), **vars(outcomes), **vars(states)}[snakemake.rule]
+    tables = {name: pd.concat(map(pd.read_csv, np.atleast_1d(paths))) for name, paths in snakemake.input.items()}
+    style.save(draw(**tables), snakemake.output.png, snakemake.output.pdf, here.metadata)

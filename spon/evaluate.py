@@ -55,13 +55,13 @@ def evaluate_draws(
     head = models.head_weight(network)
     batches, parts = models.batches(tokens, batch_tokens), []
     known = models.keep_final_states(network, tokens, batch_tokens, keep).split(len(batches[0]))
-    told = progress.Progress(len(draws) * tokens.numel())
+    counter = progress.Progress(len(draws) * tokens.numel())
     with torch.inference_mode():
         for batch, dense in zip(batches, known, strict=True):
             dense, targets = dense.to(network.device), batch.to(network.device, torch.long)
             states = [run_sparse(network, batch, dense, sparsifiers, biases) for biases in draws]
             parts.append(score(dense, states, targets, head, chunk_tokens))
-            told.advance(len(draws) * batch.numel())
+            counter.advance(len(draws) * batch.numel())
     nll, kl = torch.cat(parts, dim=2).cpu().unbind(dim=1)
     counts = {"draw": np.repeat(range(len(draws)), len(tokens)), "block": np.tile(range(len(tokens)), len(draws))}
     sums = {"nll_nats": nll.flatten().numpy(), "kl_nats": kl.flatten().numpy()}

@@ -112,7 +112,7 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
     yield description
     device, threads = choose_device(snakemake), snakemake.resources.get("torch_threads", 1)
     environment = records.describe_environment(device, threads)
-    code = digest.digest_modules(sys.modules["__main__"].__file__)
+    code = digest.describe_code(sys.modules["__main__"].__file__)
     records.finish_record(path, description, snakemake.output, code, environment)
 
 
@@ -145,8 +145,7 @@ def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
 def identify(snakemake, device: str, torch) -> dict[str, Any]:
     """What a tensor depends on that a job of this code and model computes on this machine."""
     # As it is now: the spec has the digest of what stood there when Snakemake started.
-    code = digest.digest_modules(sys.modules["__main__"].__file__)
-    told = {"code": digest.digest_json(code), "device": device}
+    told = {"code": digest.digest_code(sys.modules["__main__"].__file__), "device": device}
     if "model" in snakemake.input.keys():  # noqa: SIM118 (its items are paths)
         told["model"] = records.digest_file(snakemake.input.model)
     if torch:

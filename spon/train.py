@@ -85,7 +85,8 @@ def learn_biases(
     learned = {site: start(network.get_submodule(site), recipe.parametrisation) for site in sites}
     optimizer = torch.optim.AdamW(learned.values(), lr=recipe.learning_rate, weight_decay=0.0)
     scheduler = make_scheduler(optimizer, recipe)
-    curve, told = [], progress.Progress(recipe.epochs * blocks.numel())
+    curve = []
+    counter = progress.Progress(recipe.epochs * blocks.numel())
     with (
         sparsified(network, sparsifiers, recipe),
         begin_above(network, blocks, sites, split_blocks, recipe.compile) as run,
@@ -107,7 +108,7 @@ def learn_biases(
             optimizer.zero_grad()
             loss = torch.stack(losses).sum()
             curve.append((len(curve) + 1, epoch + 1, rate, loss, norm))
-            told.advance(batch.numel() * blocks.shape[1], lambda loss=loss: f", KL {loss.item():.4f} nats per token")
+            counter.advance(batch.numel() * blocks.shape[1], lambda loss=loss: f", KL {loss.item():.4f} nats per token")
     final = express(network, learned, recipe.parametrisation)
     return {site: bias.detach() for site, bias in final.items()}, [read_point(point) for point in curve]
 

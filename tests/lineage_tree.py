@@ -57,12 +57,19 @@ def write(path: str, content: bytes | str) -> None:
     Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def describe(code: dict[str, str]) -> dict[str, dict]:
+    """The code of a job from the digests of its modules, all of which the script imports."""
+    behind = [name for name in code if name != "script"]
+    return {name: {"digest": own, "imports": behind if name == "script" else []} for name, own in code.items()}
+
+
 def run(rule: str, wildcards: dict, settings: dict, inputs: list[str], outputs: list[str], code: dict) -> None:
     """A job as the seam runs it: its outputs hold a digest of its description, so that what is above decides them."""
     log = f"logs/s/{'/'.join(wildcards.values())}/{rule}.log"
     path = records.record_path(log)
     records.start_record(path)
-    spec = settings | {"code": digest.digest_json(code)}
+    code = describe(code)
+    spec = settings | {"code": digest.combine_code(code)}
     told = records.describe_job(rule, {"study": "s"} | wildcards, spec, inputs)
     origin, content = records.name_origin(told), told["job"].encode()
     for output in outputs:

@@ -11,11 +11,11 @@ import lineage_tree as tree
 import pytest
 import yaml
 from small_workflow import (
-    PLOTS_OF_ANALYSES,
-    PLOTS_OF_TABLES,
     FINDINGS,
     OF_BIASES,
     OF_STATES,
+    PLOTS_OF_ANALYSES,
+    PLOTS_OF_TABLES,
     REPORTING,
     ROOT,
     TRAININGS,

@@ -12,7 +12,17 @@ import pandas as pd
 import pytest
 import yaml
 from safetensors import safe_open
-from small_workflow import PLOTS_OF_ANALYSES, PLOTS_OF_TABLES, FINDINGS, OF_BIASES, OF_STATES, REPORTING, TRAININGS, Study, edit
+from small_workflow import (
+    FINDINGS,
+    OF_BIASES,
+    OF_STATES,
+    PLOTS_OF_ANALYSES,
+    PLOTS_OF_TABLES,
+    REPORTING,
+    TRAININGS,
+    Study,
+    edit,
+)
 
 from spon import sparsify
 

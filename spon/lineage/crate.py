@@ -197,15 +197,16 @@ def find_tools(chosen: Iterable[Record]) -> dict[str, str]:
     Raises:
         ValueError: A script is another one now.
     """
-    scripts = {digest.digest_source(path): path for path in sorted((HOME / "workflow/scripts").glob("*.py"))}
+    scripts = {digest.read_module(path).digest: path for path in sorted((HOME / "workflow/scripts").glob("*.py"))}
     tools = {}
     for record in chosen:
-        if record.code["script"] not in scripts:
+        script = record.code["script"]["digest"]
+        if script not in scripts:
             raise ValueError(
-                f"the script of {record.rule} is no longer the one that ran (digest {record.code['script']}): "
+                f"the script of {record.rule} is no longer the one that ran (digest {script}): "
                 f"check out the commit that published the study, or run it again"
             )
-        tools[record.rule] = scripts[record.code["script"]].relative_to(HOME).as_posix()
+        tools[record.rule] = scripts[script].relative_to(HOME).as_posix()
     return dict(sorted(tools.items()))
 
 

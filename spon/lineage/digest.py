@@ -1,28 +1,63 @@
-"""What a result depends on: the digest of the code behind it, blind to comments, layout and docstrings."""
+"""What a result depends on: the digest of the code behind it, blind to what changes no number.
+
+Comments, layout, docstrings and the wording of errors and of progress do not count, nor does where a module of ours
+lives or what it is called: each import of ours stands for the digest of what it imports.
+"""
 
 import ast
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-# The seam moves files, logs and threads; no number depends on it.
-SEAM = {"job", "lineage.digest", "lineage.records"}
+# The seam moves files, logs and threads, and progress is shown meanwhile; no number depends on them.
+APART = {"job", "lineage.digest", "lineage.records", "progress"}
+PROGRESS = "progress"
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file of ours.
+
+    Attributes:
+        digest: Of its own meaning, sixteen hexadecimal digits; blind to what its imports are called and contain.
+        imports: Names of our modules that it uses, as `train` or `tables.outcomes`, in the order of their first use.
+    """
+
+    digest: str
+    imports: tuple[str, ...]
 
 
 def digest_code(script: str | Path) -> str:
-    """Digest of a script and of every module of ours that it imports, directly or not.
+    """Digest of a script and of every module of ours that it reaches, the same on Python 3.11 to 3.13."""
+    return combine_code(describe_code(script))
 
-    Equal for equal code on Python 3.11 to 3.13, whatever its comments, layout and docstrings.
+
+def describe_code(script: str | Path) -> dict[str, dict]:
+    """The script, as `script`, and each module of ours that it reaches, by name, with `digest` and `imports`."""
+    script = read_module(Path(script))
+    modules = {name: read_module(module_path(name)) for name in reach(script)}
+    return {
+        name: {"digest": module.digest, "imports": list(module.imports)}
+        for name, module in {"script": script, **modules}.items()
+    }
+
+
+def combine_code(code: Mapping[str, Mapping]) -> str:
+    """The one digest of what `describe_code` returns: that of the script, whose imports stand for theirs in turn.
+
+    Raises:
+        KeyError: A module is imported and not described.
     """
-    return digest_json(digest_modules(script))
 
+    @cache
+    def combine(name: str) -> str:
+        return digest_json([code[name]["digest"], [combine(imported) for imported in code[name]["imports"]]])
 
-def digest_modules(script: str | Path) -> dict[str, str]:
-    """Digest of a script, as `script`, and of each module of ours that it imports, by name."""
-    names = collect_imports(Path(script))
-    return {"script": digest_source(Path(script))} | {name: digest_source(module_path(name)) for name in names}
+    return combine("script")
 
 
 def digest_json(value: object) -> str:
@@ -30,30 +65,16 @@ def digest_json(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def collect_imports(script: Path) -> list[str]:
-    """Names of our modules that a script reaches, sorted, the seam left out."""
-    found: set[str] = set()
-    waiting = [script]
+def reach(module: Module) -> list[str]:
+    """Names of our modules behind one, directly or not, sorted."""
+    reached: set[str] = set()
+    waiting = [*module.imports]
     while waiting:
-        for name in read_imports(waiting.pop()):
-            if name not in found and name not in SEAM:
-                found.add(name)
-                waiting.append(module_path(name))
-    return sorted(found)
-
-
-@cache
-def read_imports(path: Path) -> tuple[str, ...]:
-    """Our modules that one file imports, as `train` or `analyses.pca_alignment`."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "spon":
-            parent = node.module.removeprefix("spon").lstrip(".")
-            children = [f"{parent}.{alias.name}".lstrip(".") for alias in node.names]
-            names += [child if not parent or module_path(child).exists() else parent for child in children]
-        elif isinstance(node, ast.Import):
-            names += [alias.name[5:] for alias in node.names if alias.name.startswith("spon.")]
-    return tuple(sorted(set(names)))
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += read_module(module_path(name)).imports
+    return sorted(reached)
 
 
 def module_path(name: str) -> Path:
@@ -62,25 +83,145 @@ def module_path(name: str) -> Path:
 
 
 @cache
-def digest_source(path: Path) -> str:
-    """Digest of one file's meaning."""
-    return digest_json(describe_node(ast.parse(path.read_text())))
+def read_module(path: Path) -> Module:
+    """The meaning of one file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return describe_tree(tree)
 
 
-def describe_node(node: object) -> object:
-    """A syntax tree as plain data, without positions and docstrings.
+def read_imports(path: Path) -> list[str]:
+    """Every module of ours that a file names in an import, used or not, sorted."""
+    return sorted({name for name, _ in list_bindings(ast.parse(path.read_text(encoding="utf-8"))).values()})
 
-    Fields that are empty are left out, since newer versions of Python have more of them.
+
+def describe_tree(tree: ast.Module) -> Module:
+    """The meaning of a syntax tree."""
+    bindings = list_bindings(tree)
+    description = Description(bindings)
+    content = description.describe(remove_wording(tree, bindings))
+    return Module(digest_json(content), tuple(description.imports))
+
+
+def list_bindings(tree: ast.AST) -> dict[str, tuple[str, str]]:
+    """What each name that an import of ours binds stands for: a module, and a name in it, empty for itself."""
+    bindings = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and is_ours(node):
+            parent = node.module.removeprefix("spon").lstrip(".")
+            for alias in node.names:
+                child = f"{parent}.{alias.name}".lstrip(".")
+                is_module = not parent or module_path(child).exists()
+                bindings[alias.asname or alias.name] = (child, "") if is_module else (parent, alias.name)
+    return bindings
+
+
+def is_ours(node: ast.ImportFrom) -> bool:
+    """Whether an import is of our package."""
+    return (node.module or "").split(".")[0] == "spon"
+
+
+def remove_wording(tree: ast.Module, bindings: Mapping[str, tuple[str, str]]) -> ast.Module:
+    """The tree without imports of ours, docstrings, the wording of errors, and what progress is told."""
+    return Wording({name for name, bound in bindings.items() if bound == (PROGRESS, "")}).visit(tree)
+
+
+class Wording(ast.NodeTransformer):
+    """Removes what is only read by people.
+
+    Attributes:
+        progress: The names by which a file calls the module of progress.
+        counters: In the function at hand, the names of what that module made.
     """
-    if isinstance(node, list):
-        return [describe_node(item) for item in node]
-    if not isinstance(node, ast.AST):
-        return f"{type(node).__name__}:{node!r}"
-    fields = dict(ast.iter_fields(node))
-    fields.pop("kind", None)
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        fields["body"] = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
-    kept = {name: describe_node(value) for name, value in fields.items() if value is not None and value != []}
-    if isinstance(node, ast.Constant):
-        kept["value"] = describe_node(node.value)
-    return {"node": type(node).__name__} | kept
+
+    def __init__(self, progress: set[str]):
+        self.progress = progress
+        self.counters: set[str] = set()
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        """An import of ours goes: what it binds is told where it is used."""
+        return None if is_ours(node) else node
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        """An error is of a kind, whatever it says."""
+        kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return ast.Raise(exc=kind, cause=None)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        """An assertion is what it asks, whatever it says."""
+        return ast.Assert(test=self.visit(node.test), msg=None)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """A function, whose counters of progress are its own."""
+        outer, self.counters = self.counters, self.counters | set(self.find_counters(node))
+        node = self.generic_visit(node)
+        self.counters = outer
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        """A counter of progress goes."""
+        return None if self.is_of_progress(node.value) else self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """A call of such a counter, whose value nobody uses, goes too."""
+        return None if calls_method_of(node.value, self.counters) else self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """What is followed with progress is itself."""
+        return self.visit(node.args[0]) if self.is_of_progress(node) else self.generic_visit(node)
+
+    def find_counters(self, function: ast.FunctionDef) -> Iterator[str]:
+        """The names that a function gives to what the module of progress makes."""
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and self.is_of_progress(node.value):
+                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+    def is_of_progress(self, node: ast.expr) -> bool:
+        """Whether an expression calls the module of progress."""
+        return calls_method_of(node, self.progress)
+
+
+def calls_method_of(node: ast.expr, names: set[str]) -> bool:
+    """Whether an expression is a call of the form `name.function()`, of one of these names."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id in names
+
+
+@dataclass
+class Description:
+    """Syntax trees as plain data.
+
+    Attributes:
+        bindings: As `list_bindings` returns them.
+        imports: The modules that were met so far, in their order.
+    """
+
+    bindings: Mapping[str, tuple[str, str]]
+    imports: list[str] = field(default_factory=list)
+
+    def describe(self, node: object) -> object:
+        """A node without positions and docstrings; a name of ours is a module by number and the name in it.
+
+        Fields that are empty are left out, since newer versions of Python have more of them.
+        """
+        if isinstance(node, list):
+            return [self.describe(item) for item in node]
+        if not isinstance(node, ast.AST):
+            return f"{type(node).__name__}:{node!r}"
+        if isinstance(node, ast.Name) and node.id in self.bindings:
+            return self.describe_binding(*self.bindings[node.id])
+        fields = dict(ast.iter_fields(node))
+        fields.pop("kind", None)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            fields["body"] = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
+        kept = {name: self.describe(value) for name, value in fields.items() if value is not None and value != []}
+        if isinstance(node, ast.Constant):
+            kept["value"] = self.describe(node.value)
+        return {"node": type(node).__name__} | kept
+
+    def describe_binding(self, module: str, name: str) -> object:
+        """What stands for one of our modules, or for a name in it."""
+        if module in APART:
+            return {"apart": name}
+        if module not in self.imports:
+            self.imports.append(module)
+        return {"import": self.imports.index(module), "name": name}

@@ -30,7 +30,7 @@ class Record:
     Attributes:
         job: Digest of rule, wildcards, spec and inputs.
         spec: The rule's settings by name, and the digest of its code as `code`.
-        code: Digest of the script and of each module behind it.
+        code: The script and each module behind it, by name, as `digest.describe_code` returns them.
         inputs: SHA-256 of each file read, by path.
         outputs: SHA-256 of each file written, by path.
         environment: What it ran on, as information only.
@@ -40,7 +40,7 @@ class Record:
     rule: str
     wildcards: dict[str, str]
     spec: dict[str, object]
-    code: dict[str, str]
+    code: dict[str, dict]
     inputs: dict[str, str]
     outputs: dict[str, str]
     environment: dict[str, object]
@@ -208,9 +208,17 @@ def parse_record(content: bytes) -> Record:
     record = Record(**told)
     if digest_job(record.rule, record.wildcards, record.spec, record.inputs) != record.job:
         raise ValueError("its job digest does not fit its rule, wildcards, spec and inputs")
-    if record.code and digest.digest_json(record.code) != record.spec.get("code"):
+    if record.code and combine_code(record.code) != record.spec.get("code"):
         raise ValueError("its modules do not fit the digest of its code")
     return record
+
+
+def combine_code(code: Mapping) -> str | None:
+    """The digest of what a record says of its code; none if it says it in another form."""
+    try:
+        return digest.combine_code(code)
+    except (KeyError, TypeError, RecursionError):
+        return None
 
 
 def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:

@@ -105,12 +105,16 @@ def compare_settings(before: dict, after: dict) -> Iterator[Difference]:
 
 def compare_code(before: Record, after: Record) -> Iterator[Difference]:
     """The script and the modules that differ."""
+    old, new = ({name: module["digest"] for name, module in record.code.items()} for record in (before, after))
+    moved = {digest for name, digest in new.items() if name not in old} & set(old.values())
     differ = [
-        name for name in dict.fromkeys([*before.code, *after.code]) if before.code.get(name) != after.code.get(name)
+        name
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name) and not {old.get(name), new.get(name)} & moved
     ]
     for name in differ:
         kind, file = ("script", "script") if name == "script" else ("module", f"spon/{name.replace('.', '/')}.py")
-        yield kind, file, *(record.code.get(name, ABSENT)[:SHORT] for record in (before, after))
+        yield kind, file, *(digests.get(name, ABSENT)[:SHORT] for digests in (old, new))
     digests = [str(record.spec.get("code", ABSENT)) for record in (before, after)]
     if not differ and digests[0] != digests[1]:
         yield "code", "as a whole", *(digest[:SHORT] for digest in digests)

@@ -19,7 +19,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tree.git("init", "-q")
     scripts = {"fetch_model": "fetch_model", "train_spon": "train_spon", "plot_figure": "plot_figure"}
-    digests = {rule: digest.digest_source(ROOT / f"workflow/scripts/{name}.py") for rule, name in scripts.items()}
+    digests = {rule: digest.read_module(ROOT / f"workflow/scripts/{name}.py").digest for rule, name in scripts.items()}
     tree.make_study(code={rule: code | {"script": digests[rule]} for rule, code in tree.CODE.items()})
     tree.commit("v1")
     return tmp_path

@@ -38,7 +38,7 @@ def test_what_is_published_comes_back_on_a_clone(study, tmp_path):
     told = []
     assert publish.publish(study, told.append)
     assert told[0].startswith("sound: ")
-    assert told[1] == "new: train_spon (1 job), plot_figure (1 job), fetch_model (1 job)\n"
+    assert told[1] == "new: train_spon (1 job), fetch_model (1 job), plot_figure (1 job)\n"
     assert "8 files with other bytes than in the last commit\n" in told
     commit("first")
     tree.git("clone", "-q", str(study), str(tmp_path / "clone"))

@@ -102,7 +102,7 @@ def test_what_stands_above_and_below_is_named_once(study):
     [
         ('"epochs": 10', '"epochs": 11', "job digest does not fit"),
         ('"seed": "0"', '"seed": "1"', "job digest does not fit"),
-        ('"train": "e', '"train": "f', "modules do not fit"),
+        ('"digest": "e', '"digest": "f', "modules do not fit"),
         ('"rule"', '"ruIe"', "keys are not"),
         ('"outputs": {', '"outputs": [', "delimiter"),
     ],

@@ -29,11 +29,11 @@ def test_the_tree_goes_down_to_the_model_with_settings_and_code(study):
         f"{tree.NLL} · {digest(tree.NLL)} · the file is as recorded",
         f"made by train_spon · job {job(tree.NLL)} · study s · allocation TOP-50 · seed 0",
         "  settings  train.epochs 10 · train.learning_rate 0.001 · blocks 24",
-        "  code      808f845f · script, sparsify, train",
+        "  code      6c51d175 · script, sparsify, train",
         f"└─ {tree.MODEL} · {digest(tree.MODEL)}",
         f"   made by fetch_model · job {job(tree.MODEL)} · study s",
         '     settings  model.path "resources"',
-        "     code      055f7ba0 · script, source",
+        "     code      55c9c6a2 · script, source",
     ]
     assert drawn[8] == f"   └─ {tree.WEIGHTS} · {digest(tree.WEIGHTS)} · source"
     assert drawn[10:] == ["2 jobs of 2 rules", "ran on python 3.11.7 · lock 00000000 · device cpu · threads 1"]

@@ -84,10 +84,10 @@ def test_a_job_that_writes_other_bytes_though_nothing_differs_is_told_with_what_
     path = records.record_path("logs/s/fetch_model.log")
     tree.flip(tree.MODEL)
     told = records.describe_job("fetch_model", {"study": "s"}, {"model": {"path": "resources"}}, [tree.WEIGHTS])
-    told["spec"]["code"] = digest.digest_json(tree.CODE["fetch_model"])
+    told["spec"]["code"] = digest.combine_code(tree.describe(tree.CODE["fetch_model"]))
     told["job"] = records.read_records(study).makers[tree.MODEL].job
     environment = tree.ENVIRONMENT | {"python": "3.12.0"}
-    records.finish_record(path, told, [tree.MODEL], tree.CODE["fetch_model"], environment)
+    records.finish_record(path, told, [tree.MODEL], tree.describe(tree.CODE["fetch_model"]), environment)
     [(kind, name, old, new, _, _)] = causes(study, tree.MODEL)
     assert (kind, name) == ("bytes", tree.MODEL)
     assert "python 3.11.7" in old

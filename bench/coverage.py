@@ -24,14 +24,23 @@ GAIN, DAMAGE = 4.0, 8.0
 LOOKS = {
     "mean": {"label": "mean_interval", "marker": "o", "color": "#1a1a1a", "ls": "-"},
     "ratio": {"label": "ratio_interval", "marker": "s", "color": "#0069a8", "ls": "--"},
-    "newey_west": {"label": "plain Newey-West, 1.96", "marker": "x", "color": "#d55e00", "ls": ":"},
+    "newey_west": {
+        "label": "plain Newey-West, 1.96",
+        "marker": "x",
+        "color": "#d55e00",
+        "ls": ":",
+    },
 }
 
 
-def simulate(blocks: int, correlation: float, samples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def simulate(
+    blocks: int, correlation: float, samples: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
     """Samples of two related AR(1) series [blocks, 2], in units of the true standard error of their means."""
     noise = rng.standard_normal((samples, blocks + 100, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
-    series = lfilter([1.0], [1.0, -correlation], noise, axis=1)[:, 100:]  # the start from zero is left out
+    series = lfilter([1.0], [1.0, -correlation], noise, axis=1)[
+        :, 100:
+    ]  # the start from zero is left out
     error = 1 / (1 - correlation) / np.sqrt(blocks)
     yield from series / error + np.array([GAIN, DAMAGE])
 
@@ -40,7 +49,9 @@ def count_hits(sample: np.ndarray, seed: int) -> dict[str, bool]:
     """Which intervals hold the truth, for one sample."""
     gain = sample[:, 0]
     draws = stats.resample_means(sample, DRAWS, seed)
-    ratio = stats.ratio_interval(sample.mean(axis=0), draws, lambda means: means[..., 0], lambda means: means[..., 1])
+    ratio = stats.ratio_interval(
+        sample.mean(axis=0), draws, lambda means: means[..., 0], lambda means: means[..., 1]
+    )
     return {
         "mean": stats.mean_interval(gain - GAIN).holds_zero,
         "ratio": ratio.low <= GAIN / DAMAGE <= ratio.high,
@@ -51,7 +62,9 @@ def count_hits(sample: np.ndarray, seed: int) -> dict[str, bool]:
 def newey_west_error(values: np.ndarray) -> float:
     """The standard error of a mean as it is usually computed."""
     lags = int(4 * (len(values) / 100) ** (2 / 9))
-    return float(np.sqrt(S_hac_simple((values - values.mean())[:, None], nlags=lags).item()) / len(values))
+    return float(
+        np.sqrt(S_hac_simple((values - values.mean())[:, None], nlags=lags).item()) / len(values)
+    )
 
 
 def measure_coverage(sizes: list[int], samples: int) -> pd.DataFrame:
@@ -60,10 +73,15 @@ def measure_coverage(sizes: list[int], samples: int) -> pd.DataFrame:
     rows = []
     for blocks in sizes:
         for correlation in CORRELATIONS:
-            hits = [count_hits(x, seed) for seed, x in enumerate(simulate(blocks, correlation, samples, rng))]
+            hits = [
+                count_hits(x, seed)
+                for seed, x in enumerate(simulate(blocks, correlation, samples, rng))
+            ]
             for interval, share in pd.DataFrame(hits).mean().items():
                 rows.append((blocks, correlation, interval, samples, round(100 * share, 2)))
-    return pd.DataFrame(rows, columns=["blocks", "correlation", "interval", "samples", "coverage_percent"])
+    return pd.DataFrame(
+        rows, columns=["blocks", "correlation", "interval", "samples", "coverage_percent"]
+    )
 
 
 def plot_coverage(coverage: pd.DataFrame) -> Figure:
@@ -81,19 +99,29 @@ def plot_coverage(coverage: pd.DataFrame) -> Figure:
         ax.set_xticks(CORRELATIONS)
         ax.set_xlabel("correlation of neighbouring blocks")
     axes[0].set_ylabel("coverage of 95 % intervals (%)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=8,
+    )
     return figure
 
 
 def main() -> None:
     """Simulate, and write the table and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("blocks", nargs="*", type=int, default=[512, 1024], help="evaluation blocks per sample")
+    parser.add_argument(
+        "blocks", nargs="*", type=int, default=[512, 1024], help="evaluation blocks per sample"
+    )
     parser.add_argument("--samples", type=int, default=4000, help="simulated samples per setting")
     arguments = parser.parse_args()
     coverage = measure_coverage(arguments.blocks, arguments.samples)
     coverage.to_csv(Path(__file__).with_name("coverage.csv"), index=False)
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with matplotlib.rc_context(
+        {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    ):
         plot_coverage(coverage).savefig(Path(__file__).with_name("coverage.png"), dpi=200)
 
 

@@ -15,7 +15,9 @@ from torch.nn import functional
 class Site(nn.Module):
     """A linear map with a sparsified input and a bias."""
 
-    def __init__(self, linear: nn.Linear, bias: Tensor, method: str, threshold: float, sparsity: float):
+    def __init__(
+        self, linear: nn.Linear, bias: Tensor, method: str, threshold: float, sparsity: float
+    ):
         super().__init__()
         self.linear, self.bias, self.method = linear, bias, method
         self.threshold, self.dropped = threshold, round(linear.in_features * sparsity)
@@ -27,15 +29,28 @@ class Site(nn.Module):
         if not self.sparse:
             return dense
         size = x.abs()
-        limit = size.kthvalue(self.dropped, dim=-1, keepdim=True).values if self.method == "topk" else self.threshold
+        limit = (
+            size.kthvalue(self.dropped, dim=-1, keepdim=True).values
+            if self.method == "topk"
+            else self.threshold
+        )
         return functional.linear(x * (size > limit), self.linear.weight) + self.bias.to(x.dtype)
 
 
 @contextmanager
-def wrapped(network: nn.Module, biases: Mapping[str, Tensor], method: str, thresholds: Mapping, sparsity: float):
+def wrapped(
+    network: nn.Module,
+    biases: Mapping[str, Tensor],
+    method: str,
+    thresholds: Mapping,
+    sparsity: float,
+):
     """The model with wrappers at all sites; what is given are the wrappers."""
     linears = {name: network.get_submodule(name) for name in thresholds}
-    sites = {name: Site(linear, biases[name], method, thresholds[name], sparsity) for name, linear in linears.items()}
+    sites = {
+        name: Site(linear, biases[name], method, thresholds[name], sparsity)
+        for name, linear in linears.items()
+    }
     try:
         for name, site in sites.items():
             network.set_submodule(name, site)
@@ -60,7 +75,9 @@ def take_step(network: nn.Module, batch: Tensor, sites: list[Site]) -> Tensor:
     return loss.detach()
 
 
-def train(network: nn.Module, batches: Iterator[Tensor], sites: list[Site], optimizer, scheduler) -> list[float]:
+def train(
+    network: nn.Module, batches: Iterator[Tensor], sites: list[Site], optimizer, scheduler
+) -> list[float]:
     """A whole training; the loss of every step."""
     losses = []
     for batch in batches:

@@ -34,9 +34,16 @@ LOOKS = {
 
 def compare(network: nn.Module, config: dict) -> Iterator[dict]:
     """A row per allocation, sparsity, rate and parametrisation."""
-    tokens = {part: data.read_tokens(STUDY / f"tokens/{part}.safetensors") for part in ("calibration", "evaluation")}
-    kept = models.keep_final_states(network, tokens["evaluation"], config["evaluate"]["batch_tokens"])
-    for (allocation, scope), sparsity, rate in tqdm(list(product(ALLOCATIONS.items(), SPARSITIES, RATES))):
+    tokens = {
+        part: data.read_tokens(STUDY / f"tokens/{part}.safetensors")
+        for part in ("calibration", "evaluation")
+    }
+    kept = models.keep_final_states(
+        network, tokens["evaluation"], config["evaluate"]["batch_tokens"]
+    )
+    for (allocation, scope), sparsity, rate in tqdm(
+        list(product(ALLOCATIONS.items(), SPARSITIES, RATES))
+    ):
         place = STUDY / scope / f"s{sparsity}"
         masks = sparsify.make_sparsifiers(
             network, sparsify.read_thresholds(place / "thresholds.csv"), "threshold", sparsity, 0.0
@@ -44,13 +51,24 @@ def compare(network: nn.Module, config: dict) -> Iterator[dict]:
         sites = pd.read_csv(STUDY / allocation / "sites.csv")["site"].tolist()
         found = {}
         for way in LOOKS:
-            recipe = train.Recipe(**config["train"] | {"learning_rate": rate, "parametrisation": way})
-            biases, _ = train.learn_biases(network, tokens["calibration"], masks, sites, recipe, seed=0)
+            recipe = train.Recipe(
+                **config["train"] | {"learning_rate": rate, "parametrisation": way}
+            )
+            biases, _ = train.learn_biases(
+                network, tokens["calibration"], masks, sites, recipe, seed=0
+            )
             found[way] = evaluate.evaluate(
-                network, tokens["evaluation"], masks, biases, **config["evaluate"], keep=lambda key, make: kept
+                network,
+                tokens["evaluation"],
+                masks,
+                biases,
+                **config["evaluate"],
+                keep=lambda key, make: kept,
             ).assign(norm=torch.stack([bias.norm() for bias in biases.values()]).mean().item())
         teal = pd.read_parquet(place / "teal/nll.parquet")
-        yield from describe(found, teal, {"allocation": allocation, "sparsity": sparsity, "learning_rate": rate})
+        yield from describe(
+            found, teal, {"allocation": allocation, "sparsity": sparsity, "learning_rate": rate}
+        )
 
 
 def describe(found: dict[str, pd.DataFrame], teal: pd.DataFrame, names: dict) -> Iterator[dict]:
@@ -65,7 +83,9 @@ def describe(found: dict[str, pd.DataFrame], teal: pd.DataFrame, names: dict) ->
         yield names | {
             "parametrisation": way,
             "kl_recovery_percent": round(100 * (1 - total["kl_nats"] / start["kl_nats"]), 2),
-            "nll_recovery_percent": round(100 * (start["nll_nats"] - total["nll_nats"]) / damage, 2),
+            "nll_recovery_percent": round(
+                100 * (start["nll_nats"] - total["nll_nats"]) / damage, 2
+            ),
             "mean_norm": round(blocks["norm"].iloc[0], 4),
             "alpha_minus_bias_kl_nats_per_token": interval.value,
             "low": interval.low,
@@ -78,7 +98,9 @@ def draw(table: pd.DataFrame) -> Figure:
     """KL damage recovered against the learning rate."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots(len(SPARSITIES), len(ALLOCATIONS), sharex=True, squeeze=False)
-    for (row, sparsity), (column, allocation) in product(enumerate(SPARSITIES), enumerate(ALLOCATIONS)):
+    for (row, sparsity), (column, allocation) in product(
+        enumerate(SPARSITIES), enumerate(ALLOCATIONS)
+    ):
         ax = axes[row, column]
         chosen = table[(table["allocation"] == allocation) & (table["sparsity"] == sparsity)]
         for way, look in LOOKS.items():
@@ -91,14 +113,18 @@ def draw(table: pd.DataFrame) -> Figure:
         ax.set_title(f"{allocation}, {sparsity:.0%} sparsity", loc="left", fontsize=9)
     figure.supylabel("KL damage recovered (%)", fontsize=9)
     figure.supxlabel("learning rate of AdamW", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+    )
     return figure
 
 
 def main() -> None:
     """Train, evaluate, print, write and draw."""
     if not (STUDY / "down_proj/s0.5/teal/nll.parquet").exists():
-        sys.exit(f"{STUDY.relative_to(ROOT)} holds no finished study: call `make study` or `make pull` first")
+        sys.exit(
+            f"{STUDY.relative_to(ROOT)} holds no finished study: call `make study` or `make pull` first"
+        )
     torch.set_num_threads(1)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     network = models.load(STUDY / "model.json", "cpu", "float32")
@@ -106,7 +132,9 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / "parametrisation.csv", index=False)
     sys.stdout.write(table.to_string(index=False) + "\n")
-    with matplotlib.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+    with matplotlib.rc_context(
+        {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+    ):
         draw(table).savefig(RESULTS / "parametrisation.png", dpi=200)
 
 

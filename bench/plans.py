@@ -28,8 +28,19 @@ def plan(study: str, teraflops: float) -> dict:
         overlay = Path(folder, "rate.yaml")
         overlay.write_text(f"plan: {{teraflops: {teraflops}}}\n")
         configs = [str(ROOT / f"config/{study}.yaml"), str(overlay)]
-        command = [sys.executable, "-m", "snakemake", "plan", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
-        subprocess.run([*command, "--directory", folder, "--configfile", *configs], check=True, cwd=ROOT)
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "plan",
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--cores",
+            "1",
+        ]
+        subprocess.run(
+            [*command, "--directory", folder, "--configfile", *configs], check=True, cwd=ROOT
+        )
         return json.loads(Path(folder, f"results/{study}/plan.json").read_text())
 
 
@@ -58,7 +69,11 @@ def main() -> None:
     table.to_csv(RESULTS / "plans.csv", index=False)
     lines = [list(map(str, table.columns)), ["---", *["---:"] * (len(table.columns) - 1)]]
     rows = [*lines, *([str(value) for value in row] for row in table.itertuples(index=False))]
-    text = f"At {teraflops:g} TFLOP/s, sustained:\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    text = (
+        f"At {teraflops:g} TFLOP/s, sustained:\n\n"
+        + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        + "\n"
+    )
     (RESULTS / "plans.md").write_text(text)
     sys.stdout.write(text)
 

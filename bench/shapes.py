@@ -32,7 +32,9 @@ SHAPES = {
 }
 
 
-def build(shape: str, device: str, dtype: torch.dtype, layers: int | None = None) -> LlamaForCausalLM:
+def build(
+    shape: str, device: str, dtype: torch.dtype, layers: int | None = None
+) -> LlamaForCausalLM:
     """A model of this shape, or its first `layers`, with random weights, frozen; the head is the embedding."""
     sizes = SHAPES[shape] | ({"num_hidden_layers": layers} if layers else {})
     torch.manual_seed(0)
@@ -43,12 +45,16 @@ def build(shape: str, device: str, dtype: torch.dtype, layers: int | None = None
 
 def main() -> None:
     """Write a model, with the tokenizer of the reference model: its tokens are some of the vocabulary's."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, help="the first layers alone")
     arguments = parser.parse_args()
-    build(arguments.shape, "cpu", torch.bfloat16, arguments.layers).save_pretrained(arguments.folder)
+    build(arguments.shape, "cpu", torch.bfloat16, arguments.layers).save_pretrained(
+        arguments.folder
+    )
     for file in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(ROOT / "resources/models/pydoc" / file, arguments.folder / file)
 

@@ -57,18 +57,25 @@ class Case:
         torch.set_num_threads(self.threads)
         if self.shape != "pydoc":
             return build(self.shape, self.device, self.dtype, self.layers)
-        network = LlamaForCausalLM.from_pretrained(ROOT / "resources/models/pydoc", dtype=self.dtype)
+        network = LlamaForCausalLM.from_pretrained(
+            ROOT / "resources/models/pydoc", dtype=self.dtype
+        )
         return network.requires_grad_(False).eval()
 
 
 def list_cases(shape: str) -> list[Case]:
     """The cases of a shape, on the machine as it is."""
     if shape == "pydoc":
-        return [Case(shape, method, "cpu", torch.float32, None, 4, 1, 15) for method in ("threshold", "topk")]
+        return [
+            Case(shape, method, "cpu", torch.float32, None, 4, 1, 15)
+            for method in ("threshold", "topk")
+        ]
     if torch.cuda.is_available():
         whole = ("cuda", torch.bfloat16, None, 8, torch.get_num_threads(), 15)
         return [Case(shape, method, *whole) for method in ("threshold", "topk")]
-    return [Case(shape, method, "cpu", torch.float32, 2, 8, 2, 3) for method in ("threshold", "topk")]
+    return [
+        Case(shape, method, "cpu", torch.float32, 2, 8, 2, 3) for method in ("threshold", "topk")
+    ]
 
 
 class Step:
@@ -78,12 +85,20 @@ class Step:
         self.case, self.network = case, case.load()
         generator = torch.Generator().manual_seed(0)
         vocabulary, length = self.network.config.vocab_size, 128
-        self.tokens = torch.randint(vocabulary, (case.blocks, length), generator=generator, dtype=torch.int32)
+        self.tokens = torch.randint(
+            vocabulary, (case.blocks, length), generator=generator, dtype=torch.int32
+        )
         names = models.name_sites(self.network, ["mlp.down_proj"])
-        quantiles = calibrate.read_quantiles(self.network, self.tokens, names, self.tokens.numel(), 0.0)
+        quantiles = calibrate.read_quantiles(
+            self.network, self.tokens, names, self.tokens.numel(), 0.0
+        )
         self.thresholds = calibrate.choose_thresholds(names, quantiles, SPARSITY)
-        self.masks = sparsify.make_sparsifiers(self.network, self.thresholds, case.method, SPARSITY, 0.0)
-        self.biases = {name: train.start(self.network.get_submodule(name), "bias") for name in names}
+        self.masks = sparsify.make_sparsifiers(
+            self.network, self.thresholds, case.method, SPARSITY, 0.0
+        )
+        self.biases = {
+            name: train.start(self.network.get_submodule(name), "bias") for name in names
+        }
         self.head = models.head_weight(self.network)
         self.chunk = 256
 
@@ -94,15 +109,22 @@ class Step:
 
     def run_spon(self, dense: Tensor) -> Tensor:
         """A step of `spon.train`."""
-        with sparsify.sparsified(self.network, self.masks), sparsify.biased(self.network, self.biases):
-            loss = divergence.kl_to_dense(models.final_states(self.network, self.tokens), dense, self.head, self.chunk)
+        with (
+            sparsify.sparsified(self.network, self.masks),
+            sparsify.biased(self.network, self.biases),
+        ):
+            loss = divergence.kl_to_dense(
+                models.final_states(self.network, self.tokens), dense, self.head, self.chunk
+            )
             loss.backward()
         return loss.detach()
 
     def run_naive(self) -> Tensor:
         """A step of `bench.naive`."""
         batch = self.tokens.to(self.network.device, torch.long)
-        with naive.wrapped(self.network, self.biases, self.case.method, self.thresholds, SPARSITY) as sites:
+        with naive.wrapped(
+            self.network, self.biases, self.case.method, self.thresholds, SPARSITY
+        ) as sites:
             return naive.take_step(self.network, batch, sites)
 
     def take_gradients(self) -> Tensor:
@@ -128,7 +150,9 @@ def count_operations(network: nn.Module, length: int) -> float:
     """Operations per token that a step needs: forwards, backwards through activations, and three head products."""
     config = network.config
     sizes = [
-        module.weight.numel() for module in network.get_decoder().layers.modules() if isinstance(module, nn.Linear)
+        module.weight.numel()
+        for module in network.get_decoder().layers.modules()
+        if isinstance(module, nn.Linear)
     ]
     heads = config.num_attention_heads * network.get_decoder().layers[0].self_attn.head_dim
     attention = 4 * heads * length / 2 * config.num_hidden_layers
@@ -140,7 +164,9 @@ def time_products(step: Step) -> float:
     config, dtype, device = step.network.config, step.case.dtype, step.case.device
     rates = []
     for size in (config.intermediate_size, config.vocab_size):
-        x = torch.randn(min(step.tokens.numel(), step.chunk), config.hidden_size, device=device, dtype=dtype)
+        x = torch.randn(
+            min(step.tokens.numel(), step.chunk), config.hidden_size, device=device, dtype=dtype
+        )
         weight = torch.randn(config.hidden_size, size, device=device, dtype=dtype)
         seconds = min(time_call(lambda x=x, weight=weight: x @ weight, device) for _ in range(8))
         rates.append(2 * x.numel() * size / seconds)
@@ -173,13 +199,18 @@ def measure(case: Case) -> Iterator[dict]:
 def measure_compiled(step: Step, dense: Tensor) -> tuple[float, float, Tensor]:
     """Seconds, loss and gradients of a step whose layers are compiled; the compilation is left out."""
     with layers.compiled(step.network, 0, True):
-        found = [time_call(lambda: step.run_spon(dense), step.case.device) for _ in range(step.case.repeats + 3)]
+        found = [
+            time_call(lambda: step.run_spon(dense), step.case.device)
+            for _ in range(step.case.repeats + 3)
+        ]
         step.take_gradients()
         loss = step.run_spon(dense).item()
     return statistics.median(found[3:]), loss, step.take_gradients()
 
 
-def describe(step: Step, seconds: dict, losses: dict, gradients: dict, rate: float) -> Iterator[dict]:
+def describe(
+    step: Step, seconds: dict, losses: dict, gradients: dict, rate: float
+) -> Iterator[dict]:
     """The rows of a case."""
     case, tokens = step.case, step.tokens.numel()
     operations = tokens * count_operations(step.network, step.tokens.shape[1])
@@ -214,7 +245,11 @@ def describe(step: Step, seconds: dict, losses: dict, gradients: dict, rate: flo
 def read_peak(case: Case, engine: str) -> int:
     """Bytes at the peak of a step in a process of its own: of the whole process, on a GPU of its tensors."""
     command = [sys.executable, "-m", "bench.training", case.shape, "--peak", case.method, engine]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.split()[-1])
+    return int(
+        subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd=ROOT
+        ).stdout.split()[-1]
+    )
 
 
 def measure_peak(case: Case, engine: str) -> int:
@@ -230,8 +265,14 @@ def measure_peak(case: Case, engine: str) -> int:
 def read_resident_peak() -> int:
     """Bytes of main memory that this process has had at most; Linux's `ru_maxrss` would count its parent's."""
     status = Path("/proc/self/status")
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M) if status.exists() else None
-    return int(found[1]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found = (
+        re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M) if status.exists() else None
+    )
+    return (
+        int(found[1]) * 1024
+        if found
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
 
 
 def compare_trainings() -> pd.DataFrame:
@@ -239,10 +280,17 @@ def compare_trainings() -> pd.DataFrame:
     rows = []
     for case in list_cases("pydoc"):
         step = Step(replace(case, blocks=384))
-        recipe = train.Recipe(384, "first", 1, 4, 0.01, "cosine", 256, "bias", checkpointing=False, compile=False)
-        ours, again, parted = (train_ours(step, recipe, split_blocks) for split_blocks in (4, 4, 1))
+        recipe = train.Recipe(
+            384, "first", 1, 4, 0.01, "cosine", 256, "bias", checkpointing=False, compile=False
+        )
+        ours, again, parted = (
+            train_ours(step, recipe, split_blocks) for split_blocks in (4, 4, 1)
+        )
         row = {"shape": "pydoc", "method": case.method, "steps": recipe.steps}
-        row |= {f"naive_{name}": value for name, value in compare(ours, train_naively(step, recipe)).items()}
+        row |= {
+            f"naive_{name}": value
+            for name, value in compare(ours, train_naively(step, recipe)).items()
+        }
         # The same sums in another order: what rounding alone does to a training.
         row |= {f"rounding_{name}": value for name, value in compare(ours, parted).items()}
         identical = all(one.equal(other) for one, other in zip(ours, again, strict=True))
@@ -252,16 +300,24 @@ def compare_trainings() -> pd.DataFrame:
 
 def train_ours(step: Step, recipe: train.Recipe, split_blocks: int) -> tuple[Tensor, Tensor]:
     """Losses and final biases, in a row, of our engine."""
-    learn = partial(train.learn_biases, step.network, step.tokens, step.masks, list(step.biases), recipe)
+    learn = partial(
+        train.learn_biases, step.network, step.tokens, step.masks, list(step.biases), recipe
+    )
     biases, curve = learn(seed=0, split_blocks=split_blocks)
-    return torch.tensor([point["kl_nats_per_token"] for point in curve]), torch.cat([*biases.values()])
+    return torch.tensor([point["kl_nats_per_token"] for point in curve]), torch.cat(
+        [*biases.values()]
+    )
 
 
 def compare(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> dict[str, str]:
     """How far two trainings are apart."""
     curve, bias = ((a - b).norm() / b.norm() for a, b in zip(one, other, strict=True))
     largest = ((one[0] - other[0]) / other[0]).abs().max()
-    names = {"curve_relative_difference": curve, "curve_largest": largest, "bias_relative_difference": bias}
+    names = {
+        "curve_relative_difference": curve,
+        "curve_largest": largest,
+        "bias_relative_difference": bias,
+    }
     return {name: f"{value:.1e}" for name, value in names.items()}
 
 
@@ -269,23 +325,33 @@ def train_naively(step: Step, recipe: train.Recipe) -> tuple[Tensor, Tensor]:
     """Losses and final biases, in a row, of the naive engine."""
     optimizer = torch.optim.AdamW(step.biases.values(), lr=recipe.learning_rate, weight_decay=0.0)
     batches = step.tokens.long().split(recipe.batch_blocks)
-    with naive.wrapped(step.network, step.biases, step.case.method, step.thresholds, SPARSITY) as sites:
-        losses = naive.train(step.network, batches, sites, optimizer, train.make_scheduler(optimizer, recipe))
+    with naive.wrapped(
+        step.network, step.biases, step.case.method, step.thresholds, SPARSITY
+    ) as sites:
+        losses = naive.train(
+            step.network, batches, sites, optimizer, train.make_scheduler(optimizer, recipe)
+        )
     return torch.tensor(losses), torch.cat([bias.detach() for bias in step.biases.values()])
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("shapes", nargs="*", default=["pydoc", "llama-3.2-1b"])
     parser.add_argument("--peak", nargs=2, metavar=("METHOD", "ENGINE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
-        case = next(case for case in list_cases(arguments.shapes[0]) if case.method == arguments.peak[0])
+        case = next(
+            case for case in list_cases(arguments.shapes[0]) if case.method == arguments.peak[0]
+        )
         sys.stdout.write(f"{measure_peak(case, arguments.peak[1])}\n")
         return
     RESULTS.mkdir(exist_ok=True)
-    table = pd.DataFrame([row for shape in arguments.shapes for case in list_cases(shape) for row in measure(case)])
+    table = pd.DataFrame(
+        [row for shape in arguments.shapes for case in list_cases(shape) for row in measure(case)]
+    )
     sys.stdout.write(table.T.to_string(header=False) + "\n")
     table.to_csv(RESULTS / "training.csv", index=False)
     same = compare_trainings()

@@ -27,7 +27,9 @@ def choose_layers(layers: object, count: int) -> list[int]:
         case "all":
             return list(range(count))
         case "alternating":
-            return list(range(0, count, 2))  # ASSUME: beginning at the input, where the published gains are larger.
+            return list(
+                range(0, count, 2)
+            )  # ASSUME: beginning at the input, where the published gains are larger.
         case {"first": share, **rest} if not rest and _is_share(share):
             return list(range(count))[: count_share(share, count)]
         case {"last": share, **rest} if not rest and _is_share(share):
@@ -71,7 +73,13 @@ def list_sites(shape: Mapping, maps: Sequence[str], layers: Sequence[int]) -> pd
     """
     check_maps(shape, maps)
     rows = [
-        (f"model.layers.{layer}.{name}", layer, name, shape["maps"][name]["d_in"], shape["maps"][name]["d_out"])
+        (
+            f"model.layers.{layer}.{name}",
+            layer,
+            name,
+            shape["maps"][name]["d_in"],
+            shape["maps"][name]["d_out"],
+        )
         for layer in layers
         for name in maps
     ]
@@ -93,7 +101,9 @@ def allocate_biases(
     for name in biased_maps:
         if name not in scope_maps:
             allowed = ", ".join(scope_maps)
-            raise ValueError(f"biases names '{name}', which the scope does not sparsify: allowed are {allowed}")
+            raise ValueError(
+                f"biases names '{name}', which the scope does not sparsify: allowed are {allowed}"
+            )
     return list_sites(shape, biased_maps, choose_layers(layers, shape["layers"]))
 
 
@@ -115,7 +125,9 @@ def check_maps(shape: Mapping, maps: Sequence[str]) -> None:
     """Refuse maps that the model does not have."""
     for name in maps:
         if name not in shape["maps"]:
-            raise ValueError(f"the model has no linear map '{name}': allowed are {', '.join(shape['maps'])}")
+            raise ValueError(
+                f"the model has no linear map '{name}': allowed are {', '.join(shape['maps'])}"
+            )
 
 
 def _is_share(share: object) -> bool:
@@ -124,4 +136,6 @@ def _is_share(share: object) -> bool:
 
 def _are_layers(layers: Sequence[object], count: int) -> bool:
     numbers = all(isinstance(layer, int) and not isinstance(layer, bool) for layer in layers)
-    return numbers and len(set(layers)) == len(layers) and all(0 <= layer < count for layer in layers)
+    return (
+        numbers and len(set(layers)) == len(layers) and all(0 <= layer < count for layer in layers)
+    )

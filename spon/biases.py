@@ -60,7 +60,10 @@ def read_run(path: str | Path, allocation: str, sparsity: float, seed: int) -> R
         sparsity: See `allocation`.
         seed: See `allocation`.
     """
-    biases = {name.removesuffix(SUFFIX): bias.astype(np.float64) for name, bias in load_file(path).items()}
+    biases = {
+        name.removesuffix(SUFFIX): bias.astype(np.float64)
+        for name, bias in load_file(path).items()
+    }
     order = sorted(biases, key=lambda site: (layer_of(site), map_of(site)))
     return Run(allocation, float(sparsity), int(seed), {site: biases[site] for site in order})
 

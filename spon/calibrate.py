@@ -42,7 +42,14 @@ def read_quantiles(
 
     watch_inputs(network, tokens, counts, count, batch_tokens)
     frames = [
-        pd.DataFrame({"site": site, "layer": layer_of(site), "share": SHARES, "magnitude": quantiles(histogram.cpu())})
+        pd.DataFrame(
+            {
+                "site": site,
+                "layer": layer_of(site),
+                "share": SHARES,
+                "magnitude": quantiles(histogram.cpu()),
+            }
+        )
         for site, histogram in counts.items()
     ]
     return pd.concat(frames, ignore_index=True)
@@ -60,10 +67,14 @@ def count_magnitudes(x: Float[Tensor, "..."]) -> Int[Tensor, "bins"]:
 def quantiles(histogram: Int[Tensor, "bins"], shares: np.ndarray = SHARES) -> np.ndarray:
     """Magnitudes that the given shares of the counted entries do not exceed, linear inside a bin."""
     counts = histogram.numpy()
-    edges = (np.arange(BINS + 1, dtype=np.uint32) << DROPPED_BITS).view(np.float32).astype(np.float64)
+    edges = (
+        (np.arange(BINS + 1, dtype=np.uint32) << DROPPED_BITS).view(np.float32).astype(np.float64)
+    )
     cumulative = np.cumsum(counts, dtype=np.float64)
     wanted = shares * cumulative[-1]
-    bins = np.searchsorted(cumulative, wanted)  # the first bin that reaches the share is never an empty one
+    bins = np.searchsorted(
+        cumulative, wanted
+    )  # the first bin that reaches the share is never an empty one
     inside = 1 - (cumulative[bins] - wanted) / counts[bins]
     return edges[bins] + inside * (edges[bins + 1] - edges[bins])
 
@@ -86,7 +97,9 @@ def watch_inputs(
             models.final_states(network, batch)
 
 
-def choose_thresholds(sites: Iterable[str], quantiles: pd.DataFrame | None, sparsity: float) -> dict[str, float]:
+def choose_thresholds(
+    sites: Iterable[str], quantiles: pd.DataFrame | None, sparsity: float
+) -> dict[str, float]:
     """Thresholds that drop the share `sparsity` of every site's input entries; NaN without quantiles."""
     if quantiles is None:
         return dict.fromkeys(sites, float("nan"))
@@ -118,8 +131,13 @@ def measure_thresholds(
     dense = measure_sparsity(network, tokens, whole, batch_tokens, dense_share)
     with sparsify.sparsified(network, started):
         sparse = measure_sparsity(network, tokens, whole, batch_tokens, dense_share)
-    rows = [(site, layer_of(site), value, dense[site], sparse[site]) for site, value in thresholds.items()]
-    return pd.DataFrame(rows, columns=["site", "layer", "threshold", "sparsity_dense_pass", "sparsity_sparse_pass"])
+    rows = [
+        (site, layer_of(site), value, dense[site], sparse[site])
+        for site, value in thresholds.items()
+    ]
+    return pd.DataFrame(
+        rows, columns=["site", "layer", "threshold", "sparsity_dense_pass", "sparsity_sparse_pass"]
+    )
 
 
 def measure_sparsity(

@@ -44,11 +44,18 @@ def find_checkpoints(folder: str | Path) -> list[dict]:
         ValueError: There is no such folder, or it holds no checkpoint, one of unknown name, or two of the same run.
     """
     if not Path(folder).is_dir():
-        raise ValueError(f"checkpoints is '{folder}', which is no folder: name one with files {NAME_FORM}")
+        raise ValueError(
+            f"checkpoints is '{folder}', which is no folder: name one with files {NAME_FORM}"
+        )
     files = sorted(path for path in Path(folder).iterdir() if path.suffix in FORMATS)
     if not files:
-        raise ValueError(f"checkpoints is '{folder}', which holds no .pt or .safetensors file: allowed are {NAME_FORM}")
-    found = sorted((read_name(path) | {"file": str(path)} for path in files), key=lambda run: tuple(run.values()))
+        raise ValueError(
+            f"checkpoints is '{folder}', which holds no .pt or .safetensors file: allowed are {NAME_FORM}"
+        )
+    found = sorted(
+        (read_name(path) | {"file": str(path)} for path in files),
+        key=lambda run: tuple(run.values()),
+    )
     for before, run in pairwise(found):
         if list(before.values())[:3] == list(run.values())[:3]:
             raise ValueError(
@@ -62,7 +69,9 @@ def read_name(path: str | Path) -> dict:
     """The run that a checkpoint's file name tells: `allocation`, `sparsity` and `seed`."""
     match = NAME.fullmatch(Path(path).name)
     if not match:
-        raise ValueError(f"the checkpoint '{path}' has a name that tells no run: allowed are {NAME_FORM}")
+        raise ValueError(
+            f"the checkpoint '{path}' has a name that tells no run: allowed are {NAME_FORM}"
+        )
     return {
         "allocation": match["allocation"],
         "sparsity": float(match["sparsity"]),
@@ -105,9 +114,13 @@ def read_published(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict]:
     except OSError:
         raise
     except Exception as error:  # of several kinds, by what the file is instead
-        raise ValueError(f"the checkpoint '{path}' is no PyTorch file of tensors and plain values alone") from error
+        raise ValueError(
+            f"the checkpoint '{path}' is no PyTorch file of tensors and plain values alone"
+        ) from error
     keys = {"biases": dict, "config_name": str, "sparsity": float}
-    if not isinstance(content, dict) or any(not isinstance(content.get(key), kind) for key, kind in keys.items()):
+    if not isinstance(content, dict) or any(
+        not isinstance(content.get(key), kind) for key, kind in keys.items()
+    ):
         raise ValueError(
             f"the checkpoint '{path}' is not of the published form: wanted are the keys biases (tensors by name), "
             f"config_name (text) and sparsity (a share)"
@@ -132,13 +145,17 @@ def read_ours(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict]:
     return name_sites(path, tensors, OUR_BIAS, "model.layers.N.MAP.bias"), told
 
 
-def name_sites(path: str | Path, tensors: Mapping, pattern: re.Pattern, form: str) -> dict[str, "torch.Tensor"]:
+def name_sites(
+    path: str | Path, tensors: Mapping, pattern: re.Pattern, form: str
+) -> dict[str, "torch.Tensor"]:
     """Biases by site, from biases by the name that a format gives them."""
     sites = {}
     for name, tensor in tensors.items():
         match = pattern.fullmatch(str(name))
         if not match:
-            raise ValueError(f"the checkpoint '{path}' has a bias '{name}': allowed are {form} of {', '.join(MAPS)}")
+            raise ValueError(
+                f"the checkpoint '{path}' has a bias '{name}': allowed are {form} of {', '.join(MAPS)}"
+            )
         sites[f"model.layers.{match['layer']}.{MAPS.get(match['map'], match['map'])}"] = tensor
     return sites
 
@@ -156,7 +173,12 @@ def check_bias(path: str | Path, site: str, bias: object) -> None:
     """Refuse what is no vector of finite numbers."""
     import torch
 
-    if not (isinstance(bias, torch.Tensor) and bias.is_floating_point() and bias.ndim == 1 and len(bias)):
+    if not (
+        isinstance(bias, torch.Tensor)
+        and bias.is_floating_point()
+        and bias.ndim == 1
+        and len(bias)
+    ):
         shape = list(getattr(bias, "shape", []))
         raise ValueError(
             f"the checkpoint '{path}' has a bias of shape {shape} at {site}: "
@@ -164,11 +186,17 @@ def check_bias(path: str | Path, site: str, bias: object) -> None:
         )
     if not bias.isfinite().all():
         index = int((~bias.isfinite()).nonzero()[0])
-        raise ValueError(f"the checkpoint '{path}' has the bias {bias[index]} at {site}: allowed are finite numbers")
+        raise ValueError(
+            f"the checkpoint '{path}' has the bias {bias[index]} at {site}: allowed are finite numbers"
+        )
 
 
 def describe_file(path: str | Path) -> dict:
     """A checkpoint as a study lists it: its run, file name, SHA-256 and number of sites."""
     with Path(path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return read_name(path) | {"file": Path(path).name, "sha256": digest, "sites": len(read_checkpoint(path))}
+    return read_name(path) | {
+        "file": Path(path).name,
+        "sha256": digest,
+        "sites": len(read_checkpoint(path)),
+    }

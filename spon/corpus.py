@@ -65,7 +65,9 @@ def collect_docstrings(selection: Selection, processes: int) -> pd.DataFrame:
         columns=["split", "file", "text"],
     )
     # Train first, so that what the model has seen decides what may be held out, never the reverse.
-    documents = documents.sort_values("split", key=lambda column: column.map(SPLITS.index), kind="stable")
+    documents = documents.sort_values(
+        "split", key=lambda column: column.map(SPLITS.index), kind="stable"
+    )
     new = mark_new(documents["text"], selection.shingle_words, selection.duplicate_share)
     return documents[new].reset_index(drop=True)
 
@@ -73,7 +75,9 @@ def collect_docstrings(selection: Selection, processes: int) -> pd.DataFrame:
 def source_files(package: str) -> list[tuple[str, str]]:
     """The Python files of an installed package, as (name inside site-packages, path), in a fixed order."""
     folder = find_package(package)
-    return sorted((path.relative_to(folder.parent).as_posix(), str(path)) for path in folder.rglob("*.py"))
+    return sorted(
+        (path.relative_to(folder.parent).as_posix(), str(path)) for path in folder.rglob("*.py")
+    )
 
 
 def find_package(package: str) -> Path:
@@ -150,7 +154,11 @@ def compare_corpora(found: Mapping, trained_on: Mapping | None) -> str | None:
     if trained_on is None or found["digest"] == trained_on["digest"]:
         return None
     versions = trained_on["packages"]
-    other = [f"{name} {version}" for name, version in found["packages"].items() if versions.get(name) != version]
+    other = [
+        f"{name} {version}"
+        for name, version in found["packages"].items()
+        if versions.get(name) != version
+    ]
     return (
         f"the docstrings found here (digest {found['digest'][:12]}) are not those that the model was trained on "
         f"({trained_on['digest'][:12]}), so some held-out text may be known to it, and numbers are not comparable; "

@@ -47,15 +47,23 @@ def read_documents(text: Mapping, corpus: str | Sequence[str]) -> list[str]:
         return pd.read_parquet(corpus)["text"].tolist()
     import datasets  # two seconds that the pydoc corpus need not wait for
 
-    arguments = {key: text[key] for key in ("path", "name", "revision", "data_files") if key in text}
+    arguments = {
+        key: text[key] for key in ("path", "name", "revision", "data_files") if key in text
+    }
     rows = datasets.load_dataset(**arguments, split=text["split"])
     if text["field"] not in rows.column_names:
-        raise ValueError(f"text.field is '{text['field']}': allowed are {', '.join(rows.column_names)}")
+        raise ValueError(
+            f"text.field is '{text['field']}': allowed are {', '.join(rows.column_names)}"
+        )
     return list(rows[text["field"]])
 
 
 def tokenize(
-    documents: Sequence[str], tokenizer: Callable[..., Mapping], protocol: Protocol, blocks: int, order: str
+    documents: Sequence[str],
+    tokenizer: Callable[..., Mapping],
+    protocol: Protocol,
+    blocks: int,
+    order: str,
 ) -> Int[Tensor, "blocks length"]:
     """Documents as blocks of token ids, by a Hugging Face tokenizer.
 
@@ -71,7 +79,9 @@ def tokenize(
         count = min(len(documents), 2 * count)
 
 
-def describe_tokens(tokens: Int[Tensor, "blocks length"], text: Mapping, protocol: Mapping) -> dict:
+def describe_tokens(
+    tokens: Int[Tensor, "blocks length"], text: Mapping, protocol: Mapping
+) -> dict:
     """What a number measured on these tokens stands for; `protocol` differs whenever two are not comparable."""
     digest = hashlib.sha256(tokens.numpy().tobytes()).hexdigest()
     settings = {"text": dict(text), "protocol": dict(protocol), "tokens": digest}
@@ -92,7 +102,11 @@ def join_documents(documents: Iterable[str], protocol: Protocol) -> str:
 
 
 def cut_blocks(
-    ids: Sequence[int] | np.ndarray, protocol: Protocol, blocks: int, order: str, bos_id: int | None = None
+    ids: Sequence[int] | np.ndarray,
+    protocol: Protocol,
+    blocks: int,
+    order: str,
+    bos_id: int | None = None,
 ) -> Int[Tensor, "blocks length"]:
     """Cut a token stream into the blocks that the protocol asks for.
 
@@ -107,7 +121,9 @@ def cut_blocks(
         ValueError: The text is shorter than the blocks asked for, or a BOS is wanted and there is none.
     """
     if protocol.bos and bos_id is None:
-        raise ValueError("protocol.bos is true, but this tokenizer has no BOS token: set it to false")
+        raise ValueError(
+            "protocol.bos is true, but this tokenizer has no BOS token: set it to false"
+        )
     body = protocol.block_length - protocol.bos
     whole = len(ids) // body
     if whole < blocks:
@@ -143,7 +159,9 @@ def draw_blocks(
     """
     assert order in ("first", "random"), order
     if count > len(tokens):
-        raise ValueError(f"train.blocks is {count}: allowed is 1 to {len(tokens)}, the calibration blocks")
+        raise ValueError(
+            f"train.blocks is {count}: allowed is 1 to {len(tokens)}, the calibration blocks"
+        )
     if order == "first":
         return tokens[:count]
     return tokens[torch.randperm(len(tokens), generator=generator)[:count]]
@@ -155,12 +173,20 @@ def tokenize_prompts(
     """Prompts as token ids, each a block of its own, named `00.math` by place and category."""
     start = [tokenizer.bos_token_id] if protocol.bos else []
     texts = [(category, text) for category, texts in prompts.items() for text in texts]
-    ids = [start + tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for _, text in texts]
+    ids = [
+        start + tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        for _, text in texts
+    ]
     named = zip(texts, ids, strict=True)
-    return {f"{place:02d}.{c}": torch.tensor([i], dtype=torch.int32) for place, ((c, _), i) in enumerate(named)}
+    return {
+        f"{place:02d}.{c}": torch.tensor([i], dtype=torch.int32)
+        for place, ((c, _), i) in enumerate(named)
+    }
 
 
-def save_prompts(prompts: Mapping[str, Int[Tensor, "1 length"]], path: str | Path, metadata: dict[str, str]) -> None:
+def save_prompts(
+    prompts: Mapping[str, Int[Tensor, "1 length"]], path: str | Path, metadata: dict[str, str]
+) -> None:
     """Write tokenised prompts."""
     save_file(dict(prompts), path, metadata={"made_by": json.dumps(metadata, sort_keys=True)})
 
@@ -170,7 +196,9 @@ def read_prompts(path: str | Path) -> dict[str, Int[Tensor, "1 length"]]:
     return dict(sorted(load_file(path).items()))
 
 
-def save_tokens(tokens: Int[Tensor, "blocks length"], path: str | Path, metadata: dict[str, str]) -> None:
+def save_tokens(
+    tokens: Int[Tensor, "blocks length"], path: str | Path, metadata: dict[str, str]
+) -> None:
     """Write blocks of token ids."""
     save_file(
         {"tokens": tokens.to(torch.int32).contiguous()},

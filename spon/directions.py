@@ -5,7 +5,9 @@ from jaxtyping import Float
 from scipy.stats import beta
 
 
-def cosine(first: Float[np.ndarray, "dimensions"], second: Float[np.ndarray, "dimensions"]) -> float:
+def cosine(
+    first: Float[np.ndarray, "dimensions"], second: Float[np.ndarray, "dimensions"]
+) -> float:
     """The cosine of the angle between two vectors; nan if one of them is zero, which has no direction."""
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(first @ second) / lengths if lengths else np.nan
@@ -28,7 +30,9 @@ def cosine_quantile(dimensions: int, level: float) -> float:
     return float(np.sqrt(beta.ppf(level, 1 / 2, (dimensions - 1) / 2)))
 
 
-def max_cosines(dimensions: int, components: int, draws: int, seed: int) -> Float[np.ndarray, "draws"]:
+def max_cosines(
+    dimensions: int, components: int, draws: int, seed: int
+) -> Float[np.ndarray, "draws"]:
     """The largest |cosine| of random directions with any of a set of orthonormal ones, by simulation.
 
     A direction of normal entries is uniform and may be turned until the set is made of its first axes; of its other
@@ -43,7 +47,9 @@ def max_cosines(dimensions: int, components: int, draws: int, seed: int) -> Floa
     Returns:
         One value between 0 and 1 per direction; a set of one has the quantiles of `cosine_quantile`.
     """
-    assert 1 <= components <= dimensions, f"{components} orthonormal directions in {dimensions} dimensions"
+    assert 1 <= components <= dimensions, (
+        f"{components} orthonormal directions in {dimensions} dimensions"
+    )
     source = np.random.default_rng(seed)
     inside = source.standard_normal((draws, components)) ** 2
     outside = source.chisquare(dimensions - components, draws) if dimensions > components else 0.0

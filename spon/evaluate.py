@@ -34,7 +34,9 @@ def evaluate(
     Returns:
         `block, predictions, nll_nats, kl_nats`: sums over the block's next-token predictions, float64.
     """
-    draws = evaluate_draws(network, tokens, sparsifiers, [biases], batch_tokens, chunk_tokens, keep)
+    draws = evaluate_draws(
+        network, tokens, sparsifiers, [biases], batch_tokens, chunk_tokens, keep
+    )
     return draws.drop(columns="draw")
 
 
@@ -63,7 +65,10 @@ def evaluate_draws(
             parts.append(score(dense, states, targets, head, chunk_tokens))
             counter.advance(len(draws) * batch.numel())
     nll, kl = torch.cat(parts, dim=2).cpu().unbind(dim=1)
-    counts = {"draw": np.repeat(range(len(draws)), len(tokens)), "block": np.tile(range(len(tokens)), len(draws))}
+    counts = {
+        "draw": np.repeat(range(len(draws)), len(tokens)),
+        "block": np.tile(range(len(tokens)), len(draws)),
+    }
     sums = {"nll_nats": nll.flatten().numpy(), "kl_nats": kl.flatten().numpy()}
     return pd.DataFrame({**counts, "predictions": tokens.shape[1] - 1, **sums})
 
@@ -95,7 +100,9 @@ def score(
     the dense model itself has no divergence. A token's sum over the vocabulary is in float32.
     """
     targets = tokens[:, 1:].flatten().split(chunk_tokens)
-    known, *states = [states[:, :-1].flatten(0, 1).split(chunk_tokens) for states in (dense, *draws)]
+    known, *states = [
+        states[:, :-1].flatten(0, 1).split(chunk_tokens) for states in (dense, *draws)
+    ]
     parts = []
     for place, target in enumerate(targets):
         p = models.log_probabilities(known[place], head)
@@ -103,7 +110,11 @@ def score(
         for sparse, chunks in zip(draws, states, strict=True):
             q = p if sparse is dense else models.log_probabilities(chunks[place], head)
             nll = -q.gather(1, target[:, None])[:, 0]
-            kl = torch.zeros_like(nll) if sparse is dense else q.neg_().add_(p).mul_(weights).sum(dim=-1)
+            kl = (
+                torch.zeros_like(nll)
+                if sparse is dense
+                else q.neg_().add_(p).mul_(weights).sum(dim=-1)
+            )
             rows.append(torch.stack([nll, kl]).double())
         parts.append(torch.stack(rows))
     return torch.cat(parts, dim=-1).unflatten(-1, (len(tokens), -1)).sum(dim=-1)

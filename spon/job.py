@@ -74,7 +74,9 @@ class Job:
 
         arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
         made_by = {"made_by": json.dumps(self.metadata, sort_keys=True)}
-        pyarrow.parquet.write_table(arrow.replace_schema_metadata(arrow.schema.metadata | made_by), path, **options)
+        pyarrow.parquet.write_table(
+            arrow.replace_schema_metadata(arrow.schema.metadata | made_by), path, **options
+        )
 
 
 @contextmanager
@@ -108,7 +110,9 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
     path = records.record_path(snakemake.log[0])
     records.start_record(path)
     spec, inputs = snakemake.params.get("spec", {}), snakemake.input
-    description = records.describe_job(snakemake.rule, dict(snakemake.wildcards.items()), spec, inputs)
+    description = records.describe_job(
+        snakemake.rule, dict(snakemake.wildcards.items()), spec, inputs
+    )
     yield description
     device, threads = choose_device(snakemake), snakemake.resources.get("torch_threads", 1)
     environment = records.describe_environment(device, threads)
@@ -136,7 +140,9 @@ def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
     made_by = records.name_origin(description) | dict(snakemake.wildcards.items())
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processes = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
     identity = identify(snakemake, device, torch)
     memory_gib = snakemake.resources.get("memory_mib", float("inf")) / 1024
     return Job(device, processes, made_by, screen, memory_gib, identity)
@@ -149,7 +155,11 @@ def identify(snakemake, device: str, torch) -> dict[str, Any]:
     if "model" in snakemake.input.keys():  # noqa: SIM118 (its items are paths)
         told["model"] = records.digest_file(snakemake.input.model)
     if torch:
-        name = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
+        name = (
+            torch.cuda.get_device_name()
+            if device == "cuda"
+            else torch.backends.cpu.get_cpu_capability()
+        )
         told |= {"torch": torch.__version__, "hardware": name, "threads": torch.get_num_threads()}
         told["transformers"] = metadata.version("transformers")
     return told

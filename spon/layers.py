@@ -19,7 +19,9 @@ def can_begin_inside(network: nn.Module, length: int) -> bool:
     """Whether `run_from` gives what the whole model gives: every layer attends to all tokens before, by SDPA."""
     config = network.config
     window = getattr(config, "sliding_window", None)
-    attends_to_all = window is None or length <= window or not getattr(config, "use_sliding_window", True)
+    attends_to_all = (
+        window is None or length <= window or not getattr(config, "use_sliding_window", True)
+    )
     return attends_to_all and config._attn_implementation == "sdpa"
 
 
@@ -47,7 +49,9 @@ def run_layers(
     positions = torch.arange(states.shape[1], device=states.device)[None]
     rotary = network.get_decoder().rotary_emb(states, position_ids=positions)
     for layer in layers:
-        states = layer(states, attention_mask=None, position_ids=positions, position_embeddings=rotary)
+        states = layer(
+            states, attention_mask=None, position_ids=positions, position_embeddings=rotary
+        )
     return states
 
 
@@ -59,7 +63,11 @@ def compiled(network: nn.Module, first: int, wanted: bool) -> Iterator[nn.Module
     """
     layers = network.get_decoder().layers[first:] if wanted else []
     try:
-        with torch._dynamo.config.patch(recompile_limit=64 * len(layers)) if wanted else nullcontext():
+        with (
+            torch._dynamo.config.patch(recompile_limit=64 * len(layers))
+            if wanted
+            else nullcontext()
+        ):
             for layer in layers:
                 layer.compile(dynamic=False)
             yield network

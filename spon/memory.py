@@ -17,7 +17,9 @@ def estimate_weights(shape: Mapping, dtype: str, device: str) -> int:
     return shape["parameters"] * SIZES[dtype] + copied * 4 * shape["vocabulary"] * shape["width"]
 
 
-def estimate_evaluation(shape: Mapping, dtype: str, tokens: int, chunk_tokens: int, device: str = "cpu") -> int:
+def estimate_evaluation(
+    shape: Mapping, dtype: str, tokens: int, chunk_tokens: int, device: str = "cpu"
+) -> int:
     """Bytes of a pass without gradients over `tokens` at a time: weights, one layer's activations, logits."""
     widest = sum(size["d_out"] for size in shape["maps"].values()) + 8 * shape["width"]
     logits = LOGITS * 4 * chunk_tokens * shape["vocabulary"]
@@ -95,7 +97,9 @@ def choose_split(
         sizes.add(-(-min(sizes) // 2))
     step = {"chunk_tokens": train["chunk_tokens"], "lowest_layer": lowest_layer, "device": device}
     step["checkpointing"] = train["checkpointing"]
-    needed = {blocks: estimate_training(shape, dtype, block_length, blocks, **step) for blocks in sizes}
+    needed = {
+        blocks: estimate_training(shape, dtype, block_length, blocks, **step) for blocks in sizes
+    }
     return split_batch(needed, memory_gib)
 
 

@@ -18,7 +18,9 @@ from spon import cache, memory, progress, source
 STATES = "float32"
 
 
-def load(path: str | Path, device: str, dtype: str, memory_gib: float | int = math.inf) -> nn.Module:
+def load(
+    path: str | Path, device: str, dtype: str, memory_gib: float | int = math.inf
+) -> nn.Module:
     """Load the model that a `model.json` describes, frozen and in evaluation mode.
 
     Args:
@@ -37,9 +39,13 @@ def load(path: str | Path, device: str, dtype: str, memory_gib: float | int = ma
     # The hub's files are named by their commit and were checked when they came; hashing them for every job costs
     # more than reading them.
     local = model["files"] if "path" in model["source"] else {}
-    changed = [name for name, digest in local.items() if source.digest_file(folder / name) != digest]
+    changed = [
+        name for name, digest in local.items() if source.digest_file(folder / name) != digest
+    ]
     if changed:
-        raise ValueError(f"'{folder / changed[0]}' is not the file that model.json describes: delete {path}")
+        raise ValueError(
+            f"'{folder / changed[0]}' is not the file that model.json describes: delete {path}"
+        )
     from transformers import AutoModelForCausalLM  # two seconds that a mistake need not wait for
 
     network, report = AutoModelForCausalLM.from_pretrained(
@@ -51,7 +57,9 @@ def load(path: str | Path, device: str, dtype: str, memory_gib: float | int = ma
         output_loading_info=True,
     )
     if report["missing_keys"]:
-        raise ValueError(f"the model in '{folder}' lacks weights, first of them {sorted(report['missing_keys'])[0]}")
+        raise ValueError(
+            f"the model in '{folder}' lacks weights, first of them {sorted(report['missing_keys'])[0]}"
+        )
     return network.to(device).requires_grad_(False).eval()
 
 
@@ -65,23 +73,32 @@ def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
     known = [name for name, module in layers[0].named_modules() if isinstance(module, nn.Linear)]
     for name in maps:
         if name not in known:
-            raise ValueError(f"the scope names '{name}', which the model lacks: allowed are {', '.join(known)}")
+            raise ValueError(
+                f"the scope names '{name}', which the model lacks: allowed are {', '.join(known)}"
+            )
     return [f"model.layers.{layer}.{name}" for layer in range(len(layers)) for name in maps]
 
 
-def final_states(network: nn.Module, blocks: Int[Tensor, "blocks length"]) -> Float[Tensor, "blocks length d_model"]:
+def final_states(
+    network: nn.Module, blocks: Int[Tensor, "blocks length"]
+) -> Float[Tensor, "blocks length d_model"]:
     """Hidden states after the last norm: what the output head reads."""
     ids = blocks.to(network.device, torch.long)
     return network.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
 
 
-def batches(tokens: Int[Tensor, "blocks length"], batch_tokens: int) -> Sequence[Int[Tensor, "_ length"]]:
+def batches(
+    tokens: Int[Tensor, "blocks length"], batch_tokens: int
+) -> Sequence[Int[Tensor, "_ length"]]:
     """Whole blocks, as many at a time as `batch_tokens` hold, but at least one."""
     return tokens.split(max(1, batch_tokens // tokens.shape[1]))
 
 
 def keep_final_states(
-    network: nn.Module, blocks: Int[Tensor, "blocks length"], batch_tokens: int, keep: cache.Keep = cache.compute
+    network: nn.Module,
+    blocks: Int[Tensor, "blocks length"],
+    batch_tokens: int,
+    keep: cache.Keep = cache.compute,
 ) -> Float[Tensor, "blocks length d_model"]:
     """The final states of many blocks, in main memory, by `keep`, which may have them already.
 
@@ -90,7 +107,10 @@ def keep_final_states(
 
     def run() -> Tensor:
         with torch.inference_mode():
-            parts = [final_states(network, batch).cpu() for batch in progress.follow(batches(blocks, batch_tokens))]
+            parts = [
+                final_states(network, batch).cpu()
+                for batch in progress.follow(batches(blocks, batch_tokens))
+            ]
         return torch.cat(parts).clone()
 
     key = {"states": "final", "tokens": cache.digest_tensor(blocks), "batch_tokens": batch_tokens}
@@ -104,7 +124,9 @@ class Pass(NamedTuple):
     output: Float[Tensor, "blocks length d_out"]
 
 
-def record(network: nn.Module, blocks: Int[Tensor, "blocks length"], modules: Iterable[str]) -> dict[str, Pass]:
+def record(
+    network: nn.Module, blocks: Int[Tensor, "blocks length"], modules: Iterable[str]
+) -> dict[str, Pass]:
     """Run the model as it stands, sparsified or not, and keep what the named modules take and give.
 
     Args:
@@ -113,7 +135,9 @@ def record(network: nn.Module, blocks: Int[Tensor, "blocks length"], modules: It
     seen = {}
 
     def keep(name: str, inputs: tuple, output: Tensor | tuple) -> None:
-        seen[name] = Pass(inputs[0].float(), (output if isinstance(output, Tensor) else output[0]).float())
+        seen[name] = Pass(
+            inputs[0].float(), (output if isinstance(output, Tensor) else output[0]).float()
+        )
 
     with ExitStack() as stack, torch.inference_mode():
         for name in modules:

@@ -65,7 +65,9 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
         vocab_size=vocabulary, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, clean_up_tokenization_spaces=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, clean_up_tokenization_spaces=False
+    )
 
 
 def pretrain(
@@ -96,14 +98,23 @@ def pretrain(
     decay = [weight for weight in model.parameters() if weight.dim() > 1]
     rest = [weight for weight in model.parameters() if weight.dim() < 2]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": schedule.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+        [
+            {"params": decay, "weight_decay": schedule.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ],
         betas=(0.9, 0.95),
         fused=True,
     )
     identity = identify(config, stream, schedule, seed)
     done, curve = resume(model, optimizer, state, identity)
     losses: list[float] = []
-    progress = tqdm(range(done, schedule.steps), initial=done, total=schedule.steps, mininterval=30, unit="step")
+    progress = tqdm(
+        range(done, schedule.steps),
+        initial=done,
+        total=schedule.steps,
+        mininterval=30,
+        unit="step",
+    )
     for step in progress:
         batch = draw_batch(stream, schedule, seed, step).to(device)
         for group in optimizer.param_groups:
@@ -125,13 +136,17 @@ def pretrain(
     return model.eval(), pd.DataFrame(curve)
 
 
-def identify(config: LlamaConfig, stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int) -> str:
+def identify(
+    config: LlamaConfig, stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int
+) -> str:
     """A digest of all that a training depends on, so that none goes on from the state of another."""
     settings = json.dumps([config.to_dict(), asdict(schedule), seed], sort_keys=True, default=str)
     return hashlib.sha256(settings.encode() + stream.numpy().tobytes()).hexdigest()
 
 
-def draw_batch(stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int, step: int) -> Int[Tensor, "batch length"]:
+def draw_batch(
+    stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int, step: int
+) -> Int[Tensor, "batch length"]:
     """The sequences of a step: every epoch cuts the text at another offset and shuffles the pieces.
 
     A function of its arguments alone, so that a resumed training sees what an uninterrupted one would have seen.
@@ -147,7 +162,9 @@ def draw_batch(stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int, ste
     return torch.stack([stream[start : start + length] for start in starts.tolist()]).long()
 
 
-def take_step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, batch: Int[Tensor, "batch length"]) -> float:
+def take_step(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, batch: Int[Tensor, "batch length"]
+) -> float:
     """One optimizer step in bfloat16 autocast, gradient norm clipped at 1; returns the loss in nats per token."""
     model.train()
     with torch.autocast(batch.device.type, torch.bfloat16):
@@ -173,17 +190,26 @@ def measure_loss(model: LlamaForCausalLM, blocks: Int[Tensor, "blocks length"]) 
     total = 0.0
     for part in blocks.split(32):
         batch = part.to(model.device, torch.long)
-        total += float(mean_loss(model(input_ids=batch, use_cache=False).logits, batch)) * len(batch)
+        total += float(mean_loss(model(input_ids=batch, use_cache=False).logits, batch)) * len(
+            batch
+        )
     return total / len(blocks)
 
 
 def save_state(
-    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, curve: list[dict], path: Path, identity: str
+    model: LlamaForCausalLM,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    curve: list[dict],
+    path: Path,
+    identity: str,
 ) -> None:
     """Write weights, optimizer moments, step and curve; the file appears whole or not at all."""
     tensors = {f"model.{name}": weight for name, weight in model.named_parameters()}
     for index, values in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
+        tensors |= {
+            f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()
+        }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(
@@ -211,7 +237,9 @@ def resume(
             else:
                 _, index, key = name.split(".")
                 moments.setdefault(int(index), {})[key] = file.get_tensor(name)
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(
+        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
     return int(metadata["step"]), json.loads(metadata["curve"])
 
 

@@ -33,7 +33,12 @@ class Progress:
             self.told = now
             left = (now - self.started) * (self.total - self.done) / self.done
             share = f"{self.done:,} of {self.total:,} tokens, "
-            log.info(share + describe_rate(self.done, now - self.started) + f", {describe_time(left)} left" + note())
+            log.info(
+                share
+                + describe_rate(self.done, now - self.started)
+                + f", {describe_time(left)} left"
+                + note()
+            )
 
 
 def follow(batches: Sequence["torch.Tensor"]) -> Iterator["torch.Tensor"]:
@@ -63,5 +68,7 @@ def describe_time(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     return (
-        f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        f"{whole // 60} min {whole % 60:02d} s"
+        if whole < 3600
+        else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     )

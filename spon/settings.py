@@ -39,7 +39,9 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
         SettingsError: The first thing that is wrong.
     """
     validator = Draft202012Validator(yaml.safe_load(schema.read_text()))
-    for error in sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))):
+    for error in sorted(
+        validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))
+    ):
         raise SettingsError(explain(error))
     for study in config["studies"].values():
         if "checkpoints" in study:
@@ -106,7 +108,9 @@ def check_catalogues(config: Mapping) -> None:
     """Names of scopes and allocations are disjoint, and every allocation stands on a scope."""
     both = sorted(set(config["scopes"]) & set(config["allocations"]))
     if both:
-        raise SettingsError(f"config: '{both[0]}' is both a scope and an allocation, which share folders: rename one")
+        raise SettingsError(
+            f"config: '{both[0]}' is both a scope and an allocation, which share folders: rename one"
+        )
     for name, allocation in config["allocations"].items():
         if name in (DENSE, TEAL):
             raise SettingsError(
@@ -126,13 +130,19 @@ def check_norms(allocation: Allocation, allocations: Mapping[str, Allocation]) -
     key, named = f"allocations.{allocation.name}", allocation.norms_of
     if allocation.learn != RANDOM:
         if named is not None:
-            raise SettingsError(f"config: {key}.norms_of is for an allocation with learn: random alone: leave it out")
+            raise SettingsError(
+                f"config: {key}.norms_of is for an allocation with learn: random alone: leave it out"
+            )
         return
     if named is None:
-        raise SettingsError(f"config: {key} learns at random and lacks the key 'norms_of', a trained allocation")
+        raise SettingsError(
+            f"config: {key} learns at random and lacks the key 'norms_of', a trained allocation"
+        )
     require(named, allocations, f"{key}.norms_of")
     other = allocations[named]
-    same_sites = all(getattr(allocation, name) == getattr(other, name) for name in ("scope", "layers", "biases"))
+    same_sites = all(
+        getattr(allocation, name) == getattr(other, name) for name in ("scope", "layers", "biases")
+    )
     if not same_sites or other.learn != TRAINED:
         allowed = "a trained allocation of the same scope, layers and biases"
         raise SettingsError(f"config: {key}.norms_of names '{named}': allowed is {allowed}")
@@ -147,7 +157,9 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
         require(name, config["allocations"], "sweep.repeats.allocations")
     for name in config["controls"]["on_dense"]:
         require(name, config["allocations"], "controls.on_dense")
-    learned = [name for name in config["allocations"] if read_allocation(name, config).learn != RANDOM]
+    learned = [
+        name for name in config["allocations"] if read_allocation(name, config).learn != RANDOM
+    ]
     for number, run in enumerate(config["analyses"]["runs"]):
         require(run["allocation"], learned, f"analyses.runs.{number}.allocation")
     for name in sweep["allocations"]:
@@ -163,7 +175,9 @@ def require(value: str, allowed: Mapping | list, key: str) -> None:
     if value not in allowed:
         near = difflib.get_close_matches(value, list(allowed), n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        raise SettingsError(f"config: {key} names '{value}': {hint}allowed are {', '.join(allowed)}")
+        raise SettingsError(
+            f"config: {key} names '{value}': {hint}allowed are {', '.join(allowed)}"
+        )
 
 
 def check_study(name: str, config: Mapping) -> None:
@@ -175,9 +189,13 @@ def check_study(name: str, config: Mapping) -> None:
         held = study["text"][part]["blocks"]
         if (asked := config[section][key]) > held:
             limit = f"studies.{name}.text.{part}.blocks"
-            raise SettingsError(f"config: {section}.{key} is {asked}: allowed is 1 to {held}, {limit}")
+            raise SettingsError(
+                f"config: {section}.{key} is {asked}: allowed is 1 to {held}, {limit}"
+            )
     if not Path(config["analyses"]["prompts"]).is_file():
-        raise SettingsError(f"config: analyses.prompts is '{config['analyses']['prompts']}', which is no file")
+        raise SettingsError(
+            f"config: analyses.prompts is '{config['analyses']['prompts']}', which is no file"
+        )
     if "path" in study["model"]:
         check_model(f"studies.{name}.model.path", study["model"], config)
         check_memory(study, source.read_shape(Path(study["model"]["path"])), config)
@@ -188,7 +206,9 @@ def check_study(name: str, config: Mapping) -> None:
 def check_checkpoints(name: str, config: Mapping) -> None:
     """A study's bias checkpoints are there and can be told apart by their names."""
     try:
-        checkpoints.find_checkpoints(config.get("checkpoints", config["studies"][name]["checkpoints"]))
+        checkpoints.find_checkpoints(
+            config.get("checkpoints", config["studies"][name]["checkpoints"])
+        )
     except ValueError as error:
         raise SettingsError(f"config: {error}") from error
 
@@ -197,15 +217,23 @@ def check_text(key: str, text: Mapping, config: Mapping) -> None:
     """Local text files exist, and the corpus has the split."""
     if text["path"] == "pydoc":
         if "pydoc" not in config:
-            raise SettingsError(f"config: {key}.path is 'pydoc', but the config has no key pydoc that says of what")
+            raise SettingsError(
+                f"config: {key}.path is 'pydoc', but the config has no key pydoc that says of what"
+            )
         check_packages(config["pydoc"]["packages"])
         require(text["split"], ["calibration", "evaluation"], f"{key}.split")
         require(text["field"], ["text"], f"{key}.field")
     files = text.get("data_files", [])
     for file in [files] if isinstance(files, str) else files:
-        there = Path(file).exists() if Path(file).is_absolute() else "://" in file or any(Path().glob(file))
+        there = (
+            Path(file).exists()
+            if Path(file).is_absolute()
+            else "://" in file or any(Path().glob(file))
+        )
         if not there:
-            raise SettingsError(f"config: {key}.data_files names '{file}', which is no file: name one that exists")
+            raise SettingsError(
+                f"config: {key}.data_files names '{file}', which is no file: name one that exists"
+            )
 
 
 def check_packages(packages: list[str]) -> None:
@@ -224,7 +252,9 @@ def check_packages(packages: list[str]) -> None:
 def check_model(key: str, model: Mapping, config: Mapping) -> None:
     """A local model is there, can be read, and has every map and layer that the sweep's allocations name."""
     if not (Path(model["path"]) / "config.json").exists():
-        raise SettingsError(f"config: {key} is '{model['path']}', which holds no config.json: name a model's folder")
+        raise SettingsError(
+            f"config: {key} is '{model['path']}', which holds no config.json: name a model's folder"
+        )
     try:
         shape = source.read_shape(Path(model["path"]))
     except ValueError as error:
@@ -234,7 +264,9 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
         try:
             allocate.allocate_biases(shape, allocation.maps, allocation.biases, allocation.layers)
         except ValueError as error:
-            raise SettingsError(f"config: allocations.{name} does not fit {key} '{model['path']}': {error}") from error
+            raise SettingsError(
+                f"config: allocations.{name} does not fit {key} '{model['path']}': {error}"
+            ) from error
 
 
 def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
@@ -248,7 +280,9 @@ def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
             memory.check_weights(shape, dtype, device, limit)
         for allocation in trained:
             lowest = min(allocate.choose_layers(allocation.layers, shape["layers"]))
-            memory.choose_split(shape, study["dtype"], length, lowest, config["train"], limit, device)
+            memory.choose_split(
+                shape, study["dtype"], length, lowest, config["train"], limit, device
+            )
     except ValueError as error:
         raise SettingsError(f"config: {error}") from error
 
@@ -262,4 +296,8 @@ def wants_gpu(device: str) -> bool:
     except OSError:
         return False
     count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return (
+        driver.cuInit(0) == 0
+        and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+        and count.value > 0
+    )

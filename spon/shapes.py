@@ -12,7 +12,11 @@ def derive_shape(facts: Mapping) -> dict:
     Args:
         facts: Keys of a config.json, and `qk_norm` where every head's queries and keys have a norm.
     """
-    width, vocabulary, layers = facts["hidden_size"], facts["vocab_size"], facts["num_hidden_layers"]
+    width, vocabulary, layers = (
+        facts["hidden_size"],
+        facts["vocab_size"],
+        facts["num_hidden_layers"],
+    )
     maps = list_maps(facts)
     norms = 2 * width + (2 * facts["head_dim"] if facts.get("qk_norm") else 0)
     tables = 1 if facts["tie_word_embeddings"] else 2
@@ -30,7 +34,9 @@ def derive_shape(facts: Mapping) -> dict:
 def list_maps(facts: Mapping) -> dict[str, dict[str, int]]:
     """A layer's linear maps by name."""
     width, inner = facts["hidden_size"], facts["intermediate_size"]
-    queries, keys = (facts["head_dim"] * facts[f"num_{name}_heads"] for name in ("attention", "key_value"))
+    queries, keys = (
+        facts["head_dim"] * facts[f"num_{name}_heads"] for name in ("attention", "key_value")
+    )
     sizes = {
         "mlp.down_proj": (inner, width),
         "mlp.gate_proj": (width, inner),
@@ -66,5 +72,7 @@ def look_up(repository: str, catalogue: Path) -> dict:
     """
     known = read_catalogue(catalogue)
     if repository not in known:
-        raise ValueError(f"the shape of {repository} is not known: known are {', '.join(sorted(known))}")
+        raise ValueError(
+            f"the shape of {repository} is not known: known are {', '.join(sorted(known))}"
+        )
     return derive_shape(known[repository])

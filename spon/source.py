@@ -26,9 +26,13 @@ def locate(model: Mapping[str, str]) -> Path:
     if "path" in model:
         folder = Path(model["path"])
         if not folder.is_dir():
-            raise FileNotFoundError(f"model.path is '{folder}', which is no folder: name one with a config.json")
+            raise FileNotFoundError(
+                f"model.path is '{folder}', which is no folder: name one with a config.json"
+            )
         return folder
-    return Path(snapshot_download(model["repository"], revision=model["revision"], allow_patterns=FILES))
+    return Path(
+        snapshot_download(model["repository"], revision=model["revision"], allow_patterns=FILES)
+    )
 
 
 def describe(model: Mapping[str, str]) -> dict:
@@ -39,7 +43,9 @@ def describe(model: Mapping[str, str]) -> dict:
     """
     folder = locate(model)
     # How a model was trained is no part of what it computes.
-    files = sorted(path for pattern in FILES for path in folder.glob(pattern) if path.name != "record.json")
+    files = sorted(
+        path for pattern in FILES for path in folder.glob(pattern) if path.name != "record.json"
+    )
     return {
         "source": dict(model),
         "files": {path.name: digest_file(path) for path in files},
@@ -85,12 +91,16 @@ def read_weight_shapes(folder: Path) -> dict[str, list[int]]:
     """The shape of every tensor in a folder's safetensors files."""
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
-        raise ValueError(f"the model in '{folder}' has no .safetensors file: only this format is read")
+        raise ValueError(
+            f"the model in '{folder}' has no .safetensors file: only this format is read"
+        )
     shapes = {}
     for path in paths:
         try:
             with safe_open(path, framework="np") as file:
                 shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
-            raise ValueError(f"'{path}' is no safetensors file: if it is a git-lfs pointer, fetch it first") from error
+            raise ValueError(
+                f"'{path}' is no safetensors file: if it is a git-lfs pointer, fetch it first"
+            ) from error
     return shapes

@@ -31,7 +31,9 @@ def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tenso
         `x` where it is kept, zero elsewhere. A NaN stays NaN: a broken activation must not pass as a dropped one.
     """
     assert threshold >= 0, f"threshold must be zero or more, got {threshold}"
-    return hardshrink(x, threshold)  # one kernel forwards and one backwards, and a NaN is not shrunk
+    return hardshrink(
+        x, threshold
+    )  # one kernel forwards and one backwards, and a NaN is not shrunk
 
 
 def keep_top(x: Float[Tensor, "*batch d_in"], kept: int) -> Float[Tensor, "*batch d_in"]:
@@ -81,12 +83,17 @@ def read_thresholds(path: str | Path | None) -> dict[str, float]:
 
 
 def make_sparsifiers(
-    model: nn.Module, thresholds: Mapping[str, float], method: str, sparsity: float, dense_share: float
+    model: nn.Module,
+    thresholds: Mapping[str, float],
+    method: str,
+    sparsity: float,
+    dense_share: float,
 ) -> dict[str, Sparsifier]:
     """The S of every site that has a threshold."""
     return {
         site: leave_start_dense(
-            make_sparsifier(method, sparsity, threshold, model.get_submodule(site).in_features), dense_share
+            make_sparsifier(method, sparsity, threshold, model.get_submodule(site).in_features),
+            dense_share,
         )
         for site, threshold in thresholds.items()
     }
@@ -96,7 +103,9 @@ def make_sparsifiers(
 def sparsified(model: nn.Module, sparsifiers: Mapping[str, Sparsifier]) -> Iterator[nn.Module]:
     """The model with the inputs of the named sites sparsified, for as long as the context lasts."""
     hooks = [
-        model.get_submodule(site).register_forward_pre_hook(lambda _, inputs, s=sparsifier: (s(inputs[0]),))
+        model.get_submodule(site).register_forward_pre_hook(
+            lambda _, inputs, s=sparsifier: (s(inputs[0]),)
+        )
         for site, sparsifier in sparsifiers.items()
     ]
     try:
@@ -128,13 +137,17 @@ def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> It
             linear.register_parameter("bias", originals[site])
 
 
-def save_biases(biases: Mapping[str, Float[Tensor, "d_out"]], path: str | Path, metadata: dict[str, str]) -> None:
+def save_biases(
+    biases: Mapping[str, Float[Tensor, "d_out"]], path: str | Path, metadata: dict[str, str]
+) -> None:
     """Write biases, float32, under the parameter names that folding gives them.
 
     Where the model has a bias of its own, what is written is to be added to it. All metadata is one entry, since
     safetensors writes several in an order of its own.
     """
-    tensors = {site + SUFFIX: bias.detach().float().cpu().contiguous() for site, bias in biases.items()}
+    tensors = {
+        site + SUFFIX: bias.detach().float().cpu().contiguous() for site, bias in biases.items()
+    }
     save_file(tensors, path, metadata={"made_by": json.dumps(metadata, sort_keys=True)})
 
 

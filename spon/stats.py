@@ -114,7 +114,9 @@ def choose_stretch(blocks: int) -> int:
     return min(round(5 * blocks ** (1 / 3)), blocks // 2)
 
 
-def sum_stretches(values: Float[np.ndarray, "blocks series"], length: int) -> Float[np.ndarray, "blocks series"]:
+def sum_stretches(
+    values: Float[np.ndarray, "blocks series"], length: int
+) -> Float[np.ndarray, "blocks series"]:
     """Sum of the `length` values from every block on, the first block following the last."""
     sums = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values, values[:length]]), axis=0)
     return sums[length:-1] - sums[: -length - 1]
@@ -132,7 +134,9 @@ def widen_draws(blocks: int, length: int) -> float:
 
 
 def function_interval(
-    means: Float[np.ndarray, "series"], draws: Float[np.ndarray, "draws series"], function: Function
+    means: Float[np.ndarray, "series"],
+    draws: Float[np.ndarray, "draws series"],
+    function: Function,
 ) -> Estimate:
     """A function of the means, with the percentiles of its joint draws as interval; without a p-value.
 

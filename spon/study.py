@@ -66,7 +66,9 @@ class Study:
         self.config = config
         self.settings = config["studies"][name]
         self.checkpoints = list(checkpoints)
-        self.allocations = {allocation: read_allocation(allocation, config) for allocation in config["allocations"]}
+        self.allocations = {
+            allocation: read_allocation(allocation, config) for allocation in config["allocations"]
+        }
 
     @property
     def has_model(self) -> bool:
@@ -82,7 +84,11 @@ class Study:
     def sparsification(self) -> dict:
         """How the model is loaded and sparsified."""
         dense_share = self.settings["protocol"]["dense_share"]
-        return {"dtype": self.settings["dtype"], "method": self.settings["method"], "dense_share": dense_share}
+        return {
+            "dtype": self.settings["dtype"],
+            "method": self.settings["method"],
+            "dense_share": dense_share,
+        }
 
     @property
     def swept(self) -> list[Allocation]:
@@ -102,32 +108,48 @@ class Study:
         runs = []
         for allocation in self.swept:
             for sparsity in sweep["sparsities"]:
-                repeated = allocation.name in repeats["allocations"] and sparsity in repeats["sparsities"]
+                repeated = (
+                    allocation.name in repeats["allocations"] and sparsity in repeats["sparsities"]
+                )
                 seeds = dict.fromkeys([*sweep["seeds"], *(repeats["seeds"] if repeated else [])])
                 if allocation.learn in ways:
-                    runs += [{"allocation": allocation.name, "sparsity": sparsity, "seed": seed} for seed in seeds]
+                    runs += [
+                        {"allocation": allocation.name, "sparsity": sparsity, "seed": seed}
+                        for seed in seeds
+                    ]
         return runs
 
     @cached_property
     def baselines(self) -> list[dict]:
         """Scope and sparsity of every TEAL baseline of the sweep."""
-        scopes = dict.fromkeys(allocation.scope for allocation in self.swept) if self.has_model else []
+        scopes = (
+            dict.fromkeys(allocation.scope for allocation in self.swept) if self.has_model else []
+        )
         sparsities = self.config["sweep"]["sparsities"]
-        return [{"scope": scope, "sparsity": sparsity} for scope in scopes for sparsity in sparsities]
+        return [
+            {"scope": scope, "sparsity": sparsity} for scope in scopes for sparsity in sparsities
+        ]
 
     @property
     def evaluations(self) -> list[dict]:
         """Every evaluation of the sweep as the tables name it: `allocation, scope, sparsity, seed`."""
         dense = {"allocation": DENSE, "scope": "", "sparsity": None, "seed": None}
         teal = [{"allocation": TEAL, **baseline, "seed": None} for baseline in self.baselines]
-        runs = [run | {"scope": self.allocations[run["allocation"]].scope} for run in self.runs(*LEARNED)]
+        runs = [
+            run | {"scope": self.allocations[run["allocation"]].scope}
+            for run in self.runs(*LEARNED)
+        ]
         return [dense, *teal, *runs]
 
     @property
     def adaptations(self) -> list[dict]:
         """The trained runs whose biases are evaluated on the dense model too."""
         names, seeds = self.config["controls"]["on_dense"], self.config["sweep"]["seeds"]
-        return [run for run in self.runs(TRAINED) if run["allocation"] in names and run["seed"] in seeds]
+        return [
+            run
+            for run in self.runs(TRAINED)
+            if run["allocation"] in names and run["seed"] in seeds
+        ]
 
     @property
     def analysed(self) -> list[dict]:
@@ -141,19 +163,25 @@ class Study:
         """The runs that are analysed, and the other sparsities and seeds of the same allocations in the sweep."""
         names = {run["allocation"] for run in self.analysed}
         swept = self.runs(*LEARNED) if self.has_model else []
-        return self.analysed + [run for run in swept if run["allocation"] in names and run not in self.analysed]
+        return self.analysed + [
+            run for run in swept if run["allocation"] in names and run not in self.analysed
+        ]
 
     @property
     def learned(self) -> list[dict]:
         """Every run with biases of its own: of the sweep, those that are analysed, and those that others imitate."""
-        imitated = [run | {"allocation": self.allocations[run["allocation"]].norms_of} for run in self.runs(RANDOM)]
+        imitated = [
+            run | {"allocation": self.allocations[run["allocation"]].norms_of}
+            for run in self.runs(RANDOM)
+        ]
         return drop_repeats(self.runs(*LEARNED) + self.analysed + imitated)
 
     @property
     def thresholds(self) -> list[dict]:
         """Scope and sparsity of every choice of thresholds: for the sweep's baselines, and for all learned runs."""
         of_runs = [
-            {"scope": self.allocations[run["allocation"]].scope, "sparsity": run["sparsity"]} for run in self.learned
+            {"scope": self.allocations[run["allocation"]].scope, "sparsity": run["sparsity"]}
+            for run in self.learned
         ]
         return drop_repeats(self.baselines + of_runs)
 

@@ -97,7 +97,9 @@ def learn_biases(
             losses = []
             for part in batch.split(split_blocks):
                 with sparsify.biased(network, biases):
-                    loss = divergence.kl_to_dense(run(part), dense[part].to(network.device), head, recipe.chunk_tokens)
+                    loss = divergence.kl_to_dense(
+                        run(part), dense[part].to(network.device), head, recipe.chunk_tokens
+                    )
                     losses.append(loss.detach() * (len(part) / len(batch)))
                     (loss * (len(part) / len(batch))).backward()
             pull_back(network, biases, learned, recipe.parametrisation)
@@ -108,30 +110,50 @@ def learn_biases(
             optimizer.zero_grad()
             loss = torch.stack(losses).sum()
             curve.append((len(curve) + 1, epoch + 1, rate, loss, norm))
-            counter.advance(batch.numel() * blocks.shape[1], lambda loss=loss: f", KL {loss.item():.4f} nats per token")
+            counter.advance(
+                batch.numel() * blocks.shape[1],
+                lambda loss=loss: f", KL {loss.item():.4f} nats per token",
+            )
     final = express(network, learned, recipe.parametrisation)
-    return {site: bias.detach() for site, bias in final.items()}, [read_point(point) for point in curve]
+    return {site: bias.detach() for site, bias in final.items()}, [
+        read_point(point) for point in curve
+    ]
 
 
-def order_batches(recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[int, Int[Tensor, "batch"]]]:
+def order_batches(
+    recipe: Recipe, generator: torch.Generator
+) -> Iterator[tuple[int, Int[Tensor, "batch"]]]:
     """The epoch and the drawn blocks of every step."""
     for epoch in range(recipe.epochs):
         random = recipe.order == "random"
-        order = torch.randperm(recipe.blocks, generator=generator) if random else torch.arange(recipe.blocks)
+        order = (
+            torch.randperm(recipe.blocks, generator=generator)
+            if random
+            else torch.arange(recipe.blocks)
+        )
         for batch in order.split(recipe.batch_blocks):
             yield epoch, batch
 
 
 @contextmanager
-def sparsified(network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], recipe: Recipe) -> Iterator[None]:
+def sparsified(
+    network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], recipe: Recipe
+) -> Iterator[None]:
     """The model as it is trained: sparsified, and with activations kept or not."""
-    with sparsify.sparsified(network, sparsifiers), layers.checkpointed(network, recipe.checkpointing):
+    with (
+        sparsify.sparsified(network, sparsifiers),
+        layers.checkpointed(network, recipe.checkpointing),
+    ):
         yield
 
 
 @contextmanager
 def begin_above(
-    network: nn.Module, blocks: Int[Tensor, "blocks length"], sites: Sequence[str], split_blocks: int, compile: bool
+    network: nn.Module,
+    blocks: Int[Tensor, "blocks length"],
+    sites: Sequence[str],
+    split_blocks: int,
+    compile: bool,
 ):
     """A function from drawn blocks to final states, that runs again only what a bias can change.
 
@@ -144,7 +166,12 @@ def begin_above(
             yield lambda part: models.final_states(network, blocks[part])
         return
     with torch.no_grad():
-        below = torch.cat([layers.states_before(network, part, lowest).cpu() for part in blocks.split(split_blocks)])
+        below = torch.cat(
+            [
+                layers.states_before(network, part, lowest).cpu()
+                for part in blocks.split(split_blocks)
+            ]
+        )
     with layers.compiled(network, lowest, compile):
         yield lambda part: layers.run_from(network, below[part], lowest)
 
@@ -163,7 +190,10 @@ def express(
     if parametrisation == "bias":
         return dict(learned)
     with torch.no_grad():
-        products = {site: network.get_submodule(site).weight.float() @ alpha for site, alpha in learned.items()}
+        products = {
+            site: network.get_submodule(site).weight.float() @ alpha
+            for site, alpha in learned.items()
+        }
     return {site: product.requires_grad_() for site, product in products.items()}
 
 
@@ -174,7 +204,9 @@ def pull_back(network: nn.Module, biases: Mapping, learned: Mapping, parametrisa
             alpha.grad = network.get_submodule(site).weight.float().T @ biases[site].grad
 
 
-def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe) -> torch.optim.lr_scheduler.LRScheduler:
+def make_scheduler(
+    optimizer: torch.optim.Optimizer, recipe: Recipe
+) -> torch.optim.lr_scheduler.LRScheduler:
     """The learning rate of every step."""
     assert recipe.schedule in ("constant", "cosine"), recipe.schedule
     if recipe.schedule == "cosine":
@@ -192,4 +224,10 @@ def write_curve(curve: Sequence[Mapping], path: str | Path) -> None:
 
 def read_point(point: tuple) -> dict:
     """A point of the curve as numbers; only here is a GPU waited for."""
-    return dict(zip(CURVE, [float(value) if isinstance(value, Tensor) else value for value in point], strict=True))
+    return dict(
+        zip(
+            CURVE,
+            [float(value) if isinstance(value, Tensor) else value for value in point],
+            strict=True,
+        )
+    )

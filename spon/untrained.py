@@ -34,13 +34,18 @@ def average_residual(
     totals = {site: torch.zeros((), dtype=torch.float64) for site in sites}
     for batch in progress.follow(models.batches(tokens, batch_tokens)):
         for site, (x, _) in models.record(network, batch, sites).items():
-            totals[site] = totals[site] + (x - sparsifiers[site](x)).sum(dim=(0, 1), dtype=torch.float64).cpu()
+            totals[site] = (
+                totals[site]
+                + (x - sparsifiers[site](x)).sum(dim=(0, 1), dtype=torch.float64).cpu()
+            )
     # ASSUME: the mean is over all positions, those that stay dense included, since the bias is added there too.
     weights = {site: network.get_submodule(site).weight.double().cpu() for site in sites}
     return {site: (weights[site] @ totals[site] / tokens.numel()).float() for site in sites}
 
 
-def draw_directions(biases: Mapping[str, Float[Tensor, "d_out"]], seed: int) -> dict[str, Float[Tensor, "d_out"]]:
+def draw_directions(
+    biases: Mapping[str, Float[Tensor, "d_out"]], seed: int
+) -> dict[str, Float[Tensor, "d_out"]]:
     """Biases that point anywhere, each as long as the one it stands for.
 
     Args:
@@ -48,5 +53,11 @@ def draw_directions(biases: Mapping[str, Float[Tensor, "d_out"]], seed: int) -> 
         seed: Of the directions; the same seed gives the same ones.
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn = {site: torch.randn(len(bias), generator=generator, dtype=torch.float64) for site, bias in biases.items()}
-    return {site: (drawn[site] * (biases[site].double().norm() / drawn[site].norm())).float() for site in biases}
+    drawn = {
+        site: torch.randn(len(bias), generator=generator, dtype=torch.float64)
+        for site, bias in biases.items()
+    }
+    return {
+        site: (drawn[site] * (biases[site].double().norm() / drawn[site].norm())).float()
+        for site in biases
+    }

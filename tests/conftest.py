@@ -29,7 +29,9 @@ def network(model_json):
 @pytest.fixture
 def tokens() -> torch.Tensor:
     """Six blocks of eight tokens."""
-    return torch.randint(0, 2048, (6, 8), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    return torch.randint(
+        0, 2048, (6, 8), generator=torch.Generator().manual_seed(0), dtype=torch.int32
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,10 @@ import torch
 
 def measure_kept(network, run):
     """Bytes that `run(network)` keeps for the way back, weights not counted."""
-    known = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+    known = {
+        tensor.untyped_storage().data_ptr()
+        for tensor in (*network.parameters(), *network.buffers())
+    }
     kept = {}
 
     def pack(tensor):

@@ -20,13 +20,22 @@ def make_checkpoints(folder: Path) -> None:
     def draw(layers: int, last: float = 1.0) -> torch.Tensor:
         noise = torch.randn(LAYERS, D_OUT, generator=source) / D_OUT**0.5
         biases = 0.03 * (1 + depth / LAYERS) * (directions + (0.2 + depth / LAYERS) * noise)
-        biases[layers - 1] *= last  # the last layer of a part of the model stands in for those without a bias
+        biases[layers - 1] *= (
+            last  # the last layer of a part of the model stands in for those without a bias
+        )
         return biases[:layers].clone()
 
     save_published(draw(LAYERS), "UNIF-ALL", folder)
     save_published(draw(LAYERS // 2, last=1.4), "TOP-50", folder)
-    sites = {f"model.layers.{layer}.mlp.down_proj": bias for layer, bias in enumerate(draw(LAYERS))}
-    made_by = {"rule": "made up by tests/make_checkpoints.py", "allocation": "UNIF-ALL", "sparsity": "0.5", "seed": "1"}
+    sites = {
+        f"model.layers.{layer}.mlp.down_proj": bias for layer, bias in enumerate(draw(LAYERS))
+    }
+    made_by = {
+        "rule": "made up by tests/make_checkpoints.py",
+        "allocation": "UNIF-ALL",
+        "sparsity": "0.5",
+        "seed": "1",
+    }
     sparsify.save_biases(sites, folder / "UNIF-ALL_s0.5_seed1.safetensors", made_by)
 
 

@@ -8,7 +8,9 @@ import pytest
 from spon import biases, checkpoints, sparsify
 
 REFERENCE = Path(__file__).parents[2] / "shared/reference"
-needs_published = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the published checkpoints are not here")
+needs_published = pytest.mark.skipif(
+    not REFERENCE.is_dir(), reason="the published checkpoints are not here"
+)
 
 
 def gather_published(folder: Path) -> list[biases.Run]:

@@ -10,9 +10,17 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 # 12 and 4 weights per layer: down_proj holds three quarters of them.
 SHAPE = {"layers": 4, "maps": {DOWN: {"d_in": 6, "d_out": 2}, OUT: {"d_in": 2, "d_out": 2}}}
 SCOPES = {"down_proj": [DOWN], "o_proj": [OUT]}
-LAYERS = {"UNIF-ALL": "all", "TOP-75": {"first": 0.75}, "TOP-50": {"first": 0.5}, "BOTTOM-50": {"last": 0.5}}
+LAYERS = {
+    "UNIF-ALL": "all",
+    "TOP-75": {"first": 0.75},
+    "TOP-50": {"first": 0.5},
+    "BOTTOM-50": {"last": 0.5},
+}
 LAYERS |= {"OUTER": [0, 3], "INNER": [1, 2], "LAYER-0": [0]}
-SITES = [allocate.allocate_biases(SHAPE, [DOWN], [DOWN], layers).assign(allocation=a) for a, layers in LAYERS.items()]
+SITES = [
+    allocate.allocate_biases(SHAPE, [DOWN], [DOWN], layers).assign(allocation=a)
+    for a, layers in LAYERS.items()
+]
 SITES.append(allocate.allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
 SITES = [rows.assign(learn="kl") for rows in SITES]
 SITES.append(SITES[0].assign(allocation="MEAN-DOWN", learn="mean_residual"))
@@ -20,13 +28,19 @@ BLOCKS, PREDICTIONS = 60, 10
 # Some blocks of text are harder than others, for every model alike; the mean is zero.
 TEXT = np.tile([-1.0, 0.0, 1.0], BLOCKS // 3)
 # Two series without mean that wander, so that what they are added to is uncertain.
-NOISE = [np.repeat([0.3, -0.3, -0.1, 0.1], BLOCKS // 4), np.repeat([0.1, -0.1, 0.3, -0.3], BLOCKS // 4)]
+NOISE = [
+    np.repeat([0.3, -0.3, -0.1, 0.1], BLOCKS // 4),
+    np.repeat([0.1, -0.1, 0.3, -0.3], BLOCKS // 4),
+]
 
 
 def score(allocation, scope, sparsity, seed, nll, kl, noise=0.0):
     """One evaluation: nats per token above the text's own, and the noise in them."""
     keys = {"allocation": allocation, "scope": scope, "sparsity": sparsity, "seed": seed}
-    nats = {"nll_nats": PREDICTIONS * (nll + TEXT + noise), "kl_nats": PREDICTIONS * np.full(BLOCKS, kl)}
+    nats = {
+        "nll_nats": PREDICTIONS * (nll + TEXT + noise),
+        "kl_nats": PREDICTIONS * np.full(BLOCKS, kl),
+    }
     return pd.DataFrame({**keys, "block": range(BLOCKS), "predictions": PREDICTIONS, **nats})
 
 
@@ -43,4 +57,6 @@ ALL = [DENSE, TEAL, UNIF_ALL, TOP_75, TOP_50, BOTTOM_50, ATTN_TEAL, ATTN_ONLY]
 
 def gather(*evaluations, draws=200, seed=0):
     sites = pd.concat(SITES)
-    return outcomes.gather_outcomes(pd.concat(evaluations), sites, SHAPE, SCOPES, "a1b2", draws, seed)
+    return outcomes.gather_outcomes(
+        pd.concat(evaluations), sites, SHAPE, SCOPES, "a1b2", draws, seed
+    )

@@ -10,16 +10,28 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["Snakefile", "workflow", "spon", "config", "profiles", "resources", "envs", "constraints.txt"]
+PARTS = [
+    "Snakefile",
+    "workflow",
+    "spon",
+    "config",
+    "profiles",
+    "resources",
+    "envs",
+    "constraints.txt",
+]
 TRAININGS = {"train_spon": 5, "evaluate_spon": 5, "evaluate_on_dense": 1, "evaluate_draws": 1}
 OF_STATES = {"align_with_components": 2, "compare_categories": 2, "measure_shifts": 2}
 OF_BIASES = {"describe_bias_statistics": 2, "rank_norms": 1, "compare_configurations": 1}
 PLOTS_OF_TABLES = {"plot_perplexity": 1, "plot_damage_recovery": 1, "plot_pareto": 1}
 PLOTS_OF_ANALYSES = {
-    f"plot_{name}": 1 for name in ("pca_alignment", "hidden_state_shift", "cross_configuration", "bias_statistics")
+    f"plot_{name}": 1
+    for name in ("pca_alignment", "hidden_state_shift", "cross_configuration", "bias_statistics")
 }
 FINDINGS = {"decide_claims": 1, "write_findings": 1, "render_page": 1}
-REPORTING = {"tabulate": 1, "tabulate_controls": 1, "write_headline": 1} | PLOTS_OF_TABLES | FINDINGS
+REPORTING = (
+    {"tabulate": 1, "tabulate_controls": 1, "write_headline": 1} | PLOTS_OF_TABLES | FINDINGS
+)
 
 
 class Study:
@@ -31,10 +43,16 @@ class Study:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)
 
-    def snakemake(self, *arguments: str, overlays: tuple[str, ...] = ("config/tiny.yaml",), **variables: str):
+    def snakemake(
+        self, *arguments: str, overlays: tuple[str, ...] = ("config/tiny.yaml",), **variables: str
+    ):
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", *overlays]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        environment = {
+            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+        } | variables
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
 
     def run(self, *arguments: str, **options) -> None:
         result = self.snakemake(*arguments, **options)

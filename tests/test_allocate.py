@@ -7,7 +7,10 @@ from spon import allocate
 # 2 x (4 x 4 + 12 x 4) = 128 weights, of which down_proj holds 3/4.
 SHAPE = {
     "layers": 2,
-    "maps": {"mlp.down_proj": {"d_in": 12, "d_out": 4}, "self_attn.o_proj": {"d_in": 4, "d_out": 4}},
+    "maps": {
+        "mlp.down_proj": {"d_in": 12, "d_out": 4},
+        "self_attn.o_proj": {"d_in": 4, "d_out": 4},
+    },
 }
 DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 
@@ -28,7 +31,15 @@ def test_layers_are_counted_from_the_input_and_come_in_ascending_order(layers, c
 
 @pytest.mark.parametrize(
     ("share", "count", "chosen"),
-    [(0.5, 5, 3), (0.7, 5, 4), (0.4, 8, 3), (0.285, 100, 29), (0.01, 8, 1), (1, 8, 8), (0.5, 1, 1)],
+    [
+        (0.5, 5, 3),
+        (0.7, 5, 4),
+        (0.4, 8, 3),
+        (0.285, 100, 29),
+        (0.01, 8, 1),
+        (1, 8, 8),
+        (0.5, 1, 1),
+    ],
 )
 def test_half_a_layer_counts_as_one_and_no_share_is_empty(share, count, chosen):
     assert len(allocate.choose_layers({"first": share}, count)) == chosen
@@ -48,10 +59,18 @@ def test_random_layers_depend_on_the_seed_alone():
 
 
 WRONG_LISTS = [[], [8], [-1], [1, 1], [True], [0.5]]
-WRONG_SHARES = [{"first": 0}, {"last": 1.5}, {"first": True}, {"random": 0.5}, {"first": 0.5, "seed": 1}]
+WRONG_SHARES = [
+    {"first": 0},
+    {"last": 1.5},
+    {"first": True},
+    {"random": 0.5},
+    {"first": 0.5, "seed": 1},
+]
 
 
-@pytest.mark.parametrize("layers", ["some", 3, *WRONG_LISTS, *WRONG_SHARES, {"random": 0.5, "seed": "a"}])
+@pytest.mark.parametrize(
+    "layers", ["some", 3, *WRONG_LISTS, *WRONG_SHARES, {"random": 0.5, "seed": "a"}]
+)
 def test_impossible_layers_are_refused_with_the_value_and_what_is_allowed(layers):
     with pytest.raises(ValueError) as error:
         allocate.choose_layers(layers, 8)
@@ -105,8 +124,18 @@ def test_model_sparsity_is_the_scopes_share_of_the_decoders_linear_weights():
 
 def test_the_published_scopes_hold_the_published_shares_of_the_model():
     # Llama-3.2-1B: q and o 2048 x 2048, k and v 2048 x 512, gate, up and down 2048 x 8192.
-    sizes = {OUT: (2048, 2048), "q": (2048, 2048), "k": (2048, 512), "v": (2048, 512), DOWN: (8192, 2048)}
+    sizes = {
+        OUT: (2048, 2048),
+        "q": (2048, 2048),
+        "k": (2048, 512),
+        "v": (2048, 512),
+        DOWN: (8192, 2048),
+    }
     sizes |= {"gate": (2048, 8192), "up": (2048, 8192)}
     maps = {name: {"d_in": d_in, "d_out": d_out} for name, (d_in, d_out) in sizes.items()}
-    assert allocate.model_sparsity({"layers": 16, "maps": maps}, [OUT], 0.6) == pytest.approx(0.041, abs=5e-4)
-    assert allocate.model_sparsity({"layers": 16, "maps": maps}, [DOWN], 0.6) == pytest.approx(0.166, abs=5e-4)
+    assert allocate.model_sparsity({"layers": 16, "maps": maps}, [OUT], 0.6) == pytest.approx(
+        0.041, abs=5e-4
+    )
+    assert allocate.model_sparsity({"layers": 16, "maps": maps}, [DOWN], 0.6) == pytest.approx(
+        0.166, abs=5e-4
+    )

@@ -31,9 +31,20 @@ LAW = {
 ASKED_BY = {"settings": set(), "study": {"settings", "cost.jobs"}, "job": set()}
 # The seam knows both worlds.
 SEAM_IMPORTS = {"cache", "lineage.digest", "lineage.records"}
-WITHOUT_TORCH = {"allocate", "biases", "checkpoints", "corpus", "directions", "memory", "progress", "settings"}
+WITHOUT_TORCH = {
+    "allocate",
+    "biases",
+    "checkpoints",
+    "corpus",
+    "directions",
+    "memory",
+    "progress",
+    "settings",
+}
 WITHOUT_TORCH |= {"shapes", "source", "stats", "study", "job"}
-WITHOUT_TORCH |= {f"analyses.{name}" for name in ("bias_statistics", "cross_configuration", "norm_ranking")}
+WITHOUT_TORCH |= {
+    f"analyses.{name}" for name in ("bias_statistics", "cross_configuration", "norm_ranking")
+}
 
 
 def name_of(module):
@@ -51,13 +62,17 @@ def is_lawful(importer, imported):
     if imported in ASKED_BY:
         return importer in ASKED_BY[imported]
     allowed = {room_of(importer), *LAW[room_of(importer)].split()}
-    return bool({imported, room_of(imported)} & allowed) or (importer == "job" and imported in SEAM_IMPORTS)
+    return bool({imported, room_of(imported)} & allowed) or (
+        importer == "job" and imported in SEAM_IMPORTS
+    )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_room_imports_only_what_its_line_of_the_law_names(path):
     importer = name_of(path)
-    unlawful = [imported for imported in digest.read_imports(path) if not is_lawful(importer, imported)]
+    unlawful = [
+        imported for imported in digest.read_imports(path) if not is_lawful(importer, imported)
+    ]
     assert not unlawful, (
         f"spon.{importer} imports {unlawful}: its room may import {LAW[room_of(importer)] or 'nothing'}"
     )
@@ -65,7 +80,12 @@ def test_a_room_imports_only_what_its_line_of_the_law_names(path):
 
 @pytest.mark.parametrize(
     ("importer", "imported"),
-    [("figures.style", "stats"), ("lineage.show", "job"), ("tables.gains", "claims.effects"), ("models", "settings")],
+    [
+        ("figures.style", "stats"),
+        ("lineage.show", "job"),
+        ("tables.gains", "claims.effects"),
+        ("models", "settings"),
+    ],
 )
 def test_the_law_forbids_what_would_couple_rooms(importer, imported):
     assert not is_lawful(importer, imported)
@@ -84,12 +104,22 @@ def test_packages_are_empty_so_that_importing_one_module_imports_no_other():
 def test_what_runs_a_model_depends_on_no_room_that_shows_its_numbers(script):
     reached = digest.describe_code(script)
     if "models" in reached:
-        assert not {room_of(name) for name in reached} & {"tables", "claims", "figures", "report", "lineage"}
+        assert not {room_of(name) for name in reached} & {
+            "tables",
+            "claims",
+            "figures",
+            "report",
+            "lineage",
+        }
 
 
 def test_every_module_is_part_of_a_result_but_the_seam_what_rules_ask_and_what_reads_lineage():
     reached = {name for script in SCRIPTS for name in digest.describe_code(script)}
-    apart = {name for name in map(name_of, MODULES) if name not in reached and room_of(name) != "lineage"}
+    apart = {
+        name
+        for name in map(name_of, MODULES)
+        if name not in reached and room_of(name) != "lineage"
+    }
     assert apart == {"job", "progress", "settings", "study", "cost.jobs"}
 
 
@@ -101,20 +131,26 @@ def test_imports_are_absolute_and_static_so_that_the_digest_sees_them(path):
         assert not any(name.split(".")[0] == "spon" for name in names), (
             f"import spon.X in {path}: say from spon import X"
         )
-        assert not (isinstance(node, ast.Name) and node.id in ("__import__", "importlib", "exec", "eval")) or (
-            path.stem == "corpus"
-        )
+        assert not (
+            isinstance(node, ast.Name) and node.id in ("__import__", "importlib", "exec", "eval")
+        ) or (path.stem == "corpus")
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.stem != "job"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.stem != "job"], ids=lambda path: path.stem
+)
 def test_only_the_seam_knows_snakemake(path):
-    names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+    names = {
+        node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)
+    }
     assert "snakemake" not in names
 
 
 def test_what_needs_no_torch_does_not_import_it():
     rooms = {"tables", "claims", "figures", "report", "cost", "lineage"}
-    names = [name for name in map(name_of, MODULES) if name in WITHOUT_TORCH or room_of(name) in rooms]
+    names = [
+        name for name in map(name_of, MODULES) if name in WITHOUT_TORCH or room_of(name) in rooms
+    ]
     modules = ", ".join(f"spon.{name}" for name in names if name != "cost.rate")
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
@@ -136,7 +172,9 @@ def test_every_module_has_its_tests_and_every_script_its_rule():
     wiring = "".join(path.read_text() for path in RULES)
     for script in SCRIPTS:
         assert f'"../scripts/{script.name}"' in wiring, script
-    assert set(re.findall(r"\.\./scripts/(\w+\.py)", wiring)) == {script.name for script in SCRIPTS}
+    assert set(re.findall(r"\.\./scripts/(\w+\.py)", wiring)) == {
+        script.name for script in SCRIPTS
+    }
 
 
 def test_environments_for_conda_hold_the_pins_of_requirements():
@@ -146,7 +184,9 @@ def test_environments_for_conda_hold_the_pins_of_requirements():
         for line in pip["pip"]:
             name, version = line.split("==")
             assert pins[name] == version, f"{path.name}: {line}"
-    constraints = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
+    constraints = dict(
+        re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)
+    )
     lowered = {name.lower().replace("_", "-"): version for name, version in constraints.items()}
     for name, version in pins.items():
         assert lowered[name.lower().replace("_", "-")] == version, name
@@ -161,7 +201,13 @@ def test_choices_are_marked_where_they_are_made_and_listed_in_the_method():
 
 
 def test_files_that_users_are_told_about_are_there():
-    for name in ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/method.md", "docs/publishing.md"):
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "config/README.md",
+        "docs/method.md",
+        "docs/publishing.md",
+    ):
         folder = (ROOT / name).parent
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
             assert (folder / target).exists(), f"{name} points to {target}"

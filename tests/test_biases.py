@@ -43,7 +43,8 @@ def test_biases_of_different_models_are_not_compared(tmp_path):
     site = "model.layers.0.mlp.down_proj"
     paths = [save(tmp_path / f"{size}.safetensors", {site: [1.0] * size}) for size in (2, 3)]
     with pytest.raises(
-        ValueError, match=r"^the bias of model.layers.0.mlp.down_proj has 2 entries in TOP-50 and 3 in TOP-75: allowed"
+        ValueError,
+        match=r"^the bias of model.layers.0.mlp.down_proj has 2 entries in TOP-50 and 3 in TOP-75: allowed",
     ):
         biases.gather_runs([NAMES, NAMES | {"allocation": "TOP-75"}], paths)
 

@@ -51,7 +51,9 @@ def test_an_entry_whose_writing_is_cut_short_is_none(cache, monkeypatch):
         cache.keep(KEY, lambda: X)
     assert list(cache.folder.glob("*.safetensors")) == []
     assert cache.keep(KEY, lambda: X).equal(X)
-    assert [path.name for path in cache.folder.iterdir()] == [f"{digest({**cache.identity, **KEY})}.safetensors"]
+    assert [path.name for path in cache.folder.iterdir()] == [
+        f"{digest({**cache.identity, **KEY})}.safetensors"
+    ]
 
 
 def test_two_jobs_that_make_the_same_entry_at_once_both_get_it(cache):

@@ -12,7 +12,9 @@ def test_streamed_quantiles_are_the_exact_ones_to_a_thousandth():
     x = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
     halves = calibrate.count_magnitudes(x[:100_000]) + calibrate.count_magnitudes(x[100_000:])
     found = calibrate.quantiles(halves)
-    np.testing.assert_allclose(found, np.quantile(x.abs().numpy(), calibrate.SHARES, method="inverted_cdf"), rtol=1e-3)
+    np.testing.assert_allclose(
+        found, np.quantile(x.abs().numpy(), calibrate.SHARES, method="inverted_cdf"), rtol=1e-3
+    )
 
 
 def test_sign_and_scale_do_not_matter_to_the_histogram():
@@ -34,15 +36,21 @@ def test_thresholds_drop_the_share_that_they_were_chosen_for(network, tokens, sp
     tokens = torch.randint(0, 2048, (64, 32), generator=torch.Generator().manual_seed(1))
     quantiles = calibrate.read_quantiles(network, tokens, SITES, batch_tokens=256, dense_share=0.0)
     thresholds = calibrate.choose_thresholds(SITES, quantiles, sparsity)
-    table = calibrate.measure_thresholds(network, tokens, thresholds, "threshold", sparsity, 0.0, batch_tokens=256)
+    table = calibrate.measure_thresholds(
+        network, tokens, thresholds, "threshold", sparsity, 0.0, batch_tokens=256
+    )
     np.testing.assert_allclose(table["sparsity_dense_pass"], sparsity, atol=0.002)
-    assert table["sparsity_sparse_pass"][0] == table["sparsity_dense_pass"][0], "nothing before the first site changed"
+    assert table["sparsity_sparse_pass"][0] == table["sparsity_dense_pass"][0], (
+        "nothing before the first site changed"
+    )
     assert table["sparsity_sparse_pass"][1] != table["sparsity_dense_pass"][1]
 
 
 def test_a_rank_drops_its_share_exactly_in_either_pass(network, tokens):
     thresholds = calibrate.choose_thresholds(SITES, None, 0.5)
-    table = calibrate.measure_thresholds(network, tokens, thresholds, "topk", 0.5, 0.0, batch_tokens=256)
+    table = calibrate.measure_thresholds(
+        network, tokens, thresholds, "topk", 0.5, 0.0, batch_tokens=256
+    )
     assert table["threshold"].isna().all()
     assert (table[["sparsity_dense_pass", "sparsity_sparse_pass"]] == 0.5).all(axis=None)
 
@@ -65,7 +73,9 @@ def test_watching_leaves_no_hook_behind(network, tokens):
 
 def test_thresholds_survive_the_file(tmp_path):
     path = tmp_path / "thresholds.csv"
-    pd.DataFrame({"site": SITES, "layer": [0, 1], "threshold": [0.1, float("nan")]}).to_csv(path, index=False)
+    pd.DataFrame({"site": SITES, "layer": [0, 1], "threshold": [0.1, float("nan")]}).to_csv(
+        path, index=False
+    )
     read = sparsify.read_thresholds(path)
     assert read[SITES[0]] == 0.1
     assert np.isnan(read[SITES[1]])

@@ -26,11 +26,19 @@ from small_workflow import (
 from spon.lineage import publish, records, verify
 
 PUBLISHED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"]
-EVALUATIONS = {"evaluate_dense": 1, "evaluate_teal": 2, "evaluate_spon": 6, "evaluate_on_dense": 1, "evaluate_draws": 1}
+EVALUATIONS = {
+    "evaluate_dense": 1,
+    "evaluate_teal": 2,
+    "evaluate_spon": 6,
+    "evaluate_on_dense": 1,
+    "evaluate_draws": 1,
+}
 REPORT = {"write_findings": 1, "render_page": 1}
 STATES = OF_STATES | {"plot_pca_alignment": 1, "plot_hidden_state_shift": 1} | FINDINGS
 TRAINED = TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
-CALIBRATED = TRAINED | EVALUATIONS | {"read_quantiles": 2, "choose_thresholds": 2, "average_residual": 1}
+CALIBRATED = (
+    TRAINED | EVALUATIONS | {"read_quantiles": 2, "choose_thresholds": 2, "average_residual": 1}
+)
 del CALIBRATED["evaluate_dense"]
 # What a change of one setting reruns, and nothing else.
 SETTINGS = [
@@ -40,7 +48,10 @@ SETTINGS = [
     ({"calibrate": {"blocks": 32}}, CALIBRATED),
     ({"evaluate": {"batch_tokens": 128}}, EVALUATIONS | REPORTING),
     ({"controls": {"draws": 30}}, {"evaluate_draws": 1, "tabulate_controls": 1} | REPORT),
-    ({"analyses": {"components": 5}}, {"align_with_components": 2, "plot_pca_alignment": 1} | FINDINGS),
+    (
+        {"analyses": {"components": 5}},
+        {"align_with_components": 2, "plot_pca_alignment": 1} | FINDINGS,
+    ),
     ({"analyses": {"seed": 1}}, STATES),
     ({"statistics": {"seed": 1}}, REPORTING),
     ({"pretrain": {"seed": 1}}, {}),
@@ -60,7 +71,9 @@ def adapt(folder: Path, study: str) -> None:
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {study: stage}}))
     ignored = (folder / ".dvcignore").read_text()
     for head in ("results", "figures"):
-        ignored = ignored.replace(shorten(f"{head}/pydoc/") + "[89_-]", shorten(f"{head}/{study}/"))
+        ignored = ignored.replace(
+            shorten(f"{head}/pydoc/") + "[89_-]", shorten(f"{head}/{study}/")
+        )
     (folder / ".dvcignore").write_text(ignored)
     git = folder / ".gitignore"
     git.write_text(git.read_text().replace("pydoc", study))
@@ -73,7 +86,11 @@ def shorten(path: str) -> str:
 
 def call(folder: Path, *command: str) -> str:
     identity = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "advice.detachedHead=false")
-    command = ("git", *identity, *command[1:]) if command[0] == "git" else (sys.executable, "-m", *command)
+    command = (
+        ("git", *identity, *command[1:])
+        if command[0] == "git"
+        else (sys.executable, "-m", *command)
+    )
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -146,7 +163,9 @@ def test_specs_do_not_depend_on_the_hash_seed(clone, seed):
     assert clone.plan(PYTHONHASHSEED=seed) == {}
 
 
-@pytest.mark.parametrize(("settings", "rerun"), SETTINGS, ids=[str(settings) for settings, _ in SETTINGS])
+@pytest.mark.parametrize(
+    ("settings", "rerun"), SETTINGS, ids=[str(settings) for settings, _ in SETTINGS]
+)
 def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(yaml.safe_dump(settings))
@@ -156,10 +175,30 @@ def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
 @pytest.mark.parametrize(
     ("path", "old", "new", "rerun"),
     [
-        ("spon/figures/outcomes.py", "import pandas as pd\n", "import pandas as pd\n\nNEW = 1\n", "figures"),
-        ("spon/train.py", "clip_grad_norm_(learned.values(), 1.0)", "clip_grad_norm_(learned.values(), 2.0)", "train"),
-        ("spon/train.py", "Learn one constant per output", "Learn a constant for each output", "nothing"),
-        ("spon/models.py", "    head = network", "    # Frozen like the rest.\n    head = network", "nothing"),
+        (
+            "spon/figures/outcomes.py",
+            "import pandas as pd\n",
+            "import pandas as pd\n\nNEW = 1\n",
+            "figures",
+        ),
+        (
+            "spon/train.py",
+            "clip_grad_norm_(learned.values(), 1.0)",
+            "clip_grad_norm_(learned.values(), 2.0)",
+            "train",
+        ),
+        (
+            "spon/train.py",
+            "Learn one constant per output",
+            "Learn a constant for each output",
+            "nothing",
+        ),
+        (
+            "spon/models.py",
+            "    head = network",
+            "    # Frozen like the rest.\n    head = network",
+            "nothing",
+        ),
         ("spon/lineage/verify.py", "import os\n", "import os\n\nNEW = 1\n", "nothing"),
     ],
 )
@@ -218,17 +257,30 @@ def test_the_default_study_is_published_whole():
     outs = {path: how for out in stage["outs"] + stage["metrics"] for path, how in out.items()}
     assert all(how["persist"] for how in outs.values())
     told = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--summary"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "snakemake", "--summary"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     made = [line.split("\t")[0] for line in told.stdout.splitlines()[1:]]
     assert len(made) > 100
-    known = {path: [out for out in outs if path == out or path.startswith(f"{out}/")] for path in made}
+    known = {
+        path: [out for out in outs if path == out or path.startswith(f"{out}/")] for path in made
+    }
     assert {path: under for path, under in known.items() if len(under) != 1} == {}
     # What comes by git alone is read by no rule; and DVC takes Snakemake's record of every file.
     apart = [path for path, how in outs.items() if not how.get("cache", True)]
     assert [path for path in apart if path in records.read_records(ROOT).readers] == []
-    names = [f".snakemake/metadata/{base64.b64encode(path.encode(), altchars=b'_-').decode()}" for path in made]
+    names = [
+        f".snakemake/metadata/{base64.b64encode(path.encode(), altchars=b'_-').decode()}"
+        for path in made
+    ]
     ignored = subprocess.run(
-        [sys.executable, "-m", "dvc", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "dvc", "check-ignore", *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ignored.stdout == ""

@@ -4,7 +4,11 @@ import pytest
 from spon import corpus
 
 SELECTION = corpus.Selection(
-    packages=["networkx"], minimum_characters=200, shingle_words=8, duplicate_share=0.3, held_out_share=0.07
+    packages=["networkx"],
+    minimum_characters=200,
+    shingle_words=8,
+    duplicate_share=0.3,
+    held_out_share=0.07,
 )
 
 
@@ -16,8 +20,20 @@ def documents() -> pd.DataFrame:
 def test_a_text_is_new_until_most_of_its_word_sequences_have_been_seen():
     texts = ["a b c d", "A, b? c; d!", "a b c d e f g h", "x y z w", "c d e f"]
     # Pairs: the second repeats the first; of the third's 7 pairs 3 are old; all of the fifth's 3 are.
-    assert corpus.mark_new(texts, shingle_words=2, duplicate_share=0.5) == [True, False, True, True, False]
-    assert corpus.mark_new(texts, shingle_words=2, duplicate_share=0.4) == [True, False, False, True, True]
+    assert corpus.mark_new(texts, shingle_words=2, duplicate_share=0.5) == [
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert corpus.mark_new(texts, shingle_words=2, duplicate_share=0.4) == [
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_no_file_is_in_two_splits(documents):
@@ -34,12 +50,19 @@ def test_held_out_docstrings_share_little_with_those_before_them(documents):
 
 def test_the_digest_tells_one_corpus_from_another(documents):
     digest = corpus.describe_corpus(documents, ["networkx"])["digest"]
-    assert digest == corpus.describe_corpus(corpus.collect_docstrings(SELECTION, processes=2), ["networkx"])["digest"]
+    assert (
+        digest
+        == corpus.describe_corpus(corpus.collect_docstrings(SELECTION, processes=2), ["networkx"])[
+            "digest"
+        ]
+    )
     assert digest != corpus.describe_corpus(documents.iloc[1:], ["networkx"])["digest"]
 
 
 def test_a_package_that_is_not_installed_is_named():
-    with pytest.raises(ModuleNotFoundError, match="names 'no_such_package', which is not an installed package"):
+    with pytest.raises(
+        ModuleNotFoundError, match="names 'no_such_package', which is not an installed package"
+    ):
         corpus.source_files("no_such_package")
 
 

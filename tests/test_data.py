@@ -35,13 +35,18 @@ def test_the_first_blocks_are_the_start_of_the_text_and_even_ones_span_it():
 
 
 def test_a_bos_token_takes_a_place_in_every_block():
-    assert data.cut_blocks(np.arange(6), protocol(bos=True), 2, "first", 9).tolist() == [[9, 0, 1, 2], [9, 3, 4, 5]]
+    assert data.cut_blocks(np.arange(6), protocol(bos=True), 2, "first", 9).tolist() == [
+        [9, 0, 1, 2],
+        [9, 3, 4, 5],
+    ]
     with pytest.raises(ValueError, match="protocol.bos is true, but this tokenizer has no BOS"):
         data.cut_blocks(np.arange(6), protocol(bos=True), 2, "first")
 
 
 def test_a_text_shorter_than_the_blocks_asked_for_is_refused_with_what_it_holds():
-    with pytest.raises(ValueError, match="holds 2 blocks of 4 tokens, blocks asks for 3: allowed is 1 to 2"):
+    with pytest.raises(
+        ValueError, match="holds 2 blocks of 4 tokens, blocks asks for 3: allowed is 1 to 2"
+    ):
         data.cut_blocks(np.arange(11), protocol(), 3, "first")
 
 
@@ -59,10 +64,16 @@ def test_two_texts_or_two_protocols_have_two_hashes():
     text, settings = {"path": "text"}, {"join": ""}
     digests = [
         data.describe_tokens(*arguments)["protocol"]
-        for arguments in [(tokens, text, settings), (tokens + 1, text, settings), (tokens, text, {"join": " "})]
+        for arguments in [
+            (tokens, text, settings),
+            (tokens + 1, text, settings),
+            (tokens, text, {"join": " "}),
+        ]
     ]
     assert len(set(digests)) == 3
-    assert digests[0] == data.describe_tokens(tokens.clone(), dict(text), dict(settings))["protocol"]
+    assert (
+        digests[0] == data.describe_tokens(tokens.clone(), dict(text), dict(settings))["protocol"]
+    )
 
 
 def test_local_text_files_are_read_line_by_line_and_a_wrong_field_is_named(tmp_path):
@@ -83,14 +94,18 @@ def test_tokens_survive_the_file(tmp_path):
 
 def test_the_first_blocks_come_in_order_and_random_ones_by_the_seed():
     tokens = torch.arange(20, dtype=torch.int32).view(10, 2)
-    draw = lambda order, seed: data.draw_blocks(tokens, 4, order, torch.Generator().manual_seed(seed))  # noqa: E731
+    draw = lambda order, seed: data.draw_blocks(
+        tokens, 4, order, torch.Generator().manual_seed(seed)
+    )  # noqa: E731
     assert draw("first", 0).equal(tokens[:4])
     assert draw("random", 0).equal(draw("random", 0))
     assert not draw("random", 0).equal(draw("random", 1))
     assert len({block.tolist()[0] for block in draw("random", 1)}) == 4  # none twice
 
 
-def test_prompts_are_blocks_of_their_own_in_the_order_of_the_file_with_a_bos_if_the_protocol_has_one(tmp_path):
+def test_prompts_are_blocks_of_their_own_in_the_order_of_the_file_with_a_bos_if_the_protocol_has_one(
+    tmp_path,
+):
     class Letters:
         bos_token_id = 99
 

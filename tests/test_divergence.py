@@ -44,7 +44,10 @@ def test_the_loss_is_that_of_float64_to_a_millionth(chunk_tokens):
     head = draw(500, 16, seed=2) / 4
     sparse = states[0].clone().requires_grad_()
     exact = states[0].double().requires_grad_()
-    logs = [functional.log_softmax((x @ head.double().T).flatten(0, 1), -1) for x in (exact, states[1].double())]
+    logs = [
+        functional.log_softmax((x @ head.double().T).flatten(0, 1), -1)
+        for x in (exact, states[1].double())
+    ]
     reference = functional.kl_div(*logs, reduction="batchmean", log_target=True)
     reference.backward()
     loss = divergence.kl_to_dense(sparse, states[1], head, chunk_tokens)
@@ -76,13 +79,17 @@ def naive_loss(network, batch, biases, masks):
         dense = network(input_ids=batch.long()).logits
     with sparsify.sparsified(network, masks), sparsify.biased(network, biases):
         sparse = network(input_ids=batch.long()).logits
-    logs = [functional.log_softmax(logits.float().flatten(0, 1), dim=-1) for logits in (sparse, dense)]
+    logs = [
+        functional.log_softmax(logits.float().flatten(0, 1), dim=-1) for logits in (sparse, dense)
+    ]
     return functional.kl_div(*logs, reduction="batchmean", log_target=True)
 
 
 @pytest.mark.parametrize("method", ["threshold", "topk"])
 @pytest.mark.parametrize("chunk_tokens", [1, 5, 1000])
-def test_the_chunked_loss_has_the_value_and_the_gradients_of_the_naive_one(network, tokens, chunk_tokens, method):
+def test_the_chunked_loss_has_the_value_and_the_gradients_of_the_naive_one(
+    network, tokens, chunk_tokens, method
+):
     thresholds = dict.fromkeys(SITES, 0.1)
     masks = sparsify.make_sparsifiers(network, thresholds, method, sparsity=0.5, dense_share=0.0)
     biases = {site: 0.1 * draw(32, seed=seed) for seed, site in enumerate(SITES)}

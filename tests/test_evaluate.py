@@ -13,7 +13,9 @@ SPARSE = torch.tensor([[[math.log(3.0), 0.0], [5.0, -5.0]]])
 
 
 def test_likelihood_and_kl_of_a_block_are_what_one_computes_by_hand():
-    nll, kl = evaluate.score(DENSE, [SPARSE], torch.tensor([[0, 1]]), HEAD, chunk_tokens=10)[0, :, 0].tolist()
+    nll, kl = evaluate.score(DENSE, [SPARSE], torch.tensor([[0, 1]]), HEAD, chunk_tokens=10)[
+        0, :, 0
+    ].tolist()
     assert nll == pytest.approx(math.log(4))  # p(token 1) = 1/4
     assert kl == pytest.approx(0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25))
 
@@ -21,7 +23,9 @@ def test_likelihood_and_kl_of_a_block_are_what_one_computes_by_hand():
 def test_the_last_position_predicts_nothing():
     changed = SPARSE.clone()
     changed[0, 1] = 100.0
-    first, second = (evaluate.score(DENSE, [x], torch.tensor([[0, 1]]), HEAD, 10) for x in (SPARSE, changed))
+    first, second = (
+        evaluate.score(DENSE, [x], torch.tensor([[0, 1]]), HEAD, 10) for x in (SPARSE, changed)
+    )
     assert first.equal(second)
 
 
@@ -29,14 +33,18 @@ def test_the_dense_model_has_no_divergence_from_itself(network, tokens):
     blocks = evaluate.evaluate(network, tokens, {}, {}, batch_tokens=32, chunk_tokens=3)
     assert (blocks["kl_nats"] == 0).all()
     logits = network(input_ids=tokens.long()).logits[:, :-1]
-    loss = functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].long().flatten(), reduction="sum")
+    loss = functional.cross_entropy(
+        logits.flatten(0, 1), tokens[:, 1:].long().flatten(), reduction="sum"
+    )
     assert blocks["nll_nats"].sum() == pytest.approx(loss.item(), rel=1e-5)
     assert blocks["predictions"].tolist() == [7] * 6
 
 
 def test_sums_over_blocks_do_not_depend_on_batches_and_chunks(network, tokens):
     masks = {"model.layers.0.mlp.down_proj": torch.zeros_like}
-    one, other = (evaluate.evaluate(network, tokens, masks, {}, *sizes) for sizes in [(48, 1000), (8, 2)])
+    one, other = (
+        evaluate.evaluate(network, tokens, masks, {}, *sizes) for sizes in [(48, 1000), (8, 2)]
+    )
     assert one["nll_nats"].tolist() == pytest.approx(other["nll_nats"].tolist(), rel=1e-5)
     assert one["kl_nats"].tolist() == pytest.approx(other["kl_nats"].tolist(), rel=1e-4)
     assert (one["kl_nats"] > 0).all()

@@ -10,17 +10,35 @@ from torch.nn import functional
 from spon import layers, models, sparsify
 
 FAMILIES = ["Llama", "Mistral", "Qwen2", "Qwen3"]
-TOKENS = torch.randint(0, 64, (3, 8), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+TOKENS = torch.randint(
+    0, 64, (3, 8), generator=torch.Generator().manual_seed(0), dtype=torch.int32
+)
 START = torch.randn(3, 8, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
-SITES = [f"model.layers.{layer}.{name}" for layer in range(3) for name in ("self_attn.o_proj", "mlp.down_proj")]
+SITES = [
+    f"model.layers.{layer}.{name}"
+    for layer in range(3)
+    for name in ("self_attn.o_proj", "mlp.down_proj")
+]
 
 
 def build(family, **more):
     """Three layers of random weights, two heads to a key, wider attention than residual stream."""
-    settings = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
-    settings |= {"num_key_value_heads": 2, "vocab_size": 64, "head_dim": 8, "initializer_range": 0.3}
+    settings = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+    }
+    settings |= {
+        "num_key_value_heads": 2,
+        "vocab_size": 64,
+        "head_dim": 8,
+        "initializer_range": 0.3,
+    }
     torch.manual_seed(0)
-    config = getattr(transformers, f"{family}Config")(**settings | {"attn_implementation": "sdpa"} | more)
+    config = getattr(transformers, f"{family}Config")(
+        **settings | {"attn_implementation": "sdpa"} | more
+    )
     return getattr(transformers, f"{family}ForCausalLM")(config).requires_grad_(False).eval()
 
 
@@ -35,7 +53,9 @@ def run_in_two(network, layer):
 def damage(network, stack):
     """Sparsify every site and give it a bias, one that learns."""
     biases = {site: torch.linspace(-1, 1, 16, requires_grad=True) for site in SITES}
-    stack.enter_context(sparsify.sparsified(network, dict.fromkeys(SITES, lambda x: functional.hardshrink(x, 0.3))))
+    stack.enter_context(
+        sparsify.sparsified(network, dict.fromkeys(SITES, lambda x: functional.hardshrink(x, 0.3)))
+    )
     stack.enter_context(sparsify.biased(network, biases))
     return biases
 
@@ -48,7 +68,9 @@ def count_calls(network, stack):
         calls[place] += 1
 
     for place, layer in enumerate(network.model.layers):
-        stack.callback(layer.mlp.register_forward_pre_hook(lambda *_, place=place: count(place)).remove)
+        stack.callback(
+            layer.mlp.register_forward_pre_hook(lambda *_, place=place: count(place)).remove
+        )
     return calls
 
 
@@ -72,12 +94,22 @@ def test_a_pass_that_begins_inside_ends_where_the_whole_one_does(family, layer):
         ("Mistral", {"sliding_window": 8}, True),
         ("Mistral", {"sliding_window": 7}, False),
         ("Qwen2", {"sliding_window": 4}, True),  # a window that is not used
-        ("Qwen2", {"sliding_window": 4, "use_sliding_window": True, "max_window_layers": 0}, False),
-        ("Qwen3", {"sliding_window": 4, "use_sliding_window": True, "max_window_layers": 0}, False),
+        (
+            "Qwen2",
+            {"sliding_window": 4, "use_sliding_window": True, "max_window_layers": 0},
+            False,
+        ),
+        (
+            "Qwen3",
+            {"sliding_window": 4, "use_sliding_window": True, "max_window_layers": 0},
+            False,
+        ),
         ("Llama", {"attn_implementation": "eager"}, False),
     ],
 )
-def test_a_pass_may_begin_inside_only_where_every_token_attends_to_all_before_it(family, settings, allowed):
+def test_a_pass_may_begin_inside_only_where_every_token_attends_to_all_before_it(
+    family, settings, allowed
+):
     network = build(family, **settings)
     assert layers.can_begin_inside(network, 8) == allowed
     assert torch.allclose(run_in_two(network, 1), run_whole(network), atol=1e-6) == allowed
@@ -91,7 +123,9 @@ def test_a_token_sees_none_after_it():
 
 
 def test_the_lowest_layer_is_the_smallest_number_not_the_first_in_the_alphabet():
-    assert layers.lowest_layer(["model.layers.10.mlp.down_proj", "model.layers.9.mlp.down_proj"]) == 9
+    assert (
+        layers.lowest_layer(["model.layers.10.mlp.down_proj", "model.layers.9.mlp.down_proj"]) == 9
+    )
     assert layers.lowest_layer(["model.layers.3.self_attn.o_proj"]) == 3
 
 
@@ -117,7 +151,12 @@ def test_a_model_whose_layers_compute_twice_keeps_only_what_enters_them():
         with ExitStack() as stack:
             damage(network, stack)
             stack.enter_context(layers.checkpointed(network, wanted))
-            sizes.append(measure_kept(network, lambda network: layers.run_layers(network, START, network.model.layers)))
+            sizes.append(
+                measure_kept(
+                    network,
+                    lambda network: layers.run_layers(network, START, network.model.layers),
+                )
+            )
     entering = 3 * START.numel() * 4
     assert entering <= sizes[1] < entering + 2000  # and the positions' sines and cosines
     assert sizes[1] < sizes[0] / 5
@@ -139,14 +178,20 @@ def test_afterwards_the_model_is_as_it_was_also_behind_a_failure():
     assert calls == [1, 1, 1]
 
 
-@pytest.mark.skipif(shutil.which("c++") is None, reason="compiling layers for a CPU needs a compiler")
+@pytest.mark.skipif(
+    shutil.which("c++") is None, reason="compiling layers for a CPU needs a compiler"
+)
 def test_compiled_layers_give_the_same_states_and_gradients_and_are_themselves_again_afterwards():
     network, found = build("Llama"), []
     for wanted in (False, True):
         with ExitStack() as stack:
             biases = damage(network, stack)
             stack.enter_context(layers.compiled(network, 2, wanted))
-            assert [layer._compiled_call_impl is not None for layer in network.model.layers] == [False, False, wanted]
+            assert [layer._compiled_call_impl is not None for layer in network.model.layers] == [
+                False,
+                False,
+                wanted,
+            ]
             states = run_whole(network)
             states[..., 0].sum().backward()
         found.append([states.detach(), *(bias.grad for bias in biases.values())])

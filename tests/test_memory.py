@@ -30,7 +30,12 @@ TRAIN = {"batch_blocks": 8, "chunk_tokens": 256, "checkpointing": False}
 
 def build(family, depth, dtype, key_heads):
     """Random weights in the proportions of real models: the MLP three times as wide as the residual stream."""
-    settings = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": depth, "num_attention_heads": 4}
+    settings = {
+        "hidden_size": 64,
+        "intermediate_size": 192,
+        "num_hidden_layers": depth,
+        "num_attention_heads": 4,
+    }
     settings |= {"num_key_value_heads": key_heads, "vocab_size": 64, "head_dim": 16}
     torch.manual_seed(0)
     config = getattr(transformers, f"{family}Config")(**settings)
@@ -40,8 +45,15 @@ def build(family, depth, dtype, key_heads):
 
 def describe(network):
     """The shape of a network, as `spon.source` reads it from a file."""
-    linears = {name: m for name, m in network.model.layers[0].named_modules() if isinstance(m, torch.nn.Linear)}
-    maps = {name: {"d_in": linear.in_features, "d_out": linear.out_features} for name, linear in linears.items()}
+    linears = {
+        name: m
+        for name, m in network.model.layers[0].named_modules()
+        if isinstance(m, torch.nn.Linear)
+    }
+    maps = {
+        name: {"d_in": linear.in_features, "d_out": linear.out_features}
+        for name, linear in linears.items()
+    }
     sizes = {"layers": len(network.model.layers), "width": 64, "vocabulary": 64, "maps": maps}
     return sizes | {"parameters": sum(weight.numel() for weight in network.parameters())}
 
@@ -49,23 +61,43 @@ def describe(network):
 def measure_kept(network, maps, checkpointing=False, method="threshold"):
     """Bytes per token that the layers keep for the way back, weights not counted."""
     states = torch.randn(2, 24, 64, dtype=network.dtype, requires_grad=True)
-    sites = [f"model.layers.{layer}.{name}" for layer in range(len(network.model.layers)) for name in maps]
-    masks = sparsify.make_sparsifiers(network, dict.fromkeys(sites, 0.01), method, sparsity=0.5, dense_share=0.0)
+    sites = [
+        f"model.layers.{layer}.{name}"
+        for layer in range(len(network.model.layers))
+        for name in maps
+    ]
+    masks = sparsify.make_sparsifiers(
+        network, dict.fromkeys(sites, 0.01), method, sparsity=0.5, dense_share=0.0
+    )
     with sparsify.sparsified(network, masks), layers.checkpointed(network, checkpointing):
-        return kept_bytes.measure_kept(network, lambda _: layers.run_layers(network, states, network.model.layers)) / 48
+        return (
+            kept_bytes.measure_kept(
+                network, lambda _: layers.run_layers(network, states, network.model.layers)
+            )
+            / 48
+        )
 
 
 def measure_peak(call):
     """Most bytes that a call has at one time, beyond those at its start."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as seen:
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as seen:
         call()
-    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
-    return max(itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
+    events = [
+        event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"
+    ]
+    return max(
+        itertools.accumulate(
+            event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())
+        )
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    ("family", "key_heads"), [("Llama", 1), ("Llama", 2), ("Llama", 4), ("Mistral", 1), ("Qwen2", 1), ("Qwen3", 1)]
+    ("family", "key_heads"),
+    [("Llama", 1), ("Llama", 2), ("Llama", 4), ("Mistral", 1), ("Qwen2", 1), ("Qwen3", 1)],
 )
 def test_a_layer_keeps_for_the_way_back_what_its_shape_says(family, key_heads, dtype):
     one, two, three = (build(family, depth, dtype, key_heads) for depth in (1, 2, 3))
@@ -81,14 +113,18 @@ def test_a_layer_keeps_for_the_way_back_what_its_shape_says(family, key_heads, d
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_site_that_is_sparsified_by_rank_keeps_as_much_as_one_by_threshold(dtype):
     network, maps = build("Llama", 2, dtype, 2), ["mlp.down_proj", "self_attn.o_proj"]
-    by_threshold, by_rank = (measure_kept(network, maps, method=method) for method in ("threshold", "topk"))
+    by_threshold, by_rank = (
+        measure_kept(network, maps, method=method) for method in ("threshold", "topk")
+    )
     assert by_rank == pytest.approx(by_threshold, rel=0.1)
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("bfloat16", 2)])
 def test_layers_that_compute_twice_keep_what_enters_them_and_one_of_them_all_the_rest(dtype, size):
     one, three = (build("Llama", depth, dtype, 2) for depth in (1, 3))
-    measured = measure_kept(three, MAPS, checkpointing=True) - measure_kept(one, MAPS, checkpointing=True)
+    measured = measure_kept(three, MAPS, checkpointing=True) - measure_kept(
+        one, MAPS, checkpointing=True
+    )
     assert measured == 2 * 64 * size
     sizes = [estimate(describe(three), dtype, 0, checkpointing) for checkpointing in (True, False)]
     inside = memory.keep_in_layer(describe(three), dtype)
@@ -113,8 +149,14 @@ def test_loss_and_evaluation_have_as_many_tensors_of_logits_at_one_time_as_are_c
     head, tokens = torch.randn(vocabulary, 8), torch.zeros(2, 97, dtype=torch.long)
     sparse = states[0].clone().requires_grad_()
     peaks = [
-        measure_peak(lambda: divergence.kl_to_dense(sparse, states[1], head, chunk_tokens).backward()),
-        measure_peak(lambda: evaluate.score(states[1], [states[0], 2 * states[0]], tokens, head, chunk_tokens)),
+        measure_peak(
+            lambda: divergence.kl_to_dense(sparse, states[1], head, chunk_tokens).backward()
+        ),
+        measure_peak(
+            lambda: evaluate.score(
+                states[1], [states[0], 2 * states[0]], tokens, head, chunk_tokens
+            )
+        ),
     ]
     for peak in peaks:
         assert peak / (4 * chunk_tokens * vocabulary) == pytest.approx(memory.LOGITS, rel=0.02)
@@ -135,7 +177,9 @@ def test_an_evaluation_needs_weights_the_widest_activations_and_logits():
     without = memory.estimate_evaluation(SHAPE, "float32", tokens=0, chunk_tokens=256)
     assert without == (4 + 5 / 8) * GIB
     outputs = 1024 + 256 + 1024 + 1024
-    assert memory.estimate_evaluation(SHAPE, "float32", 10, 256) - without == 40 * (outputs + 8 * 1024)
+    assert memory.estimate_evaluation(SHAPE, "float32", 10, 256) - without == 40 * (
+        outputs + 8 * 1024
+    )
 
 
 def needed(blocks, dtype="float32"):
@@ -162,7 +206,10 @@ def test_with_checkpointing_more_blocks_fit():
 
 def test_a_step_that_fits_nowhere_is_refused_in_a_sentence_that_names_the_key():
     least = f"{needed(1):.1f}"
-    with pytest.raises(ValueError, match=f"memory_gib is 4.5, a training step on 1 block needs about {least}: allowed"):
+    with pytest.raises(
+        ValueError,
+        match=f"memory_gib is 4.5, a training step on 1 block needs about {least}: allowed",
+    ):
         split(4.5)
     with pytest.raises(ValueError, match="memory_gib is 1.5, .* on 2 block needs about 3.0"):
         memory.split_batch({4: 5 * GIB, 2: 3 * GIB}, 1.5)
@@ -171,8 +218,12 @@ def test_a_step_that_fits_nowhere_is_refused_in_a_sentence_that_names_the_key():
 
 def test_weights_that_do_not_fit_are_refused_before_they_are_read():
     memory.check_weights(SHAPE, "float32", "cpu", 4.0)
-    with pytest.raises(ValueError, match="memory_gib is 3.9, the model's weights in float32 need 4.0 on the cpu"):
+    with pytest.raises(
+        ValueError, match="memory_gib is 3.9, the model's weights in float32 need 4.0 on the cpu"
+    ):
         memory.check_weights(SHAPE, "float32", "cpu", 3.9)
     memory.check_weights(SHAPE, "bfloat16", "cuda", 2.0)
-    with pytest.raises(ValueError, match="in bfloat16 need 2.5 on the cpu"):  # 2 GiB and a head of half a GiB
+    with pytest.raises(
+        ValueError, match="in bfloat16 need 2.5 on the cpu"
+    ):  # 2 GiB and a head of half a GiB
         memory.check_weights(SHAPE, "bfloat16", "cpu", 2.0)

@@ -34,7 +34,12 @@ def test_sites_are_found_by_name_in_every_model_of_this_shape(family, tmp_path):
 
     from spon import source
 
-    settings = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    settings = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     settings |= {"num_key_value_heads": 1, "vocab_size": 64, "head_dim": 8}
     config = getattr(transformers, f"{family}Config")(**settings)
     getattr(transformers, f"{family}ForCausalLM")(config).save_pretrained(tmp_path / "model")

@@ -18,11 +18,19 @@ HELD_OUT = STREAM[:64].view(8, 8)
 
 
 def config():
-    return LlamaConfig(vocab_size=16, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
+    return LlamaConfig(
+        vocab_size=16,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
 
 
 def train(state, schedule=SCHEDULE):
-    return pretrain.pretrain(config(), STREAM, HELD_OUT, schedule, seed=0, state=state, device="cpu")
+    return pretrain.pretrain(
+        config(), STREAM, HELD_OUT, schedule, seed=0, state=state, device="cpu"
+    )
 
 
 def test_the_learning_rate_warms_up_linearly_and_falls_to_a_tenth():
@@ -66,7 +74,9 @@ def test_an_epoch_sees_every_piece_of_the_text_once():
     starts = torch.cat(batches)[:, 0]
     assert len(starts.unique()) == 8
     assert (starts % 8).unique().numel() == 1
-    assert not pretrain.draw_batch(stream, SCHEDULE, 0, 2).equal(batches[0]), "the next epoch has another order"
+    assert not pretrain.draw_batch(stream, SCHEDULE, 0, 2).equal(batches[0]), (
+        "the next epoch has another order"
+    )
 
 
 def test_a_tokenizer_gives_back_the_text_and_ends_documents_with_one_token():

@@ -25,7 +25,9 @@ def told(caplog):
 
 def test_a_line_comes_every_ten_seconds_at_most_with_the_rate_and_the_time_left(clock, told):
     counted = progress.Progress(total=1000)
-    for _ in range(10):  # 100 tokens in 4 s; of 12, 24 and 36 s, each is the first that is 10 s behind the one before
+    for _ in range(
+        10
+    ):  # 100 tokens in 4 s; of 12, 24 and 36 s, each is the first that is 10 s behind the one before
         clock.now += 4
         counted.advance(100)
     assert told() == [
@@ -73,4 +75,8 @@ def test_all_batches_pass_and_one_counts_when_it_is_done(clock, told):
 def test_rates_and_times_read_as_one_would_say_them():
     found = doctest.testmod(progress)
     assert (found.failed, found.attempted) == (0, 2)
-    assert [progress.describe_time(seconds) for seconds in (59.4, 59.6, 3599.6)] == ["59 s", "1 min 00 s", "1 h 00 min"]
+    assert [progress.describe_time(seconds) for seconds in (59.4, 59.6, 3599.6)] == [
+        "59 s",
+        "1 min 00 s",
+        "1 h 00 min",
+    ]

@@ -30,7 +30,11 @@ def change(config, path, value):
 
 
 MISTAKES = [
-    ("train/epoch", 3, "'epoch' is no key of train: did you mean 'epochs'? allowed are batch_blocks"),
+    (
+        "train/epoch",
+        3,
+        "'epoch' is no key of train: did you mean 'epochs'? allowed are batch_blocks",
+    ),
     ("train/epochs", 0, "train.epochs is 0: allowed is 1 or more"),
     ("train/epochs", "three", 'train.epochs is "three": allowed is integer'),
     ("memory_gib", 0, "memory_gib is 0: allowed is more than 0"),
@@ -40,7 +44,11 @@ MISTAKES = [
     ("device", "gpu", 'device is "gpu": allowed are auto, cpu, cuda'),
     ("sweep/sparsities", [0.5, 1.5], "sweep.sparsities.1 is 1.5: allowed is 0.999 or less"),
     ("sweep/sparsities", [0], "sweep.sparsities.0 is 0: allowed is 0.001 or more"),
-    ("sweep/allocations", ["TOP50"], "sweep.allocations names 'TOP50': did you mean 'TOP-50'? allowed are UNIF-ALL"),
+    (
+        "sweep/allocations",
+        ["TOP50"],
+        "sweep.allocations names 'TOP50': did you mean 'TOP-50'? allowed are UNIF-ALL",
+    ),
     ("sweep/studies", ["pydocs"], "sweep.studies names 'pydocs': did you mean 'pydoc'?"),
     ("allocations/TOP-50/scope", "down", "allocations.TOP-50.scope names 'down'"),
     (
@@ -56,22 +64,62 @@ MISTAKES = [
     ("allocations/TOP-50/layers", [0, 7], "layers is [0, 7]"),
     ("scopes/TOP-50", ["mlp.down_proj"], "'TOP-50' is both a scope and an allocation"),
     ("scopes/down_proj", ["mlp.fc2"], "mlp.fc2"),
-    ("pydoc/packages", ["no_such_package"], "pydoc.packages names 'no_such_package', which is not an installed"),
+    (
+        "pydoc/packages",
+        ["no_such_package"],
+        "pydoc.packages names 'no_such_package', which is not an installed",
+    ),
     ("allocations/DENSE", {"scope": "down_proj", "layers": "all"}, "allocations has 'DENSE'"),
-    ("train/blocks", 4096, "train.blocks is 4096: allowed is 1 to 2048, studies.pydoc.text.calibration.blocks"),
-    ("studies/pydoc/model", {"path": "no/model"}, "studies.pydoc.model.path is 'no/model', which holds no config.json"),
+    (
+        "train/blocks",
+        4096,
+        "train.blocks is 4096: allowed is 1 to 2048, studies.pydoc.text.calibration.blocks",
+    ),
+    (
+        "studies/pydoc/model",
+        {"path": "no/model"},
+        "studies.pydoc.model.path is 'no/model', which holds no config.json",
+    ),
     (
         "studies/pydoc/model",
         {"repository": "a/b"},
         'model is {"repository": "a/b"}: allowed are A local folder {path}, or a Hugging',
     ),
-    ("studies/pydoc/method", "top-k", 'studies.pydoc.method is "top-k": allowed are threshold, topk'),
-    ("studies/pydoc/text/evaluation/data_files", "no.txt", "evaluation.data_files names 'no.txt', which is no file"),
-    ("allocations/RANDOM-DOWN/norms_of", "UNIF", "norms_of names 'UNIF': did you mean 'UNIF-ALL'?"),
-    ("allocations/RANDOM-DOWN/norms_of", "TOP-50", "names 'TOP-50': allowed is a trained allocation of the same scope"),
-    ("allocations/TOP-50/norms_of", "UNIF-ALL", "TOP-50.norms_of is for an allocation with learn: random alone"),
-    ("allocations/TOP-50/learn", "mean", 'TOP-50.learn is "mean": allowed are kl, mean_residual, random'),
-    ("sweep/allocations", ["RANDOM-DOWN"], "sweep.allocations has 'RANDOM-DOWN' without 'UNIF-ALL', whose norms"),
+    (
+        "studies/pydoc/method",
+        "top-k",
+        'studies.pydoc.method is "top-k": allowed are threshold, topk',
+    ),
+    (
+        "studies/pydoc/text/evaluation/data_files",
+        "no.txt",
+        "evaluation.data_files names 'no.txt', which is no file",
+    ),
+    (
+        "allocations/RANDOM-DOWN/norms_of",
+        "UNIF",
+        "norms_of names 'UNIF': did you mean 'UNIF-ALL'?",
+    ),
+    (
+        "allocations/RANDOM-DOWN/norms_of",
+        "TOP-50",
+        "names 'TOP-50': allowed is a trained allocation of the same scope",
+    ),
+    (
+        "allocations/TOP-50/norms_of",
+        "UNIF-ALL",
+        "TOP-50.norms_of is for an allocation with learn: random alone",
+    ),
+    (
+        "allocations/TOP-50/learn",
+        "mean",
+        'TOP-50.learn is "mean": allowed are kl, mean_residual, random',
+    ),
+    (
+        "sweep/allocations",
+        ["RANDOM-DOWN"],
+        "sweep.allocations has 'RANDOM-DOWN' without 'UNIF-ALL', whose norms",
+    ),
     ("controls/draws", 10, "controls.draws is 10: allowed is 20 or more"),
     ("controls/on_dense", ["UNIF"], "controls.on_dense names 'UNIF': did you mean 'UNIF-ALL'?"),
     (
@@ -80,15 +128,33 @@ MISTAKES = [
         "analyses.runs.0.allocation names 'RANDOM-DOWN'",
     ),
     ("analyses/prompts", "no.yaml", "analyses.prompts is 'no.yaml', which is no file"),
-    ("calibrate/held_out_blocks", 513, "calibrate.held_out_blocks is 513: allowed is 1 to 512, studies"),
-    ("studies/pydoc", {"checkpoints": "no/folder", "layers": 4}, "checkpoints is 'no/folder', which is no folder"),
-    ("studies/pydoc", {"checkpoints": "resources/checkpoints"}, "studies.pydoc lacks the key 'layers'"),
-    ("studies/pydoc/text/evaluation/split", "test", "text.evaluation.split names 'test': allowed are calibration"),
+    (
+        "calibrate/held_out_blocks",
+        513,
+        "calibrate.held_out_blocks is 513: allowed is 1 to 512, studies",
+    ),
+    (
+        "studies/pydoc",
+        {"checkpoints": "no/folder", "layers": 4},
+        "checkpoints is 'no/folder', which is no folder",
+    ),
+    (
+        "studies/pydoc",
+        {"checkpoints": "resources/checkpoints"},
+        "studies.pydoc lacks the key 'layers'",
+    ),
+    (
+        "studies/pydoc/text/evaluation/split",
+        "test",
+        "text.evaluation.split names 'test': allowed are calibration",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("path", "value", "sentence"), MISTAKES)
-def test_a_mistake_is_told_in_one_sentence_that_names_key_value_and_what_is_allowed(config, path, value, sentence):
+def test_a_mistake_is_told_in_one_sentence_that_names_key_value_and_what_is_allowed(
+    config, path, value, sentence
+):
     with pytest.raises(settings.SettingsError) as caught:
         settings.check(change(config, path, value), SCHEMA)
     assert sentence in str(caught.value)
@@ -108,13 +174,20 @@ def test_every_shipped_config_is_sound(config, overlay):
     settings.check(config, SCHEMA)
 
 
-def test_a_study_in_a_folder_of_its_own_finds_what_the_repository_ships(config, tmp_path, monkeypatch):
+def test_a_study_in_a_folder_of_its_own_finds_what_the_repository_ships(
+    config, tmp_path, monkeypatch
+):
     (tmp_path / "own.yaml").write_text("")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(settings.SettingsError, match="is 'resources/prompts.yaml', which is no file"):
+    with pytest.raises(
+        settings.SettingsError, match="is 'resources/prompts.yaml', which is no file"
+    ):
         settings.check(deepcopy(config), SCHEMA)
     settings.check(config, SCHEMA, ROOT)
-    assert Path(config["studies"]["pydoc"]["model"]["path"]).resolve() == ROOT / "resources/models/tiny"
+    assert (
+        Path(config["studies"]["pydoc"]["model"]["path"]).resolve()
+        == ROOT / "resources/models/tiny"
+    )
     assert not Path(config["analyses"]["prompts"]).is_absolute()
     assert settings.place("own.yaml", ROOT) == "own.yaml"
     assert settings.place("no.yaml", ROOT) == "no.yaml"

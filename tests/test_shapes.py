@@ -32,19 +32,36 @@ def test_a_shape_from_the_config_is_that_of_the_weights(name):
 
 def test_a_shape_is_counted_by_hand():
     # q and o 2 x 2, k and v 2 x 1, three maps 2 x 3, two norms of 2: 34 a layer; a norm of 2 and a table of 5 x 2.
-    facts = {"num_hidden_layers": 3, "hidden_size": 2, "intermediate_size": 3, "num_attention_heads": 2}
-    facts |= {"num_key_value_heads": 1, "head_dim": 1, "vocab_size": 5, "tie_word_embeddings": True}
+    facts = {
+        "num_hidden_layers": 3,
+        "hidden_size": 2,
+        "intermediate_size": 3,
+        "num_attention_heads": 2,
+    }
+    facts |= {
+        "num_key_value_heads": 1,
+        "head_dim": 1,
+        "vocab_size": 5,
+        "tie_word_embeddings": True,
+    }
     assert shapes.derive_shape(facts)["parameters"] == 3 * 34 + 2 + 10
-    assert shapes.derive_shape(facts | {"tie_word_embeddings": False})["parameters"] == 3 * 34 + 2 + 20
+    assert (
+        shapes.derive_shape(facts | {"tie_word_embeddings": False})["parameters"]
+        == 3 * 34 + 2 + 20
+    )
     assert shapes.derive_shape(facts | {"qk_norm": True})["parameters"] == 3 * 36 + 2 + 10
 
 
 def test_every_repository_of_a_shipped_config_is_known():
     overlays = [yaml.safe_load(path.read_text()) for path in (ROOT / "config").glob("*.yaml")]
-    models = [study.get("model", {}) for overlay in overlays for study in overlay["studies"].values()]
+    models = [
+        study.get("model", {}) for overlay in overlays for study in overlay["studies"].values()
+    ]
     assert {model["repository"] for model in models if "repository" in model} == set(PARAMETERS)
 
 
 def test_an_unknown_model_is_refused_in_one_sentence():
-    with pytest.raises(ValueError, match="^the shape of a/b is not known: known are Qwen/Qwen3-8B, meta-llama"):
+    with pytest.raises(
+        ValueError, match="^the shape of a/b is not known: known are Qwen/Qwen3-8B, meta-llama"
+    ):
         shapes.look_up("a/b", CATALOGUE)

@@ -41,6 +41,8 @@ def test_a_model_that_changed_after_it_was_pinned_is_noticed(tmp_path, model_jso
 
 def test_a_git_lfs_pointer_is_no_weights(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    (tmp_path / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    )
     with pytest.raises(ValueError, match="is no safetensors file: if it is a git-lfs pointer"):
         source.read_shape(tmp_path)

@@ -30,7 +30,9 @@ def test_a_broken_activation_does_not_pass_as_a_dropped_one():
 
 def test_topk_keeps_the_same_number_of_entries_for_every_token():
     x = torch.tensor([[4.0, -3.0, 2.0, 1.0], [0.1, 0.2, -0.4, 0.3]])
-    torch.testing.assert_close(sparsify.keep_top(x, 2), torch.tensor([[4.0, -3.0, 0.0, 0.0], [0.0, 0.0, -0.4, 0.3]]))
+    torch.testing.assert_close(
+        sparsify.keep_top(x, 2), torch.tensor([[4.0, -3.0, 0.0, 0.0], [0.0, 0.0, -0.4, 0.3]])
+    )
     assert sparsify.keep_top(x, 4).equal(x)
     assert sparsify.keep_top(x, 0).equal(torch.zeros_like(x))
 
@@ -89,7 +91,9 @@ def test_biases_survive_the_file_under_the_names_that_folding_needs(tmp_path):
     from safetensors import safe_open
 
     path = tmp_path / "biases.safetensors"
-    sparsify.save_biases({"model.layers.0.mlp.down_proj": torch.tensor([1.0, -2.0])}, path, {"rule": "train_spon"})
+    sparsify.save_biases(
+        {"model.layers.0.mlp.down_proj": torch.tensor([1.0, -2.0])}, path, {"rule": "train_spon"}
+    )
     with safe_open(path, framework="pt") as file:
         assert list(file.keys()) == ["model.layers.0.mlp.down_proj.bias"]
         assert file.metadata() == {"made_by": '{"rule": "train_spon"}'}

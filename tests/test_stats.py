@@ -43,7 +43,9 @@ def test_the_p_value_is_below_five_percent_exactly_where_the_interval_excludes_z
 
 @pytest.mark.parametrize("correlation", [0, 0.6])
 def test_intervals_of_correlated_blocks_hold_the_mean_as_often_as_they_say(correlation):
-    hits = [stats.mean_interval(values).holds_zero for values in correlated(2000, 256, correlation)]
+    hits = [
+        stats.mean_interval(values).holds_zero for values in correlated(2000, 256, correlation)
+    ]
     assert 0.93 < np.mean(hits) < 0.97
 
 
@@ -54,14 +56,21 @@ def test_zero_cannot_be_excluded_without_an_interval():
 
 
 def test_one_block_has_no_interval():
-    for call in (lambda: stats.mean_interval(np.ones(1)), lambda: stats.resample_means(np.ones((1, 1)), 10, 0)):
-        with pytest.raises(ValueError, match=r"^an interval needs 2 or more evaluation blocks, found 1$"):
+    for call in (
+        lambda: stats.mean_interval(np.ones(1)),
+        lambda: stats.resample_means(np.ones((1, 1)), 10, 0),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^an interval needs 2 or more evaluation blocks, found 1$"
+        ):
             call()
 
 
 def test_stretches_go_around_the_end_to_the_first_block():
     values = np.array([[1.0, 0.0], [2.0, 0.0], [4.0, 0.0], [8.0, 1.0]])
-    np.testing.assert_array_equal(stats.sum_stretches(values, 3), [[7, 0], [14, 1], [13, 1], [11, 1]])
+    np.testing.assert_array_equal(
+        stats.sum_stretches(values, 3), [[7, 0], [14, 1], [13, 1], [11, 1]]
+    )
 
 
 def test_draws_are_those_of_strung_stretches_about_the_mean():
@@ -70,7 +79,10 @@ def test_draws_are_those_of_strung_stretches_about_the_mean():
     assert length == 20  # 5 x 60^(1/3) = 19.6
     assert stats.choose_stretch(8) == 4  # half of the blocks instead of 10
     starts = np.random.default_rng(7).integers(60, size=(3, 5))
-    strung = [np.concatenate([(np.arange(start, start + 20)) % 60 for start in column]) for column in starts.T]
+    strung = [
+        np.concatenate([(np.arange(start, start + 20)) % 60 for start in column])
+        for column in starts.T
+    ]
     plain = np.array([values[rows].mean(axis=0) for rows in strung])
     mean = values.mean(axis=0)
     expected = mean + stats.widen_draws(60, 20) * (plain - mean)
@@ -100,7 +112,10 @@ def test_a_mean_by_draws_is_as_uncertain_as_by_cosines():
     ratios = []
     for values in correlated(40, 1024, 0.3):
         draws = stats.resample_means(values[:, None], 2000, seed=0)
-        drawn, direct = stats.function_interval(values.mean(keepdims=True), draws, FIRST), stats.mean_interval(values)
+        drawn, direct = (
+            stats.function_interval(values.mean(keepdims=True), draws, FIRST),
+            stats.mean_interval(values),
+        )
         ratios.append((drawn.high - drawn.low) / (direct.high - direct.low))
     assert 0.95 < np.mean(ratios) < 1.05
 

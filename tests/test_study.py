@@ -48,7 +48,9 @@ def test_runs_are_told_by_how_they_are_learned(study):
     assert study.learning({"allocation": "MEAN-ATTN"}) == "mean_residual"
 
 
-def test_evaluations_are_the_dense_model_a_baseline_per_scope_and_sparsity_and_every_learned_run(study):
+def test_evaluations_are_the_dense_model_a_baseline_per_scope_and_sparsity_and_every_learned_run(
+    study,
+):
     dense, *others = study.evaluations
     assert dense == {"allocation": "DENSE", "scope": "", "sparsity": None, "seed": None}
     assert count(others, "BASELINE-TEAL") == len(study.baselines) == 2 * 3
@@ -75,7 +77,9 @@ def test_what_is_analysed_or_imitated_is_learned_though_the_sweep_leaves_it_out(
     study = Study("pydoc", config)
     learned = [(run["allocation"], run["sparsity"]) for run in study.learned]
     assert learned == [("ATTN-ONLY", 0.6), ("TOP-50", 0.5), ("UNIF-ALL", 0.5), ("UNIF-ALL", 0.6)]
-    assert study.baselines == [{"scope": scope, "sparsity": 0.6} for scope in ("o_proj", "down_proj")]
+    assert study.baselines == [
+        {"scope": scope, "sparsity": 0.6} for scope in ("o_proj", "down_proj")
+    ]
     assert study.thresholds == [*study.baselines, {"scope": "down_proj", "sparsity": 0.5}]
 
 
@@ -90,7 +94,11 @@ def test_a_study_of_checkpoints_has_the_runs_of_its_files_and_no_baseline(config
 
 def test_a_study_knows_whether_it_reads_docstrings_and_how_its_model_is_sparsified(config):
     assert Study("pydoc", config).collects_docstrings
-    assert Study("pydoc", config).sparsification == {"dtype": "float32", "method": "threshold", "dense_share": 0.0}
+    assert Study("pydoc", config).sparsification == {
+        "dtype": "float32",
+        "method": "threshold",
+        "dense_share": 0.0,
+    }
     for text in config["studies"]["pydoc"]["text"].values():
         text["path"] = "wikitext"
     assert not Study("pydoc", config).collects_docstrings

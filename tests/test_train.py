@@ -39,7 +39,9 @@ class Naive:
         self.weights = {site: network.get_submodule(site).weight for site in SITES}
 
     def drop(self, x):
-        smallest = 0.1 if self.method == "threshold" else x.abs().sort(dim=-1).values[..., [47]]  # of 96
+        smallest = (
+            0.1 if self.method == "threshold" else x.abs().sort(dim=-1).values[..., [47]]
+        )  # of 96
         return torch.where(x.abs() > smallest, x, torch.zeros(()))
 
     def logits(self, batch, biases):
@@ -57,11 +59,17 @@ class Naive:
             return self.network(input_ids=batch.long()).logits.flatten(0, 1)
 
     def loss(self, batch, biases):
-        logs = [functional.log_softmax(self.logits(batch, given), dim=-1) for given in (biases, {})]
+        logs = [
+            functional.log_softmax(self.logits(batch, given), dim=-1) for given in (biases, {})
+        ]
         return functional.kl_div(*logs, reduction="batchmean", log_target=True)
 
     def express(self, learned, parametrisation):
-        return learned if parametrisation == "bias" else {s: self.weights[s] @ alpha for s, alpha in learned.items()}
+        return (
+            learned
+            if parametrisation == "bias"
+            else {s: self.weights[s] @ alpha for s, alpha in learned.items()}
+        )
 
     def learn(self, tokens, recipe, seed):
         generator = torch.Generator().manual_seed(seed)
@@ -79,7 +87,10 @@ class Naive:
                 torch.nn.utils.clip_grad_norm_(learned.values(), 1.0)
                 optimizer.step()
                 losses.append(loss.item())
-        return {site: bias.detach() for site, bias in self.express(learned, recipe.parametrisation).items()}, losses
+        return {
+            site: bias.detach()
+            for site, bias in self.express(learned, recipe.parametrisation).items()
+        }, losses
 
 
 def assert_same(run, other, atol):
@@ -98,17 +109,30 @@ def test_without_sparsity_there_is_nothing_to_learn(network, tokens):
 
 
 def test_training_lowers_the_kl_to_the_dense_model(network, tokens):
-    more = {"blocks": 6, "order": "first", "epochs": 20, "batch_blocks": 6, "schedule": "cosine", "chunk_tokens": 100}
+    more = {
+        "blocks": 6,
+        "order": "first",
+        "epochs": 20,
+        "batch_blocks": 6,
+        "schedule": "cosine",
+        "chunk_tokens": 100,
+    }
     recipe = dataclasses.replace(RECIPE, **more)
     masks = sparsifiers(network)
     biases, curve = train.learn_biases(network, tokens, masks, SITES, recipe, seed=0)
-    before, after = (evaluate.evaluate(network, tokens, masks, b, 48, 100)["kl_nats"].sum() for b in ({}, biases))
+    before, after = (
+        evaluate.evaluate(network, tokens, masks, b, 48, 100)["kl_nats"].sum()
+        for b in ({}, biases)
+    )
     assert after < before
     assert curve[-1]["learning_rate"] < curve[0]["learning_rate"]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_other_biases(network, tokens):
-    runs = [train.learn_biases(network, tokens, sparsifiers(network), SITES, RECIPE, seed) for seed in (0, 0, 1)]
+    runs = [
+        train.learn_biases(network, tokens, sparsifiers(network), SITES, RECIPE, seed)
+        for seed in (0, 0, 1)
+    ]
     (biases, curve), (again, curve_again), (others, _) = runs
     assert all(biases[site].equal(again[site]) for site in SITES)
     assert curve == curve_again
@@ -117,13 +141,20 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_other_biases(network
 
 def test_in_the_published_order_a_seed_changes_nothing(network, tokens):
     recipe = dataclasses.replace(RECIPE, order="first")
-    runs = [train.learn_biases(network, tokens, sparsifiers(network), SITES, recipe, seed)[0] for seed in (0, 42)]
+    runs = [
+        train.learn_biases(network, tokens, sparsifiers(network), SITES, recipe, seed)[0]
+        for seed in (0, 42)
+    ]
     assert all(runs[0][site].equal(runs[1][site]) for site in SITES)
 
 
-def test_only_the_sites_of_the_allocation_get_a_bias_and_the_model_is_left_as_it_was(network, tokens):
+def test_only_the_sites_of_the_allocation_get_a_bias_and_the_model_is_left_as_it_was(
+    network, tokens
+):
     before = network.state_dict()
-    biases, curve = train.learn_biases(network, tokens, sparsifiers(network), SITES[1:], RECIPE, seed=0)
+    biases, curve = train.learn_biases(
+        network, tokens, sparsifiers(network), SITES[1:], RECIPE, seed=0
+    )
     assert list(biases) == SITES[1:]
     assert len(curve) == RECIPE.steps == 4
     after = network.state_dict()
@@ -150,9 +181,13 @@ def sure(network):
 @pytest.mark.parametrize("method", ["threshold", "topk"])
 def test_a_whole_training_learns_what_the_naive_one_does(sure, tokens, method, parametrisation):
     recipe = dataclasses.replace(RECIPE, blocks=5, epochs=4, parametrisation=parametrisation)
-    biases, curve = train.learn_biases(sure, tokens, sparsifiers(sure, method), SITES, recipe, seed=3)
+    biases, curve = train.learn_biases(
+        sure, tokens, sparsifiers(sure, method), SITES, recipe, seed=3
+    )
     naive, losses = Naive(sure, method).learn(tokens, recipe, seed=3)
-    assert_same((biases, curve), (naive, [{"kl_nats_per_token": loss} for loss in losses]), atol=2e-6)
+    assert_same(
+        (biases, curve), (naive, [{"kl_nats_per_token": loss} for loss in losses]), atol=2e-6
+    )
     assert len(curve) == recipe.steps == 12
     assert all(bias.abs().max() > 1e-2 for bias in biases.values())
     norms = [point["gradient_norm"] for point in curve]
@@ -163,7 +198,9 @@ def test_a_whole_training_learns_what_the_naive_one_does(sure, tokens, method, p
 def test_a_step_in_parts_is_the_step_of_the_whole(sure, tokens, split_blocks):
     recipe = dataclasses.replace(RECIPE, blocks=6, batch_blocks=4, epochs=3)
     parts, whole = (
-        train.learn_biases(sure, tokens, sparsifiers(sure), SITES, recipe, seed=0, split_blocks=split)
+        train.learn_biases(
+            sure, tokens, sparsifiers(sure), SITES, recipe, seed=0, split_blocks=split
+        )
         for split in (split_blocks, None)
     )
     assert_same(parts, whole, atol=2e-6)
@@ -180,7 +217,9 @@ def count_calls(network, stack):
         calls[place] += 1
 
     for place, layer in enumerate(network.get_decoder().layers):
-        stack.callback(layer.mlp.register_forward_pre_hook(lambda *_, place=place: count(place)).remove)
+        stack.callback(
+            layer.mlp.register_forward_pre_hook(lambda *_, place=place: count(place)).remove
+        )
     return calls
 
 
@@ -191,7 +230,11 @@ def test_what_no_bias_can_change_runs_once(network, tokens, monkeypatch):
             monkeypatch.setattr(layers, "can_begin_inside", lambda network, length: False)
         with ExitStack() as stack:
             passes.append(count_calls(network, stack))
-            runs.append(train.learn_biases(network, tokens, sparsifiers(network), SITES[1:], RECIPE, seed=0))
+            runs.append(
+                train.learn_biases(
+                    network, tokens, sparsifiers(network), SITES[1:], RECIPE, seed=0
+                )
+            )
     # Four blocks, two at a time: two dense passes, then four steps; the first layer twice more, sparse, or in each.
     assert passes == [[2 + 2, 2 + 4], [2 + 4, 2 + 4]]
     assert_same(*runs, atol=1e-6)
@@ -201,15 +244,23 @@ def test_what_no_bias_can_change_runs_once(network, tokens, monkeypatch):
 # A bias on down_proj comes behind all that a layer would keep for it.
 @pytest.mark.parametrize(
     ("sites", "again"),
-    [(SITES, [0, 4]), (["model.layers.0.self_attn.o_proj"], [4, 4]), (["model.layers.1.self_attn.o_proj"], [0, 4])],
+    [
+        (SITES, [0, 4]),
+        (["model.layers.0.self_attn.o_proj"], [4, 4]),
+        (["model.layers.1.self_attn.o_proj"], [0, 4]),
+    ],
 )
-def test_checkpointing_runs_layers_above_a_bias_once_more_in_every_step_and_changes_none(network, tokens, sites, again):
+def test_checkpointing_runs_layers_above_a_bias_once_more_in_every_step_and_changes_none(
+    network, tokens, sites, again
+):
     runs, passes = [], []
     for checkpointing in (False, True):
         recipe = dataclasses.replace(RECIPE, checkpointing=checkpointing)
         with ExitStack() as stack:
             passes.append(count_calls(network, stack))
-            runs.append(train.learn_biases(network, tokens, sparsifiers(network), sites, recipe, seed=0))
+            runs.append(
+                train.learn_biases(network, tokens, sparsifiers(network), sites, recipe, seed=0)
+            )
     assert [twice - once for once, twice in zip(*passes, strict=True)] == again
     assert_same(*runs, atol=1e-6)
     assert not any(module.training for module in network.modules())
@@ -218,14 +269,18 @@ def test_checkpointing_runs_layers_above_a_bias_once_more_in_every_step_and_chan
 def test_alpha_has_as_its_gradient_the_transposed_weight_times_that_of_the_bias(network, tokens):
     weights = {site: network.get_submodule(site).weight for site in SITES}
     drawn = {site: torch.linspace(-0.1, 0.1, 96) for site in SITES}
-    ours, theirs = ({site: alpha.clone().requires_grad_() for site, alpha in drawn.items()} for _ in range(2))
+    ours, theirs = (
+        {site: alpha.clone().requires_grad_() for site, alpha in drawn.items()} for _ in range(2)
+    )
     biases = train.express(network, ours, "alpha")
     through = {site: weights[site] @ alpha for site, alpha in theirs.items()}
     dense = models.keep_final_states(network, tokens, batch_tokens=48)
     for given in (biases, through):
         with sparsify.sparsified(network, sparsifiers(network)), sparsify.biased(network, given):
             sparse = models.final_states(network, tokens)
-        divergence.kl_to_dense(sparse, dense, models.head_weight(network), chunk_tokens=100).backward()
+        divergence.kl_to_dense(
+            sparse, dense, models.head_weight(network), chunk_tokens=100
+        ).backward()
     train.pull_back(network, biases, ours, "alpha")
     for site in SITES:
         assert theirs[site].grad.abs().max() > 1e-4
@@ -234,13 +289,19 @@ def test_alpha_has_as_its_gradient_the_transposed_weight_times_that_of_the_bias(
 
 
 @pytest.mark.parametrize(("parametrisation", "size"), [("bias", 32), ("alpha", 96)])
-def test_training_begins_at_the_sparse_model_without_biases(network, tokens, parametrisation, size):
+def test_training_begins_at_the_sparse_model_without_biases(
+    network, tokens, parametrisation, size
+):
     assert train.start(network.get_submodule(SITES[0]), parametrisation).equal(torch.zeros(size))
-    recipe = dataclasses.replace(RECIPE, blocks=6, batch_blocks=6, epochs=1, parametrisation=parametrisation)
+    recipe = dataclasses.replace(
+        RECIPE, blocks=6, batch_blocks=6, epochs=1, parametrisation=parametrisation
+    )
     (point,) = train.learn_biases(network, tokens, sparsifiers(network), SITES, recipe, seed=0)[1]
     with torch.no_grad():
         loss = Naive(network, "threshold").loss(tokens, dict.fromkeys(SITES, torch.zeros(32)))
-    assert point["kl_nats_per_token"] == pytest.approx(loss.item(), rel=1e-4)  # differences of float32 sums
+    assert point["kl_nats_per_token"] == pytest.approx(
+        loss.item(), rel=1e-4
+    )  # differences of float32 sums
     assert loss > 1e-3
 
 
@@ -252,13 +313,17 @@ def test_biases_of_alpha_lie_in_the_span_of_the_columns_of_w(network, tokens):
     outside = {}
     for parametrisation in ("bias", "alpha"):
         recipe = dataclasses.replace(RECIPE, parametrisation=parametrisation)
-        bias = train.learn_biases(network, tokens, sparsifiers(network), [site], recipe, seed=0)[0][site]
+        bias = train.learn_biases(network, tokens, sparsifiers(network), [site], recipe, seed=0)[
+            0
+        ][site]
         outside[parametrisation] = ((u[:, 3:].T @ bias).norm() / bias.norm()).item()
     assert outside["alpha"] < 1e-5
     assert outside["bias"] > 0.1
 
 
-def test_the_dense_states_are_asked_for_once_by_one_key_for_all_allocations_of_the_same_blocks(network, tokens):
+def test_the_dense_states_are_asked_for_once_by_one_key_for_all_allocations_of_the_same_blocks(
+    network, tokens
+):
     asked = []
 
     def keep(key, make):
@@ -277,7 +342,9 @@ def test_the_dense_states_are_asked_for_once_by_one_key_for_all_allocations_of_t
     assert len(set(asked)) == 5
 
 
-def test_states_that_were_kept_give_the_same_bits_as_those_just_computed(network, tokens, tmp_path):
+def test_states_that_were_kept_give_the_same_bits_as_those_just_computed(
+    network, tokens, tmp_path
+):
     kept = cache.Cache(tmp_path, {}).keep
     runs = [
         train.learn_biases(network, tokens, sparsifiers(network), SITES, RECIPE, seed=0, keep=keep)
@@ -293,7 +360,12 @@ def test_a_curve_is_written_as_a_row_per_step(network, tokens, tmp_path):
     train.write_curve(curve, tmp_path / "curve.csv")
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["step"], row["epoch"]) for row in rows] == [("1", "1"), ("2", "1"), ("3", "2"), ("4", "2")]
+    assert [(row["step"], row["epoch"]) for row in rows] == [
+        ("1", "1"),
+        ("2", "1"),
+        ("3", "2"),
+        ("4", "2"),
+    ]
     assert {row["learning_rate"] for row in rows} == {"0.01"}
     for name in ("kl_nats_per_token", "gradient_norm"):
         assert [float(row[name]) for row in rows] == [point[name] for point in curve]

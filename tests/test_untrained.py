@@ -5,7 +5,9 @@ from spon import models, sparsify, untrained
 SITE = "model.layers.0.mlp.down_proj"
 
 
-def test_the_mean_residual_is_what_sparsification_takes_from_a_sites_output_on_average(network, tokens):
+def test_the_mean_residual_is_what_sparsification_takes_from_a_sites_output_on_average(
+    network, tokens
+):
     drop = lambda x: sparsify.keep_large(x, 0.02)  # noqa: E731
     bias = untrained.average_residual(network, tokens, {SITE: drop}, [SITE], batch_tokens=32)[SITE]
     x, dense = models.record(network, tokens, [SITE])[SITE]
@@ -15,7 +17,9 @@ def test_the_mean_residual_is_what_sparsification_takes_from_a_sites_output_on_a
 
 
 def test_nothing_taken_away_leaves_nothing_to_repair(network, tokens):
-    bias = untrained.average_residual(network, tokens, {SITE: lambda x: x}, [SITE], batch_tokens=16)[SITE]
+    bias = untrained.average_residual(
+        network, tokens, {SITE: lambda x: x}, [SITE], batch_tokens=16
+    )[SITE]
     assert bias.equal(torch.zeros(32))
 
 

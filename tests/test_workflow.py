@@ -92,7 +92,9 @@ def test_a_seed_changes_biases_and_the_same_seed_gives_the_same_bytes(tiny):
     run = "results/tiny/TOP-50/s0.5/seed{}/biases.safetensors"
     first, second = (tiny.folder / run.format(seed) for seed in (0, 1))
     before = first.read_bytes()
-    values = [sparsify.read_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)]
+    values = [
+        sparsify.read_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)
+    ]
     assert not values[0].equal(values[1])
     tiny.run(run.format(0), "--force")
     tiny.run()
@@ -109,10 +111,15 @@ def test_files_say_what_made_them(tiny):
 def test_every_job_leaves_a_record_that_fits_its_files(tiny):
     environment = os.environ | {"PYTHONPATH": str(tiny.folder)}
     command = [sys.executable, "-m", "spon.lineage.command", "verify", "tiny"]
-    result = subprocess.run(command, cwd=tiny.folder, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=tiny.folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout
     # Every job but the target has a record, and each is named after its log.
-    logs = {path.relative_to(tiny.folder / "logs/tiny") for path in (tiny.folder / "logs/tiny").rglob("*.log")}
+    logs = {
+        path.relative_to(tiny.folder / "logs/tiny")
+        for path in (tiny.folder / "logs/tiny").rglob("*.log")
+    }
     lineage = tiny.folder / "results/tiny/lineage"
     records = {path.relative_to(lineage).with_suffix(".log") for path in lineage.rglob("*.json")}
     assert records == logs
@@ -125,7 +132,10 @@ def test_a_finished_study_has_nothing_to_do(tiny):
 
 def test_another_number_of_epochs_reruns_trainings_and_what_follows(tiny):
     overlays = tiny.overlay(train={"epochs": 2})
-    assert tiny.plan(overlays=overlays) == TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
+    assert (
+        tiny.plan(overlays=overlays)
+        == TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
+    )
 
 
 def test_another_way_of_drawing_intervals_reruns_tables_and_figures(tiny):
@@ -142,23 +152,48 @@ def test_a_new_allocation_is_one_more_run(tiny):
 
 
 def test_rewording_a_docstring_or_a_comment_reruns_nothing(edited):
-    edit(edited, "spon/train.py", "Learn one constant per output", "Learn a constant for each output")
-    edit(edited, "spon/models.py", "    head = network", "    # Frozen like the rest.\n    head = network")
+    edit(
+        edited,
+        "spon/train.py",
+        "Learn one constant per output",
+        "Learn a constant for each output",
+    )
+    edit(
+        edited,
+        "spon/models.py",
+        "    head = network",
+        "    # Frozen like the rest.\n    head = network",
+    )
     assert edited.plan() == {}
 
 
 def test_editing_figures_redraws_them_and_nothing_else(edited):
-    edit(edited, "spon/figures/outcomes.py", "import pandas as pd\n", "import pandas as pd\n\nNEW = 1\n")
+    edit(
+        edited,
+        "spon/figures/outcomes.py",
+        "import pandas as pd\n",
+        "import pandas as pd\n\nNEW = 1\n",
+    )
     assert edited.plan() == PLOTS_OF_TABLES | {"write_findings": 1, "render_page": 1}
 
 
 def test_editing_one_analysis_reruns_it_its_figure_the_verdicts_and_the_report(edited):
-    edit(edited, "spon/analyses/pca_alignment.py", "components, len(outputs) - 1", "components, len(outputs) - 2")
+    edit(
+        edited,
+        "spon/analyses/pca_alignment.py",
+        "components, len(outputs) - 1",
+        "components, len(outputs) - 2",
+    )
     assert edited.plan() == {"align_with_components": 2, "plot_pca_alignment": 1} | FINDINGS
 
 
 def test_editing_the_training_reruns_no_calibration_and_no_baseline(edited):
-    edit(edited, "spon/train.py", "clip_grad_norm_(learned.values(), 1.0)", "clip_grad_norm_(learned.values(), 2.0)")
+    edit(
+        edited,
+        "spon/train.py",
+        "clip_grad_norm_(learned.values(), 1.0)",
+        "clip_grad_norm_(learned.values(), 2.0)",
+    )
     assert edited.plan() == TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
 
 
@@ -170,7 +205,10 @@ def test_biases_learned_elsewhere_are_analysed_without_a_model(tmp_path):
     assert set(pairs["comparison"]) == {"allocation", "seed"}
     figures = sorted(path.stem for path in (tmp_path / "figures/checkpoints").glob("*.png"))
     assert figures == ["fig6_cross_configuration", "fig7_bias_statistics"]
-    verdicts = {claim["id"]: claim["verdict"] for claim in json.loads((results / "claims.json").read_text())}
+    verdicts = {
+        claim["id"]: claim["verdict"]
+        for claim in json.loads((results / "claims.json").read_text())
+    }
     assert verdicts["1-recovery-o_proj"] == "not applicable"
     assert verdicts["6-agreement"] == "supported"
     assert (results / "findings.html").exists()
@@ -181,17 +219,36 @@ def test_biases_learned_elsewhere_are_analysed_without_a_model(tmp_path):
 def test_the_published_checkpoints_are_a_study_of_their_own(tiny):
     tiny.run("--config", f"checkpoints={REFERENCE}", overlays=("config/checkpoints.yaml",))
     run = tiny.folder / "results/checkpoints/TOP-50/s0.5/seed0/analyses/bias_statistics.csv"
-    assert pd.read_csv(run)["excess_kurtosis"].round(2).tolist() == [3.0, 0.04, 0.28, 0.02, 0.09, 0.24, 0.34, 0.07]
+    assert pd.read_csv(run)["excess_kurtosis"].round(2).tolist() == [
+        3.0,
+        0.04,
+        0.28,
+        0.02,
+        0.09,
+        0.24,
+        0.34,
+        0.07,
+    ]
 
 
 def test_the_published_protocol_runs_on_a_local_model_and_local_text(tmp_path):
     study = Study(tmp_path)
     if WIKITEXT.exists():
-        files = {"calibration": str(WIKITEXT / "valid.txt"), "evaluation": str(WIKITEXT / "test.txt")}
+        files = {
+            "calibration": str(WIKITEXT / "valid.txt"),
+            "evaluation": str(WIKITEXT / "test.txt"),
+        }
     else:
         files = {"calibration": str(ROOT / "docs/method.md"), "evaluation": str(ROOT / "LICENSE")}
     text = {
-        part: {"path": "text", "data_files": file, "split": "train", "field": "text", "blocks": 16, "order": "first"}
+        part: {
+            "path": "text",
+            "data_files": file,
+            "split": "train",
+            "field": "text",
+            "blocks": 16,
+            "order": "first",
+        }
         for part, file in files.items()
     }
     published = yaml.safe_load((ROOT / "config/llama-3.2-1b-published.yaml").read_text())
@@ -204,7 +261,9 @@ def test_the_published_protocol_runs_on_a_local_model_and_local_text(tmp_path):
     published["controls"] = published.get("controls", {}) | {"draw_blocks": 16}
     published["analyses"] = published.get("analyses", {}) | {"blocks": 16}
     study.run(overlays=(study.write("config/swapped.yaml", yaml.safe_dump(published)),))
-    thresholds = pd.read_csv(tmp_path / "results/llama-3.2-1b-published/down_proj/s0.5/thresholds.csv")
+    thresholds = pd.read_csv(
+        tmp_path / "results/llama-3.2-1b-published/down_proj/s0.5/thresholds.csv"
+    )
     assert thresholds["threshold"].isna().all()
     assert (thresholds["sparsity_sparse_pass"] == 0.5).all()
     assert not (tmp_path / "results/llama-3.2-1b-published/down_proj/quantiles.parquet").exists()
@@ -222,15 +281,23 @@ def test_a_wrong_config_ends_in_one_sentence_before_any_job(tiny):
 def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_its_log(tmp_path):
     study = Study(tmp_path)
     settings = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())["studies"]["tiny"]
-    lines = {"path": "text", "data_files": str(ROOT / "LICENSE"), "split": "train", "field": "text"}
+    lines = {
+        "path": "text",
+        "data_files": str(ROOT / "LICENSE"),
+        "split": "train",
+        "field": "text",
+    }
     settings["text"]["evaluation"] = lines | {"blocks": 5000, "order": "even"}
     result = study.snakemake(
-        "results/tiny/tokens/evaluation.safetensors", overlays=study.overlay(studies={"tiny": settings})
+        "results/tiny/tokens/evaluation.safetensors",
+        overlays=study.overlay(studies={"tiny": settings}),
     )
     assert result.returncode != 0
     sentence = r"tokenize_text: the text holds \d+ blocks of 64 tokens, blocks asks for 5000: allowed is 1 to \d+"
     assert re.search(sentence, result.stdout + result.stderr)
-    assert re.search(sentence, (tmp_path / "logs/tiny/tokens/evaluation/tokenize_text.log").read_text())
+    assert re.search(
+        sentence, (tmp_path / "logs/tiny/tokens/evaluation/tokenize_text.log").read_text()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +323,11 @@ def test_a_plan_has_the_jobs_of_a_dry_run_rule_by_rule(planned):
 def test_a_plan_counts_what_is_analysed_imitated_or_ranked_beside_the_sweep(planned):
     odd = {
         "plan": {"teraflops": 1},
-        "sweep": {"allocations": ["UNIF-ALL", "MEAN-DOWN", "RANDOM-DOWN"], "sparsities": [0.6, 0.7], "seeds": [0, 2]},
+        "sweep": {
+            "allocations": ["UNIF-ALL", "MEAN-DOWN", "RANDOM-DOWN"],
+            "sparsities": [0.6, 0.7],
+            "seeds": [0, 2],
+        },
         "studies": {"tiny": {"method": "topk"}},
     }
     overlays = planned.overlay(**odd)
@@ -272,12 +343,17 @@ def test_a_plan_is_shown_as_a_table_beside_what_earlier_runs_took(planned):
     benchmark.write_text("s\tmax_rss\tcpu_time\n7.5\t300\t7\n")
     shown = planned.snakemake("plan", overlays=planned.overlay(plan={"teraflops": 1}))
     output = shown.stdout + shown.stderr
-    assert "write_plan: what tiny will take, on a GPU that sustains 1 TFLOP/s, one model at a time" in output
+    assert (
+        "write_plan: what tiny will take, on a GPU that sustains 1 TFLOP/s, one model at a time"
+        in output
+    )
     assert re.search(r"^evaluation .* 8 s \(1 job\)$", output, re.M)
     assert re.search(r"^memory .* of 4 GiB \(memory_gib\)$", output, re.M)
 
 
-@pytest.mark.parametrize("name", ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "mistral-7b", "qwen3-8b"])
+@pytest.mark.parametrize(
+    "name", ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "mistral-7b", "qwen3-8b"]
+)
 def test_a_model_that_is_not_here_is_planned_without_a_download(planned, name):
     result = planned.snakemake("plan", "--dry-run", overlays=(f"config/{name}.yaml",))
     assert result.returncode == 0, result.stderr
@@ -286,8 +362,12 @@ def test_a_model_that_is_not_here_is_planned_without_a_download(planned, name):
 
 def test_a_model_whose_shape_is_not_known_is_told_in_one_sentence(planned):
     model = {"repository": "nobody/nothing", "revision": "0" * 40}
-    study = yaml.safe_load((ROOT / "config/llama-3.2-1b.yaml").read_text())["studies"]["llama-3.2-1b"]
-    overlays = planned.overlay(studies={"other": study | {"model": model}}, sweep={"studies": ["other"]})
+    study = yaml.safe_load((ROOT / "config/llama-3.2-1b.yaml").read_text())["studies"][
+        "llama-3.2-1b"
+    ]
+    overlays = planned.overlay(
+        studies={"other": study | {"model": model}}, sweep={"studies": ["other"]}
+    )
     result = planned.snakemake("plan", overlays=overlays)
     output = result.stdout + result.stderr
     assert "plan: the shape of nobody/nothing is not known: known are Qwen/Qwen3-8B" in output
@@ -299,4 +379,7 @@ def test_checkpoints_alone_have_no_plan(planned):
     result = planned.snakemake("plan", overlays=("config/checkpoints.yaml",))
     output = result.stdout + result.stderr
     assert result.returncode != 0
-    assert "plan: the sweep's studies have checkpoints alone and run no model, so there is nothing to plan" in output
+    assert (
+        "plan: the sweep's studies have checkpoints alone and run no model, so there is nothing to plan"
+        in output
+    )

@@ -11,9 +11,34 @@ from spon.biases import Run, describe_site
 # The published definition adds this to std⁴, which is as small in a bias of Llama-3.2-1B.
 PUBLISHED_FLOOR = 1e-12
 COLUMNS = [
-    *["allocation", "sparsity", "seed", "site", "layer", "map", "d_out", "l2_norm", "std", "max_abs"],
-    *["kurtosis_as_published", "positive_fraction", "positive_low", "positive_high", "positive_p", "excess_kurtosis"],
-    *["kurtosis_null_low", "kurtosis_null_high", "normality_p", "normality_p_holm", "outliers", "outlier_coordinates"],
+    *[
+        "allocation",
+        "sparsity",
+        "seed",
+        "site",
+        "layer",
+        "map",
+        "d_out",
+        "l2_norm",
+        "std",
+        "max_abs",
+    ],
+    *[
+        "kurtosis_as_published",
+        "positive_fraction",
+        "positive_low",
+        "positive_high",
+        "positive_p",
+        "excess_kurtosis",
+    ],
+    *[
+        "kurtosis_null_low",
+        "kurtosis_null_high",
+        "normality_p",
+        "normality_p_holm",
+        "outliers",
+        "outlier_coordinates",
+    ],
     "excess_kurtosis_without_outliers",
 ]
 
@@ -25,7 +50,9 @@ def describe_bias_statistics(run: Run) -> pd.DataFrame:
         One row per site. Moments are those of the entries themselves, divided by d_out. `normality_p` is the test of
         D'Agostino and Pearson; `normality_p_holm` adjusts it for the run's sites.
     """
-    rows = [run.names | describe_site(site) | describe_bias(bias) for site, bias in run.biases.items()]
+    rows = [
+        run.names | describe_site(site) | describe_bias(bias) for site, bias in run.biases.items()
+    ]
     table = pd.DataFrame(rows)
     table["normality_p_holm"] = stats.adjust_holm(table["normality_p"].to_numpy())
     return table[COLUMNS]
@@ -40,7 +67,9 @@ def describe_bias(bias: Float64[np.ndarray, "d_out"]) -> dict:
         "l2_norm": float(np.linalg.norm(bias)),
         "std": float(bias.std()),
         "max_abs": float(np.abs(bias).max()),
-        "kurtosis_as_published": float(fourth_moment(bias) / (bias.std() ** 4 + PUBLISHED_FLOOR) - 3),
+        "kurtosis_as_published": float(
+            fourth_moment(bias) / (bias.std() ** 4 + PUBLISHED_FLOOR) - 3
+        ),
         **describe_signs(bias),
         "excess_kurtosis": excess_kurtosis(bias),
         "kurtosis_null_low": low,
@@ -93,7 +122,12 @@ def kurtosis_range(count: int, level: float = stats.LEVEL) -> tuple[float, float
     n = count
     mean = 3 * (n - 1) / (n + 1)
     variance = 24 * n * (n - 2) * (n - 3) / ((n + 1) ** 2 * (n + 3) * (n + 5))
-    skewness = 6 * (n * n - 5 * n + 2) / ((n + 7) * (n + 9)) * np.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
+    skewness = (
+        6
+        * (n * n - 5 * n + 2)
+        / ((n + 7) * (n + 9))
+        * np.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
+    )
     a = 6 + 8 / skewness * (2 / skewness + np.sqrt(1 + 4 / skewness**2))
     normal = norm.ppf([(1 - level) / 2, (1 + level) / 2])
     root = 1 - 2 / (9 * a) - normal * np.sqrt(2 / (9 * a))
@@ -109,4 +143,6 @@ def find_outliers(bias: Float64[np.ndarray, "d_out"]) -> Int[np.ndarray, "outlie
         the median absolute deviation implies; both are blind to the outliers themselves. Ascending.
     """
     bound = norm.isf((1 - stats.LEVEL) / 2 / len(bias))
-    return np.flatnonzero(np.abs(bias - np.median(bias)) > bound * median_abs_deviation(bias, scale="normal"))
+    return np.flatnonzero(
+        np.abs(bias - np.median(bias)) > bound * median_abs_deviation(bias, scale="normal")
+    )

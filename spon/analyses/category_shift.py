@@ -14,8 +14,25 @@ from spon import biases, directions, models, sparsify
 
 # Groups of neighbouring blocks, each left out once for the interval of CKA.
 GROUPS = 16
-COLUMNS = ["definition", "category", "site", "layer", "map", "samples", "l2_shift", "relative_shift"]
-COLUMNS += ["cka", "cka_low", "cka_high", "cka_permuted", "cka_noised", "category_share", "category_p"]
+COLUMNS = [
+    "definition",
+    "category",
+    "site",
+    "layer",
+    "map",
+    "samples",
+    "l2_shift",
+    "relative_shift",
+]
+COLUMNS += [
+    "cka",
+    "cka_low",
+    "cka_high",
+    "cka_permuted",
+    "cka_noised",
+    "category_share",
+    "category_p",
+]
 # Dense states and those of the sparsified and biased model; one sample per row.
 States = tuple[Float[Tensor, "samples d_out"], Float[Tensor, "samples d_out"]]
 
@@ -53,7 +70,10 @@ def compare_categories(
         categories, `category_p` the share of permutations that reach it. The interval of CKA is by the jackknife over
         groups of held-out blocks.
     """
-    texts = {name: read_states(network, [tokens], sparsifiers, learned) for name, tokens in prompts.items()}
+    texts = {
+        name: read_states(network, [tokens], sparsifiers, learned)
+        for name, tokens in prompts.items()
+    }
     blocks = read_states(network, models.batches(held_out, batch_tokens), sparsifiers, learned)
     categories = [name.split(".")[1] for name in prompts]
     pseudo_values = {site: jackknife(states) for site, states in blocks.items()}
@@ -63,7 +83,9 @@ def compare_categories(
         rows += describe_prompts(site, found, categories, draws, seed)
         rows.append(describe_held_out(site, blocks[site], pseudo_values[site], seed))
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    averages = average_sites(frame, texts, np.mean(list(pseudo_values.values()), axis=0), categories, draws, seed)
+    averages = average_sites(
+        frame, texts, np.mean(list(pseudo_values.values()), axis=0), categories, draws, seed
+    )
     return pd.concat([frame, averages], ignore_index=True)
 
 
@@ -72,7 +94,9 @@ def read_states(
     batches: Sequence[Int[Tensor, "_ length"]],
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     learned: Mapping[str, Float[Tensor, "d_out"]],
-) -> dict[str, tuple[Float[Tensor, "samples length d_out"], Float[Tensor, "samples length d_out"]]]:
+) -> dict[
+    str, tuple[Float[Tensor, "samples length d_out"], Float[Tensor, "samples length d_out"]]
+]:
     """Outputs of the sites with a bias, in the dense and in the sparsified and biased model; float32."""
     parts = {site: ([], []) for site in learned}
     for batch in batches:
@@ -86,17 +110,33 @@ def read_states(
 
 
 def describe_prompts(
-    site: str, states: Sequence[tuple[Tensor, Tensor]], categories: Sequence[str], draws: int, seed: int
+    site: str,
+    states: Sequence[tuple[Tensor, Tensor]],
+    categories: Sequence[str],
+    draws: int,
+    seed: int,
 ) -> list[dict]:
     """The rows of one site for every category, in both definitions, and for all prompts."""
     rows = []
     for category in [*dict.fromkeys(categories), "prompts"]:
-        chosen = [pair for pair, name in zip(states, categories, strict=True) if category in (name, "prompts")]
-        pooled = tuple(torch.cat([x.double().mean(dim=1) for x in side]) for side in zip(*chosen, strict=True))
-        tokens = tuple(torch.cat([x[:, 1:].flatten(0, 1) for x in side]) for side in zip(*chosen, strict=True))
-        rows.append(describe("as_published", category, site) | compare_states(pooled, linear_cka, seed))
+        chosen = [
+            pair
+            for pair, name in zip(states, categories, strict=True)
+            if category in (name, "prompts")
+        ]
+        pooled = tuple(
+            torch.cat([x.double().mean(dim=1) for x in side]) for side in zip(*chosen, strict=True)
+        )
+        tokens = tuple(
+            torch.cat([x[:, 1:].flatten(0, 1) for x in side]) for side in zip(*chosen, strict=True)
+        )
+        rows.append(
+            describe("as_published", category, site) | compare_states(pooled, linear_cka, seed)
+        )
         rows.append(describe("sound", category, site) | compare_states(tokens, debiased_cka, seed))
-    share, p_value = permute_categories([mean_shift(pair) for pair in states], categories, draws, seed)
+    share, p_value = permute_categories(
+        [mean_shift(pair) for pair in states], categories, draws, seed
+    )
     return [*rows[:-1], rows[-1] | {"category_share": share, "category_p": p_value}]
 
 
@@ -120,12 +160,23 @@ def average_sites(
 ) -> pd.DataFrame:
     """The rows over all sites: means, with the tests made on means over sites."""
     measured = ["samples", "l2_shift", "relative_shift", "cka", "cka_permuted", "cka_noised"]
-    means = frame.groupby(["definition", "category"], sort=False)[measured].mean().reset_index().assign(site="all")
-    shifts = [float(np.mean([mean_shift(pair) for pair in states.values()])) for states in texts.values()]
+    means = (
+        frame.groupby(["definition", "category"], sort=False)[measured]
+        .mean()
+        .reset_index()
+        .assign(site="all")
+    )
+    shifts = [
+        float(np.mean([mean_shift(pair) for pair in states.values()])) for states in texts.values()
+    ]
     prompts = (means["definition"] == "sound") & (means["category"] == "prompts")
-    means.loc[prompts, ["category_share", "category_p"]] = permute_categories(shifts, categories, draws, seed)
+    means.loc[prompts, ["category_share", "category_p"]] = permute_categories(
+        shifts, categories, draws, seed
+    )
     held_out = means["category"] == "held_out"
-    means.loc[held_out, ["cka_low", "cka_high"]] = interval_around(means.loc[held_out, "cka"].item(), pseudo_values)
+    means.loc[held_out, ["cka_low", "cka_high"]] = interval_around(
+        means.loc[held_out, "cka"].item(), pseudo_values
+    )
     return means.reindex(columns=COLUMNS)
 
 
@@ -152,14 +203,18 @@ def compare_states(states: States, cka: Callable[[Tensor, Tensor], float], seed:
     }
 
 
-def linear_cka(one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]) -> float:
+def linear_cka(
+    one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]
+) -> float:
     """Linear CKA as published (Kornblith et al. 2019): biased towards 1 where samples are few and dimensions many."""
     one, other = (x - x.mean(dim=0) for x in (one, other))
     cross = (one.T @ other).square().sum()
     return (cross / ((one.T @ one).norm() * (other.T @ other).norm())).item()
 
 
-def debiased_cka(one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]) -> float:
+def debiased_cka(
+    one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]
+) -> float:
     """Linear CKA with the unbiased estimator of HSIC: 0 on average for independent states.
 
     Needs 4 or more samples; nan where one of the sets does not vary.
@@ -189,18 +244,32 @@ class Sums:
 
     def __sub__(self, part: "Sums") -> "Sums":
         """The sums without some of the samples."""
-        return Sums(*(getattr(self, name.name) - getattr(part, name.name) for name in fields(self)))
+        return Sums(
+            *(getattr(self, name.name) - getattr(part, name.name) for name in fields(self))
+        )
 
 
-def take_sums(one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]) -> Sums:
+def take_sums(
+    one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]
+) -> Sums:
     """The sums over some samples."""
     squares = [x.square().sum(dim=1) for x in (one, other)]
     products = torch.stack([squares[0].sum(), squares[1].sum(), squares[0] @ squares[1]])
     count = torch.tensor(float(len(one)), dtype=torch.float64)
-    return Sums(count, one.sum(0), other.sum(0), one.T @ other, products, squares[1] @ one, squares[0] @ other)
+    return Sums(
+        count,
+        one.sum(0),
+        other.sum(0),
+        one.T @ other,
+        products,
+        squares[1] @ one,
+        squares[0] @ other,
+    )
 
 
-def add_up(one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]) -> tuple[Sums, Sums, Sums]:
+def add_up(
+    one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]
+) -> tuple[Sums, Sums, Sums]:
     """The sums of both sets together and of each with itself. Kernels are centred, so where zero is does not matter."""
     one, other = (x.double() - x.mean(dim=0, dtype=torch.float64) for x in (one, other))
     return take_sums(one, other), take_sums(one, one), take_sums(other, other)
@@ -224,13 +293,18 @@ def unbiased_hsic(sums: Sums) -> float:
     trace = sums.cross.square().sum() - product
     totals = (sums.one @ sums.one - one_squares) * (sums.other @ sums.other - other_squares)
     rows = (
-        sums.one @ sums.cross @ sums.other - sums.one @ sums.one_weighted - sums.other @ sums.other_weighted + product
+        sums.one @ sums.cross @ sums.other
+        - sums.one @ sums.one_weighted
+        - sums.other @ sums.other_weighted
+        + product
     )
     centred = trace + totals / ((count - 1) * (count - 2)) - 2 * rows / (count - 2)
     return (centred / (count * (count - 3))).item()
 
 
-def jackknife(states: tuple[Float[Tensor, "blocks length d_out"], Tensor]) -> Float[np.ndarray, "groups"]:
+def jackknife(
+    states: tuple[Float[Tensor, "blocks length d_out"], Tensor],
+) -> Float[np.ndarray, "groups"]:
     """Pseudo-values of the debiased CKA, each of which leaves out one of several groups of neighbouring blocks."""
     one, other = (x[:, 1:].double() for x in states)
     one, other = (x - x.mean(dim=(0, 1)) for x in (one, other))
@@ -241,7 +315,10 @@ def jackknife(states: tuple[Float[Tensor, "blocks length d_out"], Tensor]) -> Fl
         ]
         for x, y in ((one, other), (one, one), (other, other))
     ]
-    whole = [take_sums(x.flatten(0, 1), y.flatten(0, 1)) for x, y in ((one, other), (one, one), (other, other))]
+    whole = [
+        take_sums(x.flatten(0, 1), y.flatten(0, 1))
+        for x, y in ((one, other), (one, one), (other, other))
+    ]
     without = np.array(
         [
             divide_hsic(*(all_ - part for all_, part in zip(whole, group, strict=True)))
@@ -251,7 +328,9 @@ def jackknife(states: tuple[Float[Tensor, "blocks length d_out"], Tensor]) -> Fl
     return GROUPS * divide_hsic(*whole) - (GROUPS - 1) * without
 
 
-def interval_around(value: float, pseudo_values: Float[np.ndarray, "groups"]) -> tuple[float, float]:
+def interval_around(
+    value: float, pseudo_values: Float[np.ndarray, "groups"]
+) -> tuple[float, float]:
     """95 % t-interval of a value by the spread of its pseudo-values."""
     groups = len(pseudo_values)
     half = t.ppf(0.975, groups - 1) * pseudo_values.std(ddof=1) / np.sqrt(groups)

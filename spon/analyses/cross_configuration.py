@@ -10,7 +10,15 @@ from spon import directions, stats
 from spon.biases import Run, describe_site
 
 COLUMNS = [
-    *["comparison", "allocation", "sparsity", "seed", "reference", "reference_sparsity", "reference_seed"],
+    *[
+        "comparison",
+        "allocation",
+        "sparsity",
+        "seed",
+        "reference",
+        "reference_sparsity",
+        "reference_seed",
+    ],
     *["site", "layer", "map", "cosine", "l2_difference", "null_95"],
 ]
 

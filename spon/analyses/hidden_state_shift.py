@@ -14,8 +14,21 @@ from spon import biases, directions, models, sparsify, stats
 # Of the 25.
 PUBLISHED_PROMPTS = 15
 PLACE = ["definition", "place", "positions", "site", "layer", "map", "biased", "samples"]
-SHIFT = ["dense_norm", "teal_shift", "spon_shift", "recovery_percent", "recovery_low", "recovery_high", "p_value"]
-PREDICTION = ["predicted_spon_shift", "predicted_without_cross_term", "cosine_bias_mean_error", "cosine_null_95"]
+SHIFT = [
+    "dense_norm",
+    "teal_shift",
+    "spon_shift",
+    "recovery_percent",
+    "recovery_low",
+    "recovery_high",
+    "p_value",
+]
+PREDICTION = [
+    "predicted_spon_shift",
+    "predicted_without_cross_term",
+    "cosine_bias_mean_error",
+    "cosine_null_95",
+]
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,8 @@ def measure_shifts(
     setting = Setting(network, sparsifiers, learned)
     squares, errors = collect_squares(setting, held_out, batch_tokens)
     rows = [
-        describe_place(*place, found, setting, draws, seed) | predict(place, found, setting, errors)
+        describe_place(*place, found, setting, draws, seed)
+        | predict(place, found, setting, errors)
         for place, found in [*squares.items(), *sum_sites(squares, learned).items()]
     ]
     rows += list(describe_published(setting, list(prompts.values())[:PUBLISHED_PROMPTS]))
@@ -93,11 +107,19 @@ def collect_squares(
     for batch in models.batches(held_out, batch_tokens):
         for place, module, dense, teal, spon in pass_batch(setting, batch):
             if place == "site_same_input":
-                errors[module] = errors[module] + (dense - teal)[:, 1:].sum(dim=(0, 1), dtype=torch.float64).cpu()
-            squares = torch.stack([x.double().square().sum(dim=-1) for x in (dense, teal - dense, spon - dense)]).cpu()
+                errors[module] = (
+                    errors[module]
+                    + (dense - teal)[:, 1:].sum(dim=(0, 1), dtype=torch.float64).cpu()
+                )
+            squares = torch.stack(
+                [x.double().square().sum(dim=-1) for x in (dense, teal - dense, spon - dense)]
+            ).cpu()
             for positions, kept in (("first", squares[..., :1]), ("rest", squares[..., 1:])):
                 parts.setdefault((place, positions, module), []).append(kept.mean(dim=-1))
-    squares = {key: Squares(*torch.cat(found, dim=1).numpy(), tokens[key[1]]) for key, found in parts.items()}
+    squares = {
+        key: Squares(*torch.cat(found, dim=1).numpy(), tokens[key[1]])
+        for key, found in parts.items()
+    }
     return squares, {site: total / held_out[:, 1:].numel() for site, total in errors.items()}
 
 
@@ -112,7 +134,11 @@ def pass_batch(setting: Setting, batch: Int[Tensor, "blocks length"]) -> Iterato
         with sparsify.biased(network, learned):
             spon = models.record(network, batch, modules)
     for module in modules:
-        yield "residual" if module in layers else "site", module, *(x[module].output for x in (dense, teal, spon))
+        yield (
+            "residual" if module in layers else "site",
+            module,
+            *(x[module].output for x in (dense, teal, spon)),
+        )
     for site, bias in learned.items():
         x, output = dense[site]
         weight = network.get_submodule(site).weight.float()
@@ -120,20 +146,31 @@ def pass_batch(setting: Setting, batch: Int[Tensor, "blocks length"]) -> Iterato
         yield "site_same_input", site, output, sparse, sparse + bias.to(sparse.device)
 
 
-def sum_sites(squares: Mapping[tuple, Squares], learned: Mapping[str, Tensor]) -> dict[tuple, Squares]:
+def sum_sites(
+    squares: Mapping[tuple, Squares], learned: Mapping[str, Tensor]
+) -> dict[tuple, Squares]:
     """Mean squares over all sites with a bias, for each place at the sites."""
     summed = {}
     for place in ("site_same_input", "site"):
         found = [squares[place, "rest", site] for site in learned]
         summed[place, "rest", "all"] = Squares(
-            *(np.mean([getattr(one, name) for one in found], axis=0) for name in ("dense", "teal", "spon")),
+            *(
+                np.mean([getattr(one, name) for one in found], axis=0)
+                for name in ("dense", "teal", "spon")
+            ),
             found[0].tokens,
         )
     return summed
 
 
 def describe_place(
-    place: str, positions: str, module: str, found: Squares, setting: Setting, draws: int, seed: int
+    place: str,
+    positions: str,
+    module: str,
+    found: Squares,
+    setting: Setting,
+    draws: int,
+    seed: int,
 ) -> dict:
     """Place and shift of one row; intervals where the positions are many."""
     dense, teal, spon = (np.sqrt(x.mean()) for x in (found.dense, found.teal, found.spon))
@@ -150,7 +187,13 @@ def describe_place(
 
 def name_module(place: str, module: str, setting: Setting) -> dict:
     """Where a row stands."""
-    names = {"place": place, "site": "", "layer": None, "map": "", "biased": module in setting.learned}
+    names = {
+        "place": place,
+        "site": "",
+        "layer": None,
+        "map": "",
+        "biased": module in setting.learned,
+    }
     if module == "all":
         return names | {"site": "all", "biased": True}
     if place == "residual":
@@ -170,14 +213,19 @@ def bound_recovery(found: Squares, draws: int, seed: int) -> stats.Estimate:
     both = np.column_stack([found.teal, found.spon])
     resampled = stats.resample_means(both, draws, seed)
     ratio = stats.function_interval(
-        both.mean(axis=0), resampled, lambda means: 100 * (1 - np.sqrt(np.maximum(means[..., 1] / means[..., 0], 0)))
+        both.mean(axis=0),
+        resampled,
+        lambda means: 100 * (1 - np.sqrt(np.maximum(means[..., 1] / means[..., 0], 0))),
     )
     difference = stats.mean_interval(found.teal - found.spon)
     return stats.Estimate(ratio.value, ratio.low, ratio.high, difference.p_value)
 
 
 def predict(
-    place: tuple[str, str, str], found: Squares, setting: Setting, errors: Mapping[str, Float[Tensor, "d_out"]]
+    place: tuple[str, str, str],
+    found: Squares,
+    setting: Setting,
+    errors: Mapping[str, Float[Tensor, "d_out"]],
 ) -> dict:
     """What SPON's shift must be where the site's input is the dense one, and which way the bias points."""
     name, positions, site = place
@@ -201,10 +249,17 @@ def describe_published(setting: Setting, prompts: list[Int[Tensor, "1 length"]])
         for place, module, *states in pass_batch(setting, prompt):
             if place == "site" and module in distances:
                 dense, teal, spon = (x.double().mean(dim=(0, 1)).cpu() for x in states)
-                distances[module].append([x.norm().item() for x in (dense, teal - dense, spon - dense)])
+                distances[module].append(
+                    [x.norm().item() for x in (dense, teal - dense, spon - dense)]
+                )
     means = {site: np.mean(found, axis=0) for site, found in distances.items()}
     means["all"] = np.mean(list(means.values()), axis=0)
     for site, (dense, teal, spon) in means.items():
         names = {"definition": "as_published", "positions": "prompt_mean", "samples": len(prompts)}
-        shift = {"dense_norm": dense, "teal_shift": teal, "spon_shift": spon, "recovery_percent": recover(teal, spon)}
+        shift = {
+            "dense_norm": dense,
+            "teal_shift": teal,
+            "spon_shift": spon,
+            "recovery_percent": recover(teal, spon),
+        }
         yield name_module("site", site, setting) | names | shift

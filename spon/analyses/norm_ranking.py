@@ -9,7 +9,18 @@ from scipy.stats import permutation_test, rankdata, spearmanr
 from spon.biases import Run, describe_site
 
 COLUMNS = [
-    *["allocation", "sparsity", "seed", "site", "layer", "map", "l2_norm", "rank", "boundary", "norm_over_widest"],
+    *[
+        "allocation",
+        "sparsity",
+        "seed",
+        "site",
+        "layer",
+        "map",
+        "l2_norm",
+        "rank",
+        "boundary",
+        "norm_over_widest",
+    ],
     *["widest", "spearman_rho", "spearman_p", "spearman_rho_inside", "spearman_p_inside"],
 ]
 # All orders of so many sites are counted; 8! is 40,320.
@@ -32,7 +43,9 @@ def describe_norm_ranking(runs: Sequence[Run], layers: int) -> pd.DataFrame:
     Raises:
         ValueError: A bias belongs to a layer that the model does not have.
     """
-    return pd.concat([rank_run(run, find_widest(run, runs), layers) for run in runs], ignore_index=True)[COLUMNS]
+    return pd.concat(
+        [rank_run(run, find_widest(run, runs), layers) for run in runs], ignore_index=True
+    )[COLUMNS]
 
 
 def rank_run(run: Run, widest: Run, layers: int) -> pd.DataFrame:
@@ -43,7 +56,9 @@ def rank_run(run: Run, widest: Run, layers: int) -> pd.DataFrame:
     table["rank"] = table["l2_norm"].rank(ascending=False, method="min").astype(int)
     table["boundary"] = mark_boundary(table, layers)
     reference = {} if widest is run else widest.biases
-    table["norm_over_widest"] = table["l2_norm"] / [float(np.linalg.norm(reference.get(s, np.nan))) for s in run.biases]
+    table["norm_over_widest"] = table["l2_norm"] / [
+        float(np.linalg.norm(reference.get(s, np.nan))) for s in run.biases
+    ]
     table["widest"] = widest.allocation
     for name, group in table.groupby("map"):
         here, inside = table["map"] == name, group[~group["boundary"]]
@@ -54,7 +69,11 @@ def rank_run(run: Run, widest: Run, layers: int) -> pd.DataFrame:
 
 def find_widest(run: Run, runs: Sequence[Run]) -> Run:
     """The run with most sites among those of the same sparsity, seed and maps."""
-    alike = [other for other in runs if (other.sparsity, other.seed, other.maps) == (run.sparsity, run.seed, run.maps)]
+    alike = [
+        other
+        for other in runs
+        if (other.sparsity, other.seed, other.maps) == (run.sparsity, run.seed, run.maps)
+    ]
     return max(alike, key=lambda other: len(other.biases))
 
 

@@ -44,12 +44,14 @@ def align_with_components(
     """
     outputs = {
         "as_published": read_outputs(network, list(prompts.values()), learned, pool=True),
-        "sound": read_outputs(network, models.batches(held_out, batch_tokens), learned, pool=False),
+        "sound": read_outputs(
+            network, models.batches(held_out, batch_tokens), learned, pool=False
+        ),
     }
     frames = [
-        align_site(site, bias.double().cpu(), outputs[definition][site], components, draws, seed).assign(
-            definition=definition
-        )
+        align_site(
+            site, bias.double().cpu(), outputs[definition][site], components, draws, seed
+        ).assign(definition=definition)
         for definition in outputs
         for site, bias in learned.items()
     ]
@@ -82,8 +84,17 @@ def align_site(
     cosines = (axes @ bias / bias.norm()).numpy()
     largest = float(np.abs(cosines).max())
     null = directions.max_cosines(len(bias), len(cosines), draws, seed)
-    names = {"site": site, "layer": biases.layer_of(site), "map": biases.map_of(site), "samples": len(outputs)}
-    each = {"component": np.arange(len(cosines)) + 1, "explained_variance_ratio": shares.numpy(), "cosine": cosines}
+    names = {
+        "site": site,
+        "layer": biases.layer_of(site),
+        "map": biases.map_of(site),
+        "samples": len(outputs),
+    }
+    each = {
+        "component": np.arange(len(cosines)) + 1,
+        "explained_variance_ratio": shares.numpy(),
+        "cosine": cosines,
+    }
     best = {"max_abs_cosine": largest, "best_component": int(np.abs(cosines).argmax()) + 1}
     chance = {
         "null_mean": null.mean(),

@@ -58,13 +58,18 @@ def read_recovery(row: pd.Series, against: float) -> Effect:
     if np.isnan(row["p_value"]):
         return not_applicable("TEAL shifts nothing there")
     return Effect(
-        *(float(row[name]) for name in ("recovery_percent", "recovery_low", "recovery_high", "p_value")),
+        *(
+            float(row[name])
+            for name in ("recovery_percent", "recovery_low", "recovery_high", "p_value")
+        ),
         null=against,
         context=f"shift {say_number(row['spon_shift'])} under SPON, {say_number(row['teal_shift'])} under TEAL",
     )
 
 
-def shift_recovery_with_depth(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
+def shift_recovery_with_depth(
+    evidence: Evidence, allocations: list[str], against: float
+) -> list[Effect]:
     """Spearman's correlation of that recovery with depth, over the biased sites."""
     return effects_per_run(
         evidence,
@@ -96,7 +101,9 @@ def category_share(evidence: Evidence, allocations: list[str]) -> list[Effect]:
 
 def read_category_share(row: pd.Series) -> Effect:
     """The share of one run; chance is the prompts dealt to categories at random, of which only the p-value is known."""
-    return Effect(100 * float(row["category_share"]), np.nan, np.nan, float(row["category_p"]), np.nan)
+    return Effect(
+        100 * float(row["category_share"]), np.nan, np.nan, float(row["category_p"]), np.nan
+    )
 
 
 def held_out_cka(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
@@ -128,7 +135,9 @@ def cosine_across_allocations(evidence: Evidence, first: str, second: str) -> li
 
 def cosine_with_depth(evidence: Evidence, first: str, second: str, against: float) -> list[Effect]:
     """Spearman's correlation of that cosine with depth."""
-    return effects_per_pair(evidence, first, second, lambda rows: rank_column(rows, "cosine", against))
+    return effects_per_pair(
+        evidence, first, second, lambda rows: rank_column(rows, "cosine", against)
+    )
 
 
 def cosine_across_seeds(evidence: Evidence, allocations: list[str]) -> list[Effect]:
@@ -140,17 +149,25 @@ def cosine_across_seeds(evidence: Evidence, allocations: list[str]) -> list[Effe
     ] or [not_applicable(f"the study has no run of {' or '.join(allocations)} with a second seed")]
 
 
-def seeds_beside_allocations(evidence: Evidence, first: str, second: str, against: float) -> list[Effect]:
+def seeds_beside_allocations(
+    evidence: Evidence, first: str, second: str, against: float
+) -> list[Effect]:
     """Cosine of trainings that differ in their seed less that of trainings that differ in their allocation.
 
     Both at the sites that the allocations share, paired by site; over all pairs of runs that the study has.
     """
-    seeds = select_rows(evidence, "cross_configuration", comparison="seed", allocation=[first, second])
+    seeds = select_rows(
+        evidence, "cross_configuration", comparison="seed", allocation=[first, second]
+    )
     crossed = select_allocations(evidence, first, second)
     both = sorted(set(seeds["sparsity"]) & set(crossed["sparsity"]))
     return [
         place_effect(
-            pair_by_site(*(rows[rows["sparsity"] == sparsity] for rows in (seeds, crossed)), against), (sparsity,), None
+            pair_by_site(
+                *(rows[rows["sparsity"] == sparsity] for rows in (seeds, crossed)), against
+            ),
+            (sparsity,),
+            None,
         )
         for sparsity in both
     ] or [not_applicable(f"the study has no second seed of {first} or {second} where it has both")]
@@ -162,7 +179,10 @@ def pair_by_site(seeds: pd.DataFrame, crossed: pd.DataFrame, against: float) -> 
     paired = pd.concat([first.rename("seeds"), second.rename("allocations")], axis=1, join="inner")
     means = paired.mean()
     context = f"{say_number(means['seeds'])} across seeds, {say_number(means['allocations'])} across allocations"
-    return replace(mean_over_sites((paired["seeds"] - paired["allocations"]).to_numpy(), against), context=context)
+    return replace(
+        mean_over_sites((paired["seeds"] - paired["allocations"]).to_numpy(), against),
+        context=context,
+    )
 
 
 def effects_per_pair(
@@ -171,14 +191,22 @@ def effects_per_pair(
     """One effect for each sparsity and seed at which the study has both allocations."""
     return [
         place_effect(measure(rows), (sparsity,), int(seed))
-        for (sparsity, seed), rows in select_allocations(evidence, first, second).groupby(["sparsity", "seed"])
-    ] or [not_applicable(f"the study has no biases of {first} beside those of {second} at one sparsity with one seed")]
+        for (sparsity, seed), rows in select_allocations(evidence, first, second).groupby(
+            ["sparsity", "seed"]
+        )
+    ] or [
+        not_applicable(
+            f"the study has no biases of {first} beside those of {second} at one sparsity with one seed"
+        )
+    ]
 
 
 def select_allocations(evidence: Evidence, first: str, second: str) -> pd.DataFrame:
     """Rows that compare two allocations, whichever of them is the reference."""
     both = [first, second]
-    return select_rows(evidence, "cross_configuration", comparison="allocation", allocation=both, reference=both)
+    return select_rows(
+        evidence, "cross_configuration", comparison="allocation", allocation=both, reference=both
+    )
 
 
 def average_pairs(rows: pd.DataFrame) -> pd.DataFrame:
@@ -197,7 +225,9 @@ def mean_cosine(rows: pd.DataFrame) -> Effect:
 
 def alignment(evidence: Evidence, allocations: list[str]) -> list[Effect]:
     """Largest |cosine| of a bias with principal components, mean over sites; the null is that of random directions."""
-    return effects_per_run(evidence, "pca_alignment", allocations, combine_alignment, definition="sound")
+    return effects_per_run(
+        evidence, "pca_alignment", allocations, combine_alignment, definition="sound"
+    )
 
 
 def combine_alignment(rows: pd.DataFrame) -> Effect:
@@ -209,10 +239,15 @@ def combine_alignment(rows: pd.DataFrame) -> Effect:
     return Effect(value, np.nan, np.nan, p_value, null, context=context)
 
 
-def positive_share(evidence: Evidence, allocations: list[str], against: float, margin: int | float) -> list[Effect]:
+def positive_share(
+    evidence: Evidence, allocations: list[str], against: float, margin: int | float
+) -> list[Effect]:
     """Percent of the entries of all biases of a run that are positive; the margin is in points."""
     return effects_per_run(
-        evidence, "bias_statistics", allocations, lambda rows: pool_signs(rows, against, float(margin))
+        evidence,
+        "bias_statistics",
+        allocations,
+        lambda rows: pool_signs(rows, against, float(margin)),
     )
 
 
@@ -224,7 +259,9 @@ def pool_signs(rows: pd.DataFrame, against: float, margin: float) -> Effect:
     p_value = margin_p_value(positive, entries, (against - margin) / 100, (against + margin) / 100)
     low, high = 100 * float(interval.low), 100 * float(interval.high)
     context = f"{positive:,} of {entries:,} entries"
-    return Effect(100 * positive / entries, low, high, p_value, against, margin=margin, context=context)
+    return Effect(
+        100 * positive / entries, low, high, p_value, against, margin=margin, context=context
+    )
 
 
 def margin_p_value(positive: int, entries: int, low: float, high: float) -> float:
@@ -232,10 +269,15 @@ def margin_p_value(positive: int, entries: int, low: float, high: float) -> floa
 
     Below 5 % where the interval of Clopper and Pearson lies inside the margin (two one-sided tests) or beyond an end.
     """
-    above, below = float(binom.sf(positive - 1, entries, low)), float(binom.cdf(positive, entries, high))
+    above, below = (
+        float(binom.sf(positive - 1, entries, low)),
+        float(binom.cdf(positive, entries, high)),
+    )
     if low < positive / entries < high:
         return min(1.0, 2 * max(above, below))
-    beyond = min(float(binom.cdf(positive, entries, low)), float(binom.sf(positive - 1, entries, high)))
+    beyond = min(
+        float(binom.cdf(positive, entries, low)), float(binom.sf(positive - 1, entries, high))
+    )
     return min(1.0, 2 * beyond)
 
 
@@ -277,13 +319,20 @@ def kurtosis_score(
     """The test of Anscombe and Glynn (1983), scipy's `kurtosistest`, from the kurtosis: a standard normal number."""
     n = counts
     mean, variance = kurtosis_moments(n)
-    skewness = 6 * (n * n - 5 * n + 2) / ((n + 7) * (n + 9)) * np.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
+    skewness = (
+        6
+        * (n * n - 5 * n + 2)
+        / ((n + 7) * (n + 9))
+        * np.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
+    )
     a = 6 + 8 / skewness * (2 / skewness + np.sqrt(1 + 4 / skewness**2))
     root = np.cbrt((1 - 2 / a) / (1 + (excess - mean) / np.sqrt(variance) * np.sqrt(2 / (a - 4))))
     return (1 - 2 / (9 * a) - root) / np.sqrt(2 / (9 * a))
 
 
-def norm_with_depth(evidence: Evidence, allocations: list[str], inside: bool, against: float) -> list[Effect]:
+def norm_with_depth(
+    evidence: Evidence, allocations: list[str], inside: bool, against: float
+) -> list[Effect]:
     """Spearman's correlation of the biases' norms with depth; `inside` leaves out layers at an allocation's edge."""
     return effects_per_run(
         evidence,

@@ -86,7 +86,9 @@ def read_evidence(paths: Mapping, spec: Mapping) -> Evidence:
     return Evidence(
         outcomes=read_outcomes(paths, spec) if paths.get("nll") else None,
         analyses={
-            name: pd.concat(map(pd.read_csv, found), ignore_index=True) for name, found in files.items() if found
+            name: pd.concat(map(pd.read_csv, found), ignore_index=True)
+            for name, found in files.items()
+            if found
         },
     )
 
@@ -117,7 +119,11 @@ def effects_per_run(
     if rows.empty:
         known = evidence.analyses.get(analysis)
         why = evidence.why_missing(analysis) if known is None or known.empty else None
-        return [not_applicable(why or f"the analysis {analysis} was made for no run of {' or '.join(names)}")]
+        return [
+            not_applicable(
+                why or f"the analysis {analysis} was made for no run of {' or '.join(names)}"
+            )
+        ]
     return [
         place_effect(measure(run), (sparsity,), int(seed), allocation)
         for (sparsity, allocation, seed), run in rows.groupby(RUN)
@@ -132,24 +138,36 @@ def select_rows(evidence: Evidence, analysis: str, **where: object) -> pd.DataFr
     return rows
 
 
-def place_effect(effect: Effect, sparsities: tuple[float, ...], seed: int | None, subject: str = "") -> Effect:
+def place_effect(
+    effect: Effect, sparsities: tuple[float, ...], seed: int | None, subject: str = ""
+) -> Effect:
     """Say where an effect was measured; one without a number is not applicable."""
     if not effect.missing and np.isnan([effect.value, effect.p_value]).any():
         effect = not_applicable("the analysis has no number there")
     return replace(effect, sparsities=sparsities, seed=seed, subject=subject or effect.subject)
 
 
-def rank_with_depth(layers: Float[np.ndarray, "sites"], values: Float[np.ndarray, "sites"], against: float) -> Effect:
+def rank_with_depth(
+    layers: Float[np.ndarray, "sites"], values: Float[np.ndarray, "sites"], against: float
+) -> Effect:
     """Spearman's correlation of values with their layer, all orders of up to 8 sites counted; without an interval."""
-    found = rank_correlation(layers, values) if len(values) > 2 and np.ptp(values) and np.ptp(layers) else None
+    found = (
+        rank_correlation(layers, values)
+        if len(values) > 2 and np.ptp(values) and np.ptp(layers)
+        else None
+    )
     if found is None:
         return not_applicable(
             f"a rank correlation needs 3 or more sites of different values, and there are {len(values)}"
         )
-    return Effect(found[0], np.nan, np.nan, found[1], against, least=limit_of_ranks(len(values), found[1]))
+    return Effect(
+        found[0], np.nan, np.nan, found[1], against, least=limit_of_ranks(len(values), found[1])
+    )
 
 
-def rank_correlation(first: Float[np.ndarray, "sites"], second: Float[np.ndarray, "sites"]) -> tuple[float, float]:
+def rank_correlation(
+    first: Float[np.ndarray, "sites"], second: Float[np.ndarray, "sites"]
+) -> tuple[float, float]:
     """Spearman's rho and its two-sided p-value, exact for up to 8 sites."""
     rho = spearmanr(first, second)
     if len(first) > EXACT_SITES:
@@ -168,7 +186,9 @@ def limit_of_ranks(sites: int, p_value: float) -> str:
 def mean_over_sites(values: Float[np.ndarray, "sites"], against: float) -> Effect:
     """The mean over sites with Student's interval for the spread between them."""
     if len(values) < 2:
-        return not_applicable(f"a spread between sites needs 2 or more of them, and there are {len(values)}")
+        return not_applicable(
+            f"a spread between sites needs 2 or more of them, and there are {len(values)}"
+        )
     mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
     half = float(t.ppf((1 + stats.LEVEL) / 2, len(values) - 1)) * error
     p_value = float(2 * t.sf(count_errors(mean, against, error), len(values) - 1))
@@ -200,4 +220,8 @@ def say_number(value: float) -> str:
 def say_interval(found: Effect | stats.Estimate) -> str:
     """A number with its interval, if it has one."""
     number = say_number(found.value)
-    return number if np.isnan(found.low) else f"{number} [{say_number(found.low)}, {say_number(found.high)}]"
+    return (
+        number
+        if np.isnan(found.low)
+        else f"{number} [{say_number(found.low)}, {say_number(found.high)}]"
+    )

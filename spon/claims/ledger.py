@@ -110,7 +110,9 @@ def read_clause(name: str, values: Mapping) -> Clause:
     check(name, "direction", values["direction"], list(DIRECTIONS))
     numbers = {"against": float(values["against"])} if "against" in values else {}
     if isinstance(values["published"], Mapping):
-        numbers["published"] = {place: float(number) for place, number in values["published"].items()}
+        numbers["published"] = {
+            place: float(number) for place, number in values["published"].items()
+        }
     clause = Clause(name, **(values | numbers))
     wanted = [key for key in inspect.signature(TESTS[clause.test]).parameters if key != "evidence"]
     if sorted(clause.everything) != sorted(wanted):
@@ -126,4 +128,6 @@ def read_clause(name: str, values: Mapping) -> Clause:
 def check(name: str, kind: str, value: object, allowed: Sequence[str]) -> None:
     """Refuse what is not allowed in a clause."""
     if value not in allowed:
-        raise ValueError(f"claims: '{name}' has the {kind} '{value}': allowed are {', '.join(allowed)}")
+        raise ValueError(
+            f"claims: '{name}' has the {kind} '{value}': allowed are {', '.join(allowed)}"
+        )

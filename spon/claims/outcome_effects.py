@@ -8,7 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from spon import stats
-from spon.claims.effects import BIASES_ALONE, Effect, Evidence, not_applicable, place_effect, say_interval, say_number
+from spon.claims.effects import (
+    BIASES_ALONE,
+    Effect,
+    Evidence,
+    not_applicable,
+    place_effect,
+    say_interval,
+    say_number,
+)
 from spon.tables.outcomes import DENSE_POINT, Outcomes
 
 UNITS = {"perplexity": "perplexity", "nll": "nats per token", "kl": "nats per token"}
@@ -31,16 +39,22 @@ class Match:
         return [self.runs[name] for name in allocations]
 
 
-def recovery_difference(evidence: Evidence, first: str, second: str, measure: str, against: float) -> list[Effect]:
+def recovery_difference(
+    evidence: Evidence, first: str, second: str, measure: str, against: float
+) -> list[Effect]:
     """Share of the damage that one allocation recovers, each in its own scope, less that of another; points."""
 
     def compare(outcomes: Outcomes, match: Match) -> Effect:
-        one, other = ((gain_of(outcomes, run), damage_of(outcomes, run)) for run in match.take(first, second))
+        one, other = (
+            (gain_of(outcomes, run), damage_of(outcomes, run)) for run in match.take(first, second)
+        )
         scopes = outcomes.points["scope"].iloc[match.take(first, second)]
         return draw_effect(
             outcomes,
             measure,
-            lambda means: 100 * (one[0](means) / one[1](means) - other[0](means) / other[1](means)),
+            lambda means: (
+                100 * (one[0](means) / one[1](means) - other[0](means) / other[1](means))
+            ),
             against,
             under=dict(zip("the damage at " + scopes, (one[1], other[1]), strict=True)),
             parts={name: outcomes.recovery(measure, run) for name, run in match.runs.items()},
@@ -49,7 +63,9 @@ def recovery_difference(evidence: Evidence, first: str, second: str, measure: st
     return at_each_sparsity(evidence, [first, second], compare)
 
 
-def gain_ratio(evidence: Evidence, over: str, under: str, measure: str, against: float) -> list[Effect]:
+def gain_ratio(
+    evidence: Evidence, over: str, under: str, measure: str, against: float
+) -> list[Effect]:
     """Gain of one allocation over that of another in the same scope."""
 
     def divide(outcomes: Outcomes, match: Match) -> Effect:
@@ -66,7 +82,9 @@ def gain_ratio(evidence: Evidence, over: str, under: str, measure: str, against:
     return at_each_sparsity(evidence, [over, under], divide)
 
 
-def gain_ratio_growth(evidence: Evidence, over: str, under: str, measure: str, against: float) -> list[Effect]:
+def gain_ratio_growth(
+    evidence: Evidence, over: str, under: str, measure: str, against: float
+) -> list[Effect]:
     """The ratio of two allocations' gains at a sparsity, less that at the next lower one."""
 
     def subtract(outcomes: Outcomes, lower: Match, higher: Match) -> Effect:
@@ -116,7 +134,9 @@ def pareto_advantage(
         series = outcomes.series[measure]
         return replace(mean_effect(series[:, run] - series[:, best], against), context=context)
 
-    return at_each_sparsity(evidence, [allocation, *list_affordable(evidence, allocation, competitors)], subtract)
+    return at_each_sparsity(
+        evidence, [allocation, *list_affordable(evidence, allocation, competitors)], subtract
+    )
 
 
 def list_affordable(evidence: Evidence, allocation: str, competitors: Sequence[str]) -> list[str]:
@@ -125,11 +145,15 @@ def list_affordable(evidence: Evidence, allocation: str, competitors: Sequence[s
         return []
     points = evidence.outcomes.points.drop_duplicates("allocation").set_index("allocation")
     own = points.loc[allocation]
-    fit = points[(points["scope"] == own["scope"]) & (points["bias_parameters"] <= own["bias_parameters"])]
+    fit = points[
+        (points["scope"] == own["scope"]) & (points["bias_parameters"] <= own["bias_parameters"])
+    ]
     return [name for name in competitors if name in fit.index and name != allocation]
 
 
-def marginal_gain_change(evidence: Evidence, chain: list[str], measure: str, against: float) -> list[Effect]:
+def marginal_gain_change(
+    evidence: Evidence, chain: list[str], measure: str, against: float
+) -> list[Effect]:
     """What a layer gains that one allocation of a nested chain adds, less what one gains that the last one added.
 
     The chain begins without a bias; nats per token and layer.
@@ -152,14 +176,19 @@ def marginal_gain_change(evidence: Evidence, chain: list[str], measure: str, aga
     return for_each_subject(evidence, steps, measure_step)
 
 
-def compare_steps(outcomes: Outcomes, points: Sequence[int], measure: str, against: float) -> Effect:
+def compare_steps(
+    outcomes: Outcomes, points: Sequence[int], measure: str, against: float
+) -> Effect:
     """Gain per added layer from the second to the third of three points, less that from the first to the second."""
     series = outcomes.series[measure]
     layers = [len({layer for layer, _ in outcomes.sites(point)}) for point in points]
     before, after = (
-        (series[:, points[step]] - series[:, points[step + 1]]) / (layers[step + 1] - layers[step]) for step in (0, 1)
+        (series[:, points[step]] - series[:, points[step + 1]]) / (layers[step + 1] - layers[step])
+        for step in (0, 1)
     )
-    context = f"{say_number(float(before.mean()))} a layer before, {say_number(float(after.mean()))} now"
+    context = (
+        f"{say_number(float(before.mean()))} a layer before, {say_number(float(after.mean()))} now"
+    )
     return replace(mean_effect(after - before, against), context=context)
 
 
@@ -167,22 +196,36 @@ def relative_gain(evidence: Evidence, allocations: list[str], against: float) ->
     """Percent of TEAL's perplexity that each allocation takes away."""
 
     def measure_gain(outcomes: Outcomes, match: Match) -> Effect:
-        return draw_effect(outcomes, "perplexity", relative_gain_of(outcomes, *match.runs.values()), against)
+        return draw_effect(
+            outcomes, "perplexity", relative_gain_of(outcomes, *match.runs.values()), against
+        )
 
-    return for_each_subject(evidence, allocations, lambda name: at_each_sparsity(evidence, [name], measure_gain))
+    return for_each_subject(
+        evidence, allocations, lambda name: at_each_sparsity(evidence, [name], measure_gain)
+    )
 
 
-def relative_gain_growth(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
+def relative_gain_growth(
+    evidence: Evidence, allocations: list[str], against: float
+) -> list[Effect]:
     """Percent of TEAL's perplexity that each allocation takes away, less that at the next lower sparsity; points."""
 
     def subtract(outcomes: Outcomes, lower: Match, higher: Match) -> Effect:
-        before, after = (relative_gain_of(outcomes, *match.runs.values()) for match in (lower, higher))
-        return draw_effect(outcomes, "perplexity", lambda means: after(means) - before(means), against)
+        before, after = (
+            relative_gain_of(outcomes, *match.runs.values()) for match in (lower, higher)
+        )
+        return draw_effect(
+            outcomes, "perplexity", lambda means: after(means) - before(means), against
+        )
 
-    return for_each_subject(evidence, allocations, lambda name: between_sparsities(evidence, [name], subtract))
+    return for_each_subject(
+        evidence, allocations, lambda name: between_sparsities(evidence, [name], subtract)
+    )
 
 
-def for_each_subject(evidence: Evidence, subjects: Sequence[str], find: Callable[[str], list[Effect]]) -> list[Effect]:
+def for_each_subject(
+    evidence: Evidence, subjects: Sequence[str], find: Callable[[str], list[Effect]]
+) -> list[Effect]:
     """The effects of every subject, named after it."""
     if evidence.outcomes is None:
         return [not_applicable(BIASES_ALONE)]
@@ -213,7 +256,9 @@ def relative_gain_of(outcomes: Outcomes, run: int) -> stats.Function:
 
 def gained(outcomes: Outcomes, measure: str, run: int) -> stats.Estimate:
     """A run's gain with its interval."""
-    return stats.function_interval(outcomes.means[measure], outcomes.draws[measure], gain_of(outcomes, run))
+    return stats.function_interval(
+        outcomes.means[measure], outcomes.draws[measure], gain_of(outcomes, run)
+    )
 
 
 def draw_effect(
@@ -239,9 +284,14 @@ def draw_effect(
         found = stats.function_interval(means, draws, denominator)
         if found.holds_zero:
             number = f"{say_interval(found)} {UNITS[measure]}"
-            return not_applicable(f"{name} may be zero ({number}), so a ratio to it has no meaning")
+            return not_applicable(
+                f"{name} may be zero ({number}), so a ratio to it has no meaning"
+            )
     drawn = function(draws)
-    found, p_value = stats.function_interval(means, draws, function), stats.invert_percentiles(drawn, against)
+    found, p_value = (
+        stats.function_interval(means, draws, function),
+        stats.invert_percentiles(drawn, against),
+    )
     smallest = p_value <= 2 / (len(drawn) + 1) * (1 + 1e-9)
     return Effect(
         found.value,
@@ -249,7 +299,9 @@ def draw_effect(
         found.high,
         p_value,
         against,
-        context=", ".join(f"{name} {say_number(part.value)}" for name, part in (parts or {}).items()),
+        context=", ".join(
+            f"{name} {say_number(part.value)}" for name, part in (parts or {}).items()
+        ),
         least=f"the least that {len(drawn):,} draws can show" if smallest else "",
     )
 
@@ -257,7 +309,9 @@ def draw_effect(
 def mean_effect(values: Float[np.ndarray, "blocks"], against: float) -> Effect:
     """The mean over blocks of a paired difference."""
     found = stats.mean_interval(values - against)
-    return Effect(found.value + against, found.low + against, found.high + against, found.p_value, against)
+    return Effect(
+        found.value + against, found.low + against, found.high + against, found.p_value, against
+    )
 
 
 def at_each_sparsity(
@@ -273,15 +327,23 @@ def at_each_sparsity(
     points = evidence.outcomes.points
     asked = set(points.loc[points["allocation"].isin(allocations), "sparsity"])
     gaps = [
-        not_applicable(f"the study has no run of {' beside one of '.join(allocations)} there", sparsities=(sparsity,))
+        not_applicable(
+            f"the study has no run of {' beside one of '.join(allocations)} there",
+            sparsities=(sparsity,),
+        )
         for sparsity in asked - {match.sparsity for match in matches}
     ]
-    found = [place_effect(measure(evidence.outcomes, match), (match.sparsity,), match.seed) for match in matches]
+    found = [
+        place_effect(measure(evidence.outcomes, match), (match.sparsity,), match.seed)
+        for match in matches
+    ]
     return sorted(found + gaps, key=lambda effect: effect.sparsities)
 
 
 def between_sparsities(
-    evidence: Evidence, allocations: Sequence[str], measure: Callable[[Outcomes, Match, Match], Effect]
+    evidence: Evidence,
+    allocations: Sequence[str],
+    measure: Callable[[Outcomes, Match, Match], Effect],
 ) -> list[Effect]:
     """One effect for each two neighbouring sparsities of the study at which all allocations have a run of one seed."""
     matches, why = match_runs(evidence.outcomes, allocations)
@@ -293,9 +355,17 @@ def between_sparsities(
         for lower, higher in pairwise(match for match in matches if match.seed == seed)
     ]
     if not pairs:
-        return [not_applicable(f"the study has no two sparsities with runs of {' and '.join(allocations)} of one seed")]
+        return [
+            not_applicable(
+                f"the study has no two sparsities with runs of {' and '.join(allocations)} of one seed"
+            )
+        ]
     return [
-        place_effect(measure(evidence.outcomes, lower, higher), (lower.sparsity, higher.sparsity), lower.seed)
+        place_effect(
+            measure(evidence.outcomes, lower, higher),
+            (lower.sparsity, higher.sparsity),
+            lower.seed,
+        )
         for lower, higher in pairs
     ]
 
@@ -313,5 +383,7 @@ def match_runs(outcomes: Outcomes | None, allocations: Sequence[str]) -> tuple[l
     for (sparsity, seed), runs in chosen.groupby(["sparsity", "seed"]):
         named = dict(zip(runs["allocation"], runs.index.tolist(), strict=True))
         if len(named) == len(allocations):
-            matches.append(Match(float(sparsity), int(seed), {name: named[name] for name in allocations}))
+            matches.append(
+                Match(float(sparsity), int(seed), {name: named[name] for name in allocations})
+            )
     return matches, ""

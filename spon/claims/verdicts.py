@@ -90,29 +90,44 @@ def look_up_published(clause: Clause, effect: Effect) -> float | str | None:
         return clause.published
     place = " ".join(filter(None, [name_sparsities(effect), effect.subject]))
     if not place:
-        return ", ".join(f"{say_value(number, clause.unit)} at {at}" for at, number in clause.published.items())
+        return ", ".join(
+            f"{say_value(number, clause.unit)} at {at}" for at, number in clause.published.items()
+        )
     return clause.published.get(place)
 
 
-def explain(clause: Clause, effect: Effect, verdict: str, p_holm: float, tests: int, beside: Sequence[Effect]) -> str:
+def explain(
+    clause: Clause,
+    effect: Effect,
+    verdict: str,
+    p_holm: float,
+    tests: int,
+    beside: Sequence[Effect],
+) -> str:
     """The reason of a verdict as a sentence that needs no other."""
     place = describe_place(effect, beside)
     if effect.missing:
-        return f"{place}: {effect.missing}." if place else f"{effect.missing[0].upper()}{effect.missing[1:]}."
+        return (
+            f"{place}: {effect.missing}."
+            if place
+            else f"{effect.missing[0].upper()}{effect.missing[1:]}."
+        )
     context = f" ({effect.context})" if effect.context else ""
     number = say_value(say_interval(effect), clause.unit)
     compared = compare(clause, effect, verdict)
     adjusted = f"{say_p(effect.p_value)}, after Holm's adjustment over {tests} test{'s' * (tests > 1)} {say_p(p_holm)}"
-    least = f"; the first is {effect.least}" if effect.least and verdict == INDISTINGUISHABLE else ""
-    return (
-        f"{place}, {clause.quantity} is {number}{context}: {compared} ({adjusted}{least}); {rest_on(effect, beside)}."
+    least = (
+        f"; the first is {effect.least}" if effect.least and verdict == INDISTINGUISHABLE else ""
     )
+    return f"{place}, {clause.quantity} is {number}{context}: {compared} ({adjusted}{least}); {rest_on(effect, beside)}."
 
 
 def describe_place(effect: Effect, beside: Sequence[Effect]) -> str:
     """The beginning of a reason: `At 50 % sparsity (TOP-50)`."""
     percents = " and ".join(f"{100 * sparsity:g}" for sparsity in effect.sparsities)
-    words = {0: "", 1: f"At {percents} % sparsity", 2: f"Between {percents} % sparsity"}[len(effect.sparsities)]
+    words = {0: "", 1: f"At {percents} % sparsity", 2: f"Between {percents} % sparsity"}[
+        len(effect.sparsities)
+    ]
     if not words:
         return effect.subject
     several = len({other.seed for other in beside} - {None}) > 1 and effect.seed is not None
@@ -122,15 +137,25 @@ def describe_place(effect: Effect, beside: Sequence[Effect]) -> str:
 
 def compare(clause: Clause, effect: Effect, verdict: str) -> str:
     """What the effect says about the null, and the published study beside it."""
-    null = say_value(effect.null, clause.unit) + (f", {clause.yardstick}" if clause.yardstick else "")
+    null = say_value(effect.null, clause.unit) + (
+        f", {clause.yardstick}" if clause.yardstick else ""
+    )
     if clause.direction == "none":
         chance = "chance gives" if np.isnan(effect.null) else f"chance gives, which is {null}"
         if verdict == CONTRADICTED:
             return f"more than {chance}, where the study says that there is nothing"
         return f"what {chance}; {clause.chance}"
     phrases = {
-        "greater": {SUPPORTED: "above", CONTRADICTED: "below", INDISTINGUISHABLE: "not to be told from"},
-        "less": {SUPPORTED: "below", CONTRADICTED: "above", INDISTINGUISHABLE: "not to be told from"},
+        "greater": {
+            SUPPORTED: "above",
+            CONTRADICTED: "below",
+            INDISTINGUISHABLE: "not to be told from",
+        },
+        "less": {
+            SUPPORTED: "below",
+            CONTRADICTED: "above",
+            INDISTINGUISHABLE: "not to be told from",
+        },
         "within": {
             SUPPORTED: "within",
             CONTRADICTED: "not within",
@@ -138,7 +163,11 @@ def compare(clause: Clause, effect: Effect, verdict: str) -> str:
         },
     }[clause.direction]
     margin = f"{say_number(effect.margin)} points of " if clause.direction == "within" else ""
-    end = {SUPPORTED: ", as stated", CONTRADICTED: ", against what is stated", INDISTINGUISHABLE: ""}
+    end = {
+        SUPPORTED: ", as stated",
+        CONTRADICTED: ", against what is stated",
+        INDISTINGUISHABLE: "",
+    }
     return f"{phrases[verdict]} {margin}{null}{end[verdict]}"
 
 
@@ -146,7 +175,11 @@ def rest_on(effect: Effect, beside: Sequence[Effect]) -> str:
     """The trainings that an effect is conditional on."""
     if effect.seed is None:
         return "conditional on the seeds that were run"
-    alike = [other for other in beside if (other.sparsities, other.subject) == (effect.sparsities, effect.subject)]
+    alike = [
+        other
+        for other in beside
+        if (other.sparsities, other.subject) == (effect.sparsities, effect.subject)
+    ]
     return f"conditional on this training (one {f'of {len(alike)} seeds' if len(alike) > 1 else 'seed'})"
 
 
@@ -183,7 +216,10 @@ def summarise_claims(decided: Sequence[Mapping]) -> pd.DataFrame:
         }
         rows.append(
             {
-                **{key: records[0][key] for key in ("id", "claim", "statement", "retracted", "note")},
+                **{
+                    key: records[0][key]
+                    for key in ("id", "claim", "statement", "retracted", "note")
+                },
                 "published": say_published(records),
                 "verdict": applied.pop() if len(applied) == 1 else "mixed",
                 "verdicts": "; ".join(f"{verdict}: {at}" for verdict, at in places.items()),

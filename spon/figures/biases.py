@@ -46,8 +46,14 @@ def plot_cross_configuration(cross_configuration: pd.DataFrame) -> Figure:
         return plot_nothing("no two runs share a site")
     table = mark_first_pairs(cross_configuration)
     across, several = table["comparison"] == "sparsity", table["map"].nunique() > 1
-    at_one = [(f"{100 * s:g} %", name, part) for (s, name), part in table[~across].groupby(["sparsity", "map"])]
-    at_two = [(of, name, part) for (of, name), part in table[across].groupby(["allocation", "map"], sort=False)]
+    at_one = [
+        (f"{100 * s:g} %", name, part)
+        for (s, name), part in table[~across].groupby(["sparsity", "map"])
+    ]
+    at_two = [
+        (of, name, part)
+        for (of, name), part in table[across].groupby(["allocation", "map"], sort=False)
+    ]
     at_two = [(f"{allocation}, two sparsities", name, part) for allocation, name, part in at_two]
     figure, axes = lay_out([at_one, at_two])
     dashes = choose_dashes(table)
@@ -68,14 +74,18 @@ def plot_nothing(words: str) -> Figure:
 
 def key_of(pair: Any) -> tuple:
     """What the dashes of a pair stand for: its comparison, and the two sparsities where they differ."""
-    two = (pair["reference_sparsity"], pair["sparsity"]) if pair["comparison"] == "sparsity" else ()
+    two = (
+        (pair["reference_sparsity"], pair["sparsity"]) if pair["comparison"] == "sparsity" else ()
+    )
     return (pair["comparison"], *two)
 
 
 def choose_dashes(table: pd.DataFrame) -> dict[tuple, str]:
     """Lines for every kind of pair; each two sparsities have dashes of their own."""
     keys = sorted({key_of(pair) for _, pair in table.iterrows()} - {("allocation",), ("seed",)})
-    return {("allocation",): "-", ("seed",): "--"} | {key: DASHES[i % len(DASHES)] for i, key in enumerate(keys)}
+    return {("allocation",): "-", ("seed",): "--"} | {
+        key: DASHES[i % len(DASHES)] for i, key in enumerate(keys)
+    }
 
 
 def mark_first_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +107,9 @@ def lay_out(blocks: list[list]) -> tuple[Figure, list[Axes]]:
             axes.append(figure.add_subplot(grid[row, column], sharey=axes[0] if axes else None))
             axes[-1].set_ylabel("cosine of biases" if column == 0 else "")
             axes[-1].tick_params(labelleft=column == 0)
-            axes[-1].set_xlabel("layer" if row + 1 == len(lines) or column >= len(lines[row + 1]) else "")
+            axes[-1].set_xlabel(
+                "layer" if row + 1 == len(lines) or column >= len(lines[row + 1]) else ""
+            )
     return figure, axes
 
 
@@ -118,7 +130,15 @@ def plot_pair(ax: Axes, pair: pd.DataFrame, dashes: str) -> None:
     row = pair.iloc[0]
     size = FIRST if row["first"] else FURTHER
     looks = look_of(row, dashes)
-    ax.plot("layer", "cosine", data=pair, ms=size["ms"] - 1, lw=0.8 * size["lw"], gid=row["comparison"], **looks)
+    ax.plot(
+        "layer",
+        "cosine",
+        data=pair,
+        ms=size["ms"] - 1,
+        lw=0.8 * size["lw"],
+        gid=row["comparison"],
+        **looks,
+    )
 
 
 def look_of(pair: Any, dashes: str) -> dict:
@@ -133,11 +153,15 @@ def explain_pairs(table: pd.DataFrame, dashes: dict) -> list[Line2D]:
     handles, within = [], table[table["comparison"] != "sparsity"]
     for _, pair in within.drop_duplicates(["comparison", "allocation", "reference"]).iterrows():
         same = pair["comparison"] == "seed"
-        words = f"{pair['allocation']}, " + ("another seed" if same else f"with {pair['reference']}")
+        words = f"{pair['allocation']}, " + (
+            "another seed" if same else f"with {pair['reference']}"
+        )
         handles.append(explain(words, **FIRST, **look_of(pair, dashes[key_of(pair)])))
     for (_, *two), line in dashes.items():
         if two:
-            handles.append(explain(f"{100 * two[0]:g} % with {100 * two[1]:g} %", marker="", lw=0.9, ls=line))
+            handles.append(
+                explain(f"{100 * two[0]:g} % with {100 * two[1]:g} %", marker="", lw=0.9, ls=line)
+            )
     handles += [explain("further seed", **FURTHER)] * (not table["first"].all())
     return [*handles, explain("random direction, 95 %", color=FAINT, marker="s", ms=6)]
 
@@ -162,8 +186,15 @@ def plot_bias_statistics(bias_statistics: pd.DataFrame, norm_ranking: pd.DataFra
     step = min(0.24, 0.7 / len(columns))
     for place, column in enumerate(columns):
         part = table[(table[[*RUN, "map"]] == list(column)).all(axis=1)].sort_values("layer")
-        plot_statistics(axes, part, style_among(column, columns), step * (place - (len(columns) - 1) / 2))
-    titles = ("norm of the bias", "excess kurtosis", "positive entries (%)", "largest entry (standard deviations)")
+        plot_statistics(
+            axes, part, style_among(column, columns), step * (place - (len(columns) - 1) / 2)
+        )
+    titles = (
+        "norm of the bias",
+        "excess kurtosis",
+        "positive entries (%)",
+        "largest entry (standard deviations)",
+    )
     for ax, title in zip(axes.flat, titles, strict=True):
         ax.set_title(title)
         dress_depth(ax, sorted(table["layer"].unique()))
@@ -178,7 +209,10 @@ def plot_bias_statistics(bias_statistics: pd.DataFrame, norm_ranking: pd.DataFra
 
 def style_among(column: tuple, columns: list[tuple]) -> Style:
     """The allocation's look; its further runs and maps, which share these panels, differ from it in marker alone."""
-    style, further = style_of(column[0]), [other for other in columns if other[0] == column[0]].index(column)
+    style, further = (
+        style_of(column[0]),
+        [other for other in columns if other[0] == column[0]].index(column),
+    )
     spare = [marker for marker in SPARE_MARKERS if marker != style.marker]
     return style._replace(marker=spare[(further - 1) % len(spare)]) if further else style
 

@@ -42,32 +42,47 @@ def plot_perplexity(perplexity: pd.DataFrame, contrasts: pd.DataFrame) -> Figure
     """
     dense = perplexity.set_index("allocation").loc["DENSE", "perplexity"]
     runs = mark_first_seeds(place_above_dense(perplexity, contrasts, dense))
-    rows = {scope: list(part["allocation"].unique()) for scope, part in runs.groupby("scope", sort=False)}
+    rows = {
+        scope: list(part["allocation"].unique())
+        for scope, part in runs.groupby("scope", sort=False)
+    }
     heights = {scope: 0.15 + 0.18 * len(names) for scope, names in rows.items()}
     figure, panels = make_panels(runs, heights, "perplexity above dense (%)")
     for (scope, sparsity), panel in runs.groupby(["scope", "sparsity"]):
         plot_rows(panels[scope, sparsity], panel, rows[scope])
     handles = [
         explain(f"dense model, perplexity (PPL) {dense:.2f}", lw=1, ls="-", marker=""),
-        explain("BASELINE-TEAL; bar: paired against dense", color=MUTED, lw=0.8, ls="--", marker=""),
+        explain(
+            "BASELINE-TEAL; bar: paired against dense", color=MUTED, lw=0.8, ls="--", marker=""
+        ),
         explain("run; bar: 95 % interval, paired against TEAL", ls="-", **FIRST),
     ]
     add_legend(figure, handles, runs)
     return figure
 
 
-def place_above_dense(perplexity: pd.DataFrame, contrasts: pd.DataFrame, dense: float) -> pd.DataFrame:
+def place_above_dense(
+    perplexity: pd.DataFrame, contrasts: pd.DataFrame, dense: float
+) -> pd.DataFrame:
     """TEAL and the runs with `above, low, high`: percent above the dense model's perplexity, `dense`.
 
     The bounds are those of the paired difference from the reference, put where the reference stands.
     """
     pairs = contrasts[contrasts["measure"] == "nll"]
-    pairs = pairs[pairs["reference"] == np.where(pairs["allocation"] == "BASELINE-TEAL", "DENSE", "BASELINE-TEAL")]
-    keys, values = ["allocation", "scope", "sparsity", "seed"], ["difference_nats_per_token", "low", "high"]
+    pairs = pairs[
+        pairs["reference"]
+        == np.where(pairs["allocation"] == "BASELINE-TEAL", "DENSE", "BASELINE-TEAL")
+    ]
+    keys, values = (
+        ["allocation", "scope", "sparsity", "seed"],
+        ["difference_nats_per_token", "low", "high"],
+    )
     runs = perplexity[perplexity["allocation"] != "DENSE"]
     runs = runs.merge(pairs[keys + values], on=keys, how="left", validate="one_to_one")
     reference = runs["perplexity"] / np.exp(runs["difference_nats_per_token"])
-    bounds = {bound: 100 * (reference * np.exp(runs[bound]) / dense - 1) for bound in ("low", "high")}
+    bounds = {
+        bound: 100 * (reference * np.exp(runs[bound]) / dense - 1) for bound in ("low", "high")
+    }
     return runs.assign(above=100 * (runs["perplexity"] / dense - 1), **bounds)
 
 
@@ -105,11 +120,15 @@ def plot_damage_recovery(damage_recovery: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(DOUBLE, 0.9 + 0.15 * len(rows)), layout="constrained")
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     window = choose_window(runs)
-    for ax, measure, title in zip(axes, ("perplexity", "kl"), ("by perplexity", "by KL to dense"), strict=True):
+    for ax, measure, title in zip(
+        axes, ("perplexity", "kl"), ("by perplexity", "by KL to dense"), strict=True
+    ):
         ax.axvline(0, color=MUTED, lw=0.8, zorder=1.6)
         for run in runs[runs["measure"] == measure].itertuples():
             plot_recovery(ax, rows.index((run.scope, run.sparsity, run.allocation)), run, window)
-        dress_rows(ax, [name or GROUP.format(scope, 100 * sparsity) for scope, sparsity, name in rows])
+        dress_rows(
+            ax, [name or GROUP.format(scope, 100 * sparsity) for scope, sparsity, name in rows]
+        )
         ax.set(title=title, xlim=window, xlabel="damage recovered (%)")
     for label, (_, _, name) in zip(axes[0].get_yticklabels(), rows, strict=True):
         label.set_fontweight("normal" if name else "bold")
@@ -130,14 +149,37 @@ def choose_window(runs: pd.DataFrame) -> tuple[float, float]:
 def plot_recovery(ax: Axes, row: int, run: Any, window: tuple[float, float]) -> None:
     """One run's recovery, with arrowheads where its interval leaves the window; n/a speaks for a row's every seed."""
     if np.isnan(run.low):
-        words, plate = "n/a (damage may be zero)" if run.first else "", {"fc": "white", "ec": "none", "pad": 1}
-        ax.text(0.02, row, words, transform=ax.get_yaxis_transform(), va="center", color=MUTED, bbox=plate)
+        words, plate = (
+            "n/a (damage may be zero)" if run.first else "",
+            {"fc": "white", "ec": "none", "pad": 1},
+        )
+        ax.text(
+            0.02,
+            row,
+            words,
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            color=MUTED,
+            bbox=plate,
+        )
         return
     y = row + BESIDE * (not run.first)
-    plot_run(ax, run.recovery_percent, y, run, span=(max(run.low, window[0]), min(run.high, window[1])))
-    for end, marker, cut in zip(window, "<>", (run.low < window[0], run.high > window[1]), strict=True):
+    plot_run(
+        ax, run.recovery_percent, y, run, span=(max(run.low, window[0]), min(run.high, window[1]))
+    )
+    for end, marker, cut in zip(
+        window, "<>", (run.low < window[0], run.high > window[1]), strict=True
+    ):
         if cut:
-            ax.plot(end, y, marker, ms=3, color=style_of(run.allocation).colour, clip_on=False, gid="cut")
+            ax.plot(
+                end,
+                y,
+                marker,
+                ms=3,
+                color=style_of(run.allocation).colour,
+                clip_on=False,
+                gid="cut",
+            )
 
 
 @printed()
@@ -152,30 +194,53 @@ def plot_pareto(pareto: pd.DataFrame) -> Figure:
     """
     runs = mark_first_seeds(pareto.assign(tied=pareto["tied_with"].fillna("") != ""))
     inside = runs[runs["frontier"] == "scope"]
-    figure, panels = make_panels(inside, dict.fromkeys(inside["scope"], 1.1), "bias parameters", below=1.9)
+    figure, panels = make_panels(
+        inside, dict.fromkeys(inside["scope"], 1.1), "bias parameters", below=1.9
+    )
     for key, panel in inside.groupby(["scope", "sparsity"]):
         plot_frontier(panels[key], panel, step="steps-post")
         panels[key].xaxis.set_major_formatter(EngFormatter(sep=""))
-    plot_model_frontier(figure.add_subplot(figure.axes[0].get_gridspec()[-1, :]), runs[runs["frontier"] == "model"])
+    plot_model_frontier(
+        figure.add_subplot(figure.axes[0].get_gridspec()[-1, :]), runs[runs["frontier"] == "model"]
+    )
     styles = [(name, style_of(name)) for name in runs["allocation"].unique()]
     handles = [explain(name, color=style.colour, marker=style.marker) for name, style in styles]
     handles.append(explain("frontier", color=MUTED, lw=0.9, ls="-", marker=""))
-    add_legend(figure, handles + [explain("tied within 95 %", mfc="white")] * bool(runs["tied"].any()), runs)
+    add_legend(
+        figure,
+        handles + [explain("tied within 95 %", mfc="white")] * bool(runs["tied"].any()),
+        runs,
+    )
     return figure
 
 
 def plot_model_frontier(ax: Axes, panel: pd.DataFrame) -> None:
     """The runs of all scopes; under each step of the frontier the sparsity of its sites, where there is room."""
-    plot_frontier(ax, panel, step="steps-pre")  # at least as sparse as asked for: the next run to the right
+    plot_frontier(
+        ax, panel, step="steps-pre"
+    )  # at least as sparse as asked for: the next run to the right
     low, high = ax.get_ylim()
     ax.set_ylim(low - 0.15 * (high - low), high)
-    under = {"xytext": (0, -5), "textcoords": "offset points", "ha": "center", "va": "top", "rotation": 90}
+    under = {
+        "xytext": (0, -5),
+        "textcoords": "offset points",
+        "ha": "center",
+        "va": "top",
+        "rotation": 90,
+    }
     free = -np.inf
-    for run in panel[panel["on_frontier"] & panel["scope"].notna()].sort_values("cost").itertuples():
+    for run in (
+        panel[panel["on_frontier"] & panel["scope"].notna()].sort_values("cost").itertuples()
+    ):
         if run.cost > free:
-            ax.annotate(f"{100 * run.sparsity:g} %", (run.cost, run.perplexity), color=MUTED, **under)
+            ax.annotate(
+                f"{100 * run.sparsity:g} %", (run.cost, run.perplexity), color=MUTED, **under
+            )
             free = run.cost + 0.03 * np.ptp(panel["cost"])
-    ax.set(title="all scopes (upright: sparsity of the sites)", xlabel="sparsity of the whole model (%)")
+    ax.set(
+        title="all scopes (upright: sparsity of the sites)",
+        xlabel="sparsity of the whole model (%)",
+    )
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
 
@@ -183,8 +248,18 @@ def plot_model_frontier(ax: Axes, panel: pd.DataFrame) -> None:
 def plot_frontier(ax: Axes, panel: pd.DataFrame, step: str) -> None:
     """Every run of a panel as a point, hollow if tied, and the staircase through the frontier's."""
     # Tied runs of one cost are all on the frontier; the next step leaves from the one that is nearest to it.
-    frontier = panel[panel["on_frontier"]].sort_values(["cost", "perplexity"], ascending=[True, step == "steps-pre"])
-    ax.plot(frontier["cost"], frontier["perplexity"], color=MUTED, lw=0.9, drawstyle=step, gid="frontier", zorder=1.6)
+    frontier = panel[panel["on_frontier"]].sort_values(
+        ["cost", "perplexity"], ascending=[True, step == "steps-pre"]
+    )
+    ax.plot(
+        frontier["cost"],
+        frontier["perplexity"],
+        color=MUTED,
+        lw=0.9,
+        drawstyle=step,
+        gid="frontier",
+        zorder=1.6,
+    )
     for run in panel.sort_values("on_frontier").itertuples():
         plot_run(ax, run.cost, run.perplexity, run, face="white" if run.tied else None)
     ax.margins(0.1, 0.16)
@@ -193,7 +268,9 @@ def plot_frontier(ax: Axes, panel: pd.DataFrame, step: str) -> None:
     ax.grid()
 
 
-def make_panels(runs: pd.DataFrame, heights: dict[str, float], xlabel: str, below: float = 0.0) -> tuple[Figure, dict]:
+def make_panels(
+    runs: pd.DataFrame, heights: dict[str, float], xlabel: str, below: float = 0.0
+) -> tuple[Figure, dict]:
     """A figure, and by scope and sparsity its titled panels: a scope's side by side, x named once per column.
 
     Args:
@@ -203,7 +280,9 @@ def make_panels(runs: pd.DataFrame, heights: dict[str, float], xlabel: str, belo
     lines = []
     for scope in heights:
         sparsities = sorted(runs[runs["scope"] == scope]["sparsity"].unique())
-        lines += [(scope, sparsities[i : i + PER_LINE]) for i in range(0, len(sparsities), PER_LINE)]
+        lines += [
+            (scope, sparsities[i : i + PER_LINE]) for i in range(0, len(sparsities), PER_LINE)
+        ]
     columns = max(len(sparsities) for _, sparsities in lines)
     ratios = [heights[scope] for scope, _ in lines] + [below] * (below > 0)
     height = 0.65 + 0.35 * len(ratios) + sum(ratios)
@@ -211,7 +290,9 @@ def make_panels(runs: pd.DataFrame, heights: dict[str, float], xlabel: str, belo
     grid, panels, lowest = figure.add_gridspec(len(ratios), columns, height_ratios=ratios), {}, {}
     for row, (scope, sparsities) in enumerate(lines):
         for column, sparsity in enumerate(sparsities):
-            lowest[column] = figure.add_subplot(grid[row, column], title=GROUP.format(scope, 100 * sparsity))
+            lowest[column] = figure.add_subplot(
+                grid[row, column], title=GROUP.format(scope, 100 * sparsity)
+            )
             panels[scope, sparsity] = lowest[column]
     for ax in lowest.values():
         ax.set_xlabel(xlabel)
@@ -227,8 +308,17 @@ def plot_pretraining(curve: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(SINGLE, 2.2), layout="constrained")
     ax = figure.add_subplot()
-    ax.plot(curve["tokens"], curve["train_nats_per_token"], "--", color=MUTED, lw=1.1, label="training text")
-    ax.plot(curve["tokens"], curve["held_out_nats_per_token"], color=INK, lw=1.1, label="held-out text")
+    ax.plot(
+        curve["tokens"],
+        curve["train_nats_per_token"],
+        "--",
+        color=MUTED,
+        lw=1.1,
+        label="training text",
+    )
+    ax.plot(
+        curve["tokens"], curve["held_out_nats_per_token"], color=INK, lw=1.1, label="held-out text"
+    )
     ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
     ax.set(xlabel="tokens seen", ylabel="nats per token")
     ax.grid(visible=True)

@@ -45,7 +45,9 @@ def plot_pca_alignment(pca_alignment: pd.DataFrame) -> Figure:
         pca_alignment: `pca_alignment.csv` of every run that is analysed.
     """
     columns, definitions = list_columns(pca_alignment), list(DEFINITIONS)
-    heights = [0.55 + 0.13 * select(pca_alignment, column)["layer"].nunique() for column in columns]
+    heights = [
+        0.55 + 0.13 * select(pca_alignment, column)["layer"].nunique() for column in columns
+    ]
     figure = Figure(figsize=(DOUBLE, 1 + sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(columns), 4, height_ratios=heights, width_ratios=[1.25, 1] * 2)
     top = pca_alignment[["max_abs_cosine", "null_95"]].max(axis=None)
@@ -58,7 +60,10 @@ def plot_pca_alignment(pca_alignment: pd.DataFrame) -> Figure:
             image = plot_heat(heat, part, layers, top)
             plot_largest(chance, part.drop_duplicates("site"), layers, top)
             heat.set_title(f"{title_of(column, columns)}, {DEFINITIONS[definition]}")
-            heat.set(ylabel="layer" if place == 0 else "", xlabel="component" if line == len(columns) - 1 else "")
+            heat.set(
+                ylabel="layer" if place == 0 else "",
+                xlabel="component" if line == len(columns) - 1 else "",
+            )
             chance.set_xlabel("largest |cosine|" if line == len(columns) - 1 else "")
     bar = figure.colorbar(image, ax=figure.axes, shrink=0.6, aspect=30, pad=0.01)
     bar.set_label("|cosine| with a component")
@@ -72,7 +77,9 @@ def plot_heat(ax: Axes, part: pd.DataFrame, layers: list, top: float) -> QuadMes
     cosines = part.pivot(index="layer", columns="component", values="cosine").abs().reindex(layers)
     ax.patch.set(hatch="/////", edgecolor=FAINT)
     edges = np.arange(cosines.shape[1] + 1) + 0.5, np.arange(len(layers) + 1) - 0.5
-    image = ax.pcolormesh(*edges, np.ma.masked_invalid(cosines), cmap=HEAT, vmin=0, vmax=top, edgecolors="none")
+    image = ax.pcolormesh(
+        *edges, np.ma.masked_invalid(cosines), cmap=HEAT, vmin=0, vmax=top, edgecolors="none"
+    )
     image.set_rasterized(True)
     dress_layers(ax, layers)
     ax.tick_params(length=0)
@@ -99,7 +106,9 @@ def plot_largest(ax: Axes, sites: pd.DataFrame, layers: list, top: float) -> Non
 def dress_layers(ax: Axes, layers: list) -> None:
     """Layers as rows, from the top down; every second is named where there are many."""
     step = 1 + (len(layers) > 12)
-    ax.set(yticks=range(0, len(layers), step), yticklabels=[f"{layer:g}" for layer in layers[::step]])
+    ax.set(
+        yticks=range(0, len(layers), step), yticklabels=[f"{layer:g}" for layer in layers[::step]]
+    )
     ax.set_ylim(len(layers) - 0.5, -0.5)
 
 
@@ -129,10 +138,14 @@ def plot_hidden_state_shift(hidden_state_shift: pd.DataFrame) -> Figure:
         part = select(table, column)
         published, residual = part["definition"] == "as_published", part["place"] == "residual"
         layers = sorted(part["layer"].dropna().unique())
-        for ax, inside in zip(axes, (~published & ~residual, ~published & residual, published), strict=True):
+        for ax, inside in zip(
+            axes, (~published & ~residual, ~published & residual, published), strict=True
+        ):
             plot_shift(ax, part[inside], layers)
         if axes[0].get_subplotspec().is_first_col():
-            for ax, words in zip(axes, ("sites", "residual stream", "sites, as published"), strict=True):
+            for ax, words in zip(
+                axes, ("sites", "residual stream", "sites, as published"), strict=True
+            ):
                 ax.set_ylabel(f"{words}\nshift recovered (%)")
     place_legend(figure, explain_shift())
     return figure
@@ -158,7 +171,13 @@ def plot_layer(ax: Axes, x: float, row: Any) -> None:
     """One layer's recovery with its interval, smaller at a site without a bias; all biased sites have no layer."""
     style, (offset, face) = style_of(row.allocation), PLACES[row.place]
     x, size = x + offset, FIRST if row.biased or row.place == "residual" else FURTHER
-    ax.plot((x, x), (row.recovery_low, row.recovery_high), color=style.colour, lw=size["lw"], gid="interval")
+    ax.plot(
+        (x, x),
+        (row.recovery_low, row.recovery_high),
+        color=style.colour,
+        lw=size["lw"],
+        gid="interval",
+    )
     looks = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
     ax.plot(x, row.recovery_percent, ls="", ms=size["ms"], gid=row.place, **looks)
 

@@ -33,9 +33,17 @@ LOOK = {
     "legend.frameon": False,
     "lines.markeredgewidth": 0.7,
     "pdf.fonttype": 42,
-    **{f"{axis}tick.major.{key}": value for axis in "xy" for key, value in (("width", 0.6), ("size", 2.5))},
+    **{
+        f"{axis}tick.major.{key}": value
+        for axis in "xy"
+        for key, value in (("width", 0.6), ("size", 2.5))
+    },
 }
-FIRST, FURTHER, BESIDE = {"ms": 4.5, "lw": 1.1}, {"ms": 2.6, "lw": 0.6}, 0.32  # further seeds: small and lower
+FIRST, FURTHER, BESIDE = (
+    {"ms": 4.5, "lw": 1.1},
+    {"ms": 2.6, "lw": 0.6},
+    0.32,
+)  # further seeds: small and lower
 
 # Ordered by lightness (CIE L* 15 to 72), so that grey prints keep the order; apart under the three colour blindnesses.
 COLOURS = ("#1c1c5e", "#7b1e57", "#0069a8", "#d55e00", "#2ba583", "#dfa62a")
@@ -93,24 +101,32 @@ def save(figure: Figure, png: str | Path, pdf: str | Path, metadata: dict[str, s
         metadata: What the figure stands for: text chunks of the PNG, and one JSON object in the PDF's Keywords.
     """
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # a layout that is solved again settles elsewhere: other bytes
+    figure.set_layout_engine(
+        "none"
+    )  # a layout that is solved again settles elsewhere: other bytes
     figure.savefig(png, metadata={"Software": None, **metadata})
     undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
     figure.savefig(pdf, metadata={**undated, "Keywords": json.dumps(metadata, sort_keys=True)})
 
 
-def plot_run(ax: Axes, x: float, y: float, run: Any, span: tuple = (), face: str | None = None) -> None:
+def plot_run(
+    ax: Axes, x: float, y: float, run: Any, span: tuple = (), face: str | None = None
+) -> None:
     """One run as a point in its allocation's style, smaller if it is a further seed, with its interval along x."""
     style, size = style_of(run.allocation), FIRST if run.first else FURTHER
     if span:
-        ax.plot(span, (y, y), color=style.colour, lw=size["lw"], solid_capstyle="butt", gid="interval")
+        ax.plot(
+            span, (y, y), color=style.colour, lw=size["lw"], solid_capstyle="butt", gid="interval"
+        )
     looks = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
     ax.plot(x, y, ls="", ms=size["ms"], gid=run.allocation, **looks)
 
 
 def mark_first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs with `first`: whether no smaller seed of the same allocation and sparsity is among them."""
-    seeds = runs.fillna({"seed": 0}).groupby(["allocation", "scope", "sparsity"], dropna=False)["seed"]
+    seeds = runs.fillna({"seed": 0}).groupby(["allocation", "scope", "sparsity"], dropna=False)[
+        "seed"
+    ]
     return runs.assign(first=runs["seed"].fillna(0) == seeds.transform("min"))
 
 
@@ -124,12 +140,16 @@ def dress_rows(ax: Axes, names: list[str]) -> None:
 
 def explain(label: str, **looks: Any) -> Line2D:
     """An entry of a legend: a point, unless told otherwise."""
-    return Line2D([], [], label=label, **{"color": INK, "ls": "", "marker": "o", "ms": FIRST["ms"], **looks})
+    return Line2D(
+        [], [], label=label, **{"color": INK, "ls": "", "marker": "o", "ms": FIRST["ms"], **looks}
+    )
 
 
 def add_legend(figure: Figure, handles: list[Line2D], runs: pd.DataFrame) -> None:
     """The legend of a figure of runs; it explains further seeds where there are any."""
-    place_legend(figure, handles + [explain("further seed", **FURTHER)] * (not runs["first"].all()))
+    place_legend(
+        figure, handles + [explain("further seed", **FURTHER)] * (not runs["first"].all())
+    )
 
 
 def place_legend(figure: Figure, handles: list[Line2D]) -> None:
@@ -149,7 +169,11 @@ def title_of(column: tuple, columns: list[tuple]) -> str:
     """What sets a run and map apart from the others of the figure: its allocation, and what differs among them."""
     allocation, sparsity, seed, name = column
     distinct = [len({other[place] for other in columns}) > 1 for place in range(4)]
-    parts = [f"{100 * sparsity:g} %"] * distinct[1] + [f"seed {seed:g}"] * distinct[2] + [name] * distinct[3]
+    parts = (
+        [f"{100 * sparsity:g} %"] * distinct[1]
+        + [f"seed {seed:g}"] * distinct[2]
+        + [name] * distinct[3]
+    )
     return ", ".join([allocation, *parts])
 
 
@@ -174,7 +198,10 @@ def make_grid(columns: list[tuple], rows: int, height: float, below: float) -> t
         for place, column in enumerate(line):
             firsts = panels.get(line[0], [None] * rows)
             cells = [grid[number * rows + row, place] for row in range(rows)]
-            panels[column] = [figure.add_subplot(cell, sharey=first) for cell, first in zip(cells, firsts, strict=True)]
+            panels[column] = [
+                figure.add_subplot(cell, sharey=first)
+                for cell, first in zip(cells, firsts, strict=True)
+            ]
             panels[column][0].set_title(title_of(column, columns))
             panels[column][-1].set_xlabel("layer")
     figure.align_ylabels()

@@ -55,7 +55,9 @@ def combine_code(code: Mapping[str, Mapping]) -> str:
 
     @cache
     def combine(name: str) -> str:
-        return digest_json([code[name]["digest"], [combine(imported) for imported in code[name]["imports"]]])
+        return digest_json(
+            [code[name]["digest"], [combine(imported) for imported in code[name]["imports"]]]
+        )
 
     return combine("script")
 
@@ -91,7 +93,9 @@ def read_module(path: Path) -> Module:
 
 def read_imports(path: Path) -> list[str]:
     """Every module of ours that a file names in an import, used or not, sorted."""
-    return sorted({name for name, _ in list_bindings(ast.parse(path.read_text(encoding="utf-8"))).values()})
+    return sorted(
+        {name for name, _ in list_bindings(ast.parse(path.read_text(encoding="utf-8"))).values()}
+    )
 
 
 def describe_tree(tree: ast.Module) -> Module:
@@ -111,7 +115,9 @@ def list_bindings(tree: ast.AST) -> dict[str, tuple[str, str]]:
             for alias in node.names:
                 child = f"{parent}.{alias.name}".lstrip(".")
                 is_module = not parent or module_path(child).exists()
-                bindings[alias.asname or alias.name] = (child, "") if is_module else (parent, alias.name)
+                bindings[alias.asname or alias.name] = (
+                    (child, "") if is_module else (parent, alias.name)
+                )
     return bindings
 
 
@@ -122,7 +128,9 @@ def is_ours(node: ast.ImportFrom) -> bool:
 
 def remove_wording(tree: ast.Module, bindings: Mapping[str, tuple[str, str]]) -> ast.Module:
     """The tree without imports of ours, docstrings, the wording of errors, and what progress is told."""
-    return Wording({name for name, bound in bindings.items() if bound == (PROGRESS, "")}).visit(tree)
+    return Wording({name for name, bound in bindings.items() if bound == (PROGRESS, "")}).visit(
+        tree
+    )
 
 
 class Wording(ast.NodeTransformer):
@@ -183,7 +191,11 @@ class Wording(ast.NodeTransformer):
 def calls_method_of(node: ast.expr, names: set[str]) -> bool:
     """Whether an expression is a call of the form `name.function()`, of one of these names."""
     called = node.func if isinstance(node, ast.Call) else None
-    return isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id in names
+    return (
+        isinstance(called, ast.Attribute)
+        and isinstance(called.value, ast.Name)
+        and called.value.id in names
+    )
 
 
 @dataclass
@@ -212,8 +224,14 @@ class Description:
         fields = dict(ast.iter_fields(node))
         fields.pop("kind", None)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            fields["body"] = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
-        kept = {name: self.describe(value) for name, value in fields.items() if value is not None and value != []}
+            fields["body"] = (
+                node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
+            )
+        kept = {
+            name: self.describe(value)
+            for name, value in fields.items()
+            if value is not None and value != []
+        }
         if isinstance(node, ast.Constant):
             kept["value"] = self.describe(node.value)
         return {"node": type(node).__name__} | kept

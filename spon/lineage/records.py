@@ -117,7 +117,12 @@ def record_path(log: str | Path) -> Path:
 def is_record(path: str) -> bool:
     """Whether a path, relative and POSIX, is where a record stands."""
     parts = PurePosixPath(path).parts
-    return len(parts) > 3 and parts[0] == "results" and parts[2] == "lineage" and path.endswith(".json")
+    return (
+        len(parts) > 3
+        and parts[0] == "results"
+        and parts[2] == "lineage"
+        and path.endswith(".json")
+    )
 
 
 def digest_file(path: str | Path) -> str:
@@ -130,7 +135,9 @@ def digest_files(paths: Iterable[str | Path], root: str | Path = ".") -> dict[st
     """SHA-256 of files by their path, sorted; several at once, since hashing needs no lock of the interpreter."""
     names = sorted({name_path(path) for path in paths})
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(names, pool.map(digest_file, [Path(root, name) for name in names]), strict=True))
+        return dict(
+            zip(names, pool.map(digest_file, [Path(root, name) for name in names]), strict=True)
+        )
 
 
 def name_path(path: str | Path) -> str:
@@ -141,11 +148,18 @@ def name_path(path: str | Path) -> str:
 
 def digest_job(rule: str, wildcards: Mapping, spec: Mapping, inputs: Mapping) -> str:
     """Digest of what decides a job's outputs, the same in any order of keys."""
-    parts = {"rule": rule, "wildcards": dict(wildcards), "spec": dict(spec), "inputs": dict(inputs)}
+    parts = {
+        "rule": rule,
+        "wildcards": dict(wildcards),
+        "spec": dict(spec),
+        "inputs": dict(inputs),
+    }
     return digest.digest_json(parts)
 
 
-def describe_job(rule: str, wildcards: Mapping[str, str], spec: Mapping, inputs: Iterable[str | Path]) -> dict:
+def describe_job(
+    rule: str, wildcards: Mapping[str, str], spec: Mapping, inputs: Iterable[str | Path]
+) -> dict:
     """What is known of a job before it has written anything: the first half of its record, with its digest."""
     told = {name: str(value) for name, value in wildcards.items()}
     known = {"rule": rule, "wildcards": told, "spec": dict(spec), "inputs": digest_files(inputs)}
@@ -155,7 +169,9 @@ def describe_job(rule: str, wildcards: Mapping[str, str], spec: Mapping, inputs:
 def name_origin(description: Mapping) -> dict[str, str]:
     """What an artifact says of itself: study, rule and job."""
     study = description["wildcards"].get("study")
-    return ({"study": study} if study else {}) | {name: description[name] for name in ("rule", "job")}
+    return ({"study": study} if study else {}) | {
+        name: description[name] for name in ("rule", "job")
+    }
 
 
 def describe_environment(device: str, threads: int) -> dict[str, object]:
@@ -177,10 +193,19 @@ def start_record(path: str | Path) -> None:
 
 
 def finish_record(
-    path: str | Path, description: Mapping, outputs: Iterable[str | Path], code: Mapping, environment: Mapping
+    path: str | Path,
+    description: Mapping,
+    outputs: Iterable[str | Path],
+    code: Mapping,
+    environment: Mapping,
 ) -> Record:
     """Write the record of a job that has succeeded."""
-    record = Record(**description, outputs=digest_files(outputs), code=dict(code), environment=dict(environment))
+    record = Record(
+        **description,
+        outputs=digest_files(outputs),
+        code=dict(code),
+        environment=dict(environment),
+    )
     write_record(path, record)
     return record
 
@@ -237,7 +262,9 @@ def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:
 def read_records(root: str | Path) -> Records:
     """All records of a working tree."""
     files = sorted(Path(root).glob("results/*/lineage/**/*.json"))
-    return collect_records((path.relative_to(root).as_posix(), path.read_bytes()) for path in files)
+    return collect_records(
+        (path.relative_to(root).as_posix(), path.read_bytes()) for path in files
+    )
 
 
 def read_commit(root: str | Path, commit: str) -> Records:
@@ -270,7 +297,9 @@ def run_git(root: str | Path, *arguments: str, told: bytes = b"") -> bytes:
     Raises:
         ValueError: Git refuses, with its reason.
     """
-    done = subprocess.run(["git", "-C", str(root), *arguments], input=told, capture_output=True, check=False)
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], input=told, capture_output=True, check=False
+    )
     if done.returncode:
         reason = " ".join(done.stderr.decode(errors="replace").split())
         raise ValueError(f"git {arguments[0]}: {reason.removeprefix('fatal: ')}")

@@ -45,7 +45,11 @@ def choose_reader(start: bytes) -> Callable[[Path], object] | None:
 
 def read_png(path: Path) -> dict:
     """The text chunks of a PNG."""
-    return dict(chunk.decode("latin-1").split("\0", 1) for kind, chunk in list_chunks(path) if kind == b"tEXt")
+    return dict(
+        chunk.decode("latin-1").split("\0", 1)
+        for kind, chunk in list_chunks(path)
+        if kind == b"tEXt"
+    )
 
 
 def list_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:

@@ -10,11 +10,33 @@ from jaxtyping import Float
 from spon import stats
 from spon.tables.outcomes import DENSE, DENSE_POINT, KEYS, MEASURES, TRAINED, Outcomes
 
-NAMES = ["control", "allocation", "reference", "scope", "sparsity", "seed", "measure", "blocks", "draws"]
-GAINS = ["trained_gain_nats_per_token", "control_gain_nats_per_token", "control_low", "control_high"]
+NAMES = [
+    "control",
+    "allocation",
+    "reference",
+    "scope",
+    "sparsity",
+    "seed",
+    "measure",
+    "blocks",
+    "draws",
+]
+GAINS = [
+    "trained_gain_nats_per_token",
+    "control_gain_nats_per_token",
+    "control_low",
+    "control_high",
+]
 DIFFERENCE = ["difference_nats_per_token", "low", "high", "p_value", "p_holm"]
 # What a study without such evaluations has.
-COLUMN_TYPES = {"allocation": str, "sparsity": float, "seed": int, "draw": int, "block": int, "predictions": int}
+COLUMN_TYPES = {
+    "allocation": str,
+    "sparsity": float,
+    "seed": int,
+    "draw": int,
+    "block": int,
+    "predictions": int,
+}
 NO_BLOCKS = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMN_TYPES.items()})
 CONTROLS = [*NAMES, *GAINS, *DIFFERENCE, "share_of_trained_percent", "share_low", "share_high"]
 
@@ -69,7 +91,9 @@ def tabulate_controls(
     frame = outcomes.table(rows, CONTROLS)
     for measure in MEASURES:
         family = frame["measure"] == measure
-        frame.loc[family, "p_holm"] = stats.adjust_holm(frame.loc[family, "p_value"].to_numpy(float))
+        frame.loc[family, "p_holm"] = stats.adjust_holm(
+            frame.loc[family, "p_value"].to_numpy(float)
+        )
     return frame
 
 
@@ -77,17 +101,25 @@ def compare_with_residual(outcomes: Outcomes) -> Iterator[Comparison]:
     """Trained runs beside the mean residual at the same sites, sparsity and seed."""
     points = outcomes.points
     for control in points.index[points["learn"] == "mean_residual"]:
-        same = (points[KEYS[1:]] == points.loc[control, KEYS[1:]]).all(axis=1) & (points["learn"] == TRAINED)
+        same = (points[KEYS[1:]] == points.loc[control, KEYS[1:]]).all(axis=1) & (
+            points["learn"] == TRAINED
+        )
         for point in points.index[same]:
             if outcomes.sites(point) == outcomes.sites(control):
-                names = {"control": "mean_residual", "reference": points["allocation"][control], "point": point}
+                names = {
+                    "control": "mean_residual",
+                    "reference": points["allocation"][control],
+                    "point": point,
+                }
                 for measure in MEASURES:
                     series, teal = outcomes.series[measure], outcomes.teal(point)
                     gains = series[:, [teal]] - series[:, [point, control]]
                     yield Comparison(names | {"measure": measure}, gains[:, 0], gains[:, 1:])
 
 
-def compare_with_draws(outcomes: Outcomes, draws: pd.DataFrame, norms_of: Mapping[str, str]) -> Iterator[Comparison]:
+def compare_with_draws(
+    outcomes: Outcomes, draws: pd.DataFrame, norms_of: Mapping[str, str]
+) -> Iterator[Comparison]:
     """Trained runs beside random directions, on the blocks on which these were evaluated."""
     for (allocation, sparsity, seed), blocks in draws.groupby(KEYS[:1] + KEYS[2:]):
         point = find_point(outcomes, norms_of[allocation], sparsity, seed)
@@ -97,7 +129,11 @@ def compare_with_draws(outcomes: Outcomes, draws: pd.DataFrame, norms_of: Mappin
             wide = blocks.assign(nats=nats).pivot(index="block", columns="draw", values="nats")
             series = outcomes.series[measure][wide.index]
             teal = series[:, outcomes.teal(point)]
-            yield Comparison(names | {"measure": measure}, teal - series[:, point], teal[:, None] - wide.to_numpy())
+            yield Comparison(
+                names | {"measure": measure},
+                teal - series[:, point],
+                teal[:, None] - wide.to_numpy(),
+            )
 
 
 def compare_on_dense(outcomes: Outcomes, on_dense: pd.DataFrame) -> Iterator[Comparison]:
@@ -116,26 +152,43 @@ def compare_on_dense(outcomes: Outcomes, on_dense: pd.DataFrame) -> Iterator[Com
 def find_point(outcomes: Outcomes, allocation: str, sparsity: float, seed: int) -> int:
     """The point of a run."""
     points = outcomes.points
-    same = (points["allocation"] == allocation) & (points["sparsity"] == sparsity) & (points["seed"] == seed)
+    same = (
+        (points["allocation"] == allocation)
+        & (points["sparsity"] == sparsity)
+        & (points["seed"] == seed)
+    )
     return int(points.index[same.fillna(False)].item())
 
 
-def describe_comparison(outcomes: Outcomes, comparison: Comparison, resamples: int, seed: int) -> dict:
+def describe_comparison(
+    outcomes: Outcomes, comparison: Comparison, resamples: int, seed: int
+) -> dict:
     """One row: both gains, their difference and the control's share of what training gains."""
     names, run = dict(comparison.names), outcomes.points.loc[comparison.names["point"], KEYS]
     control = comparison.control.mean(axis=1)
-    gain, difference = stats.mean_interval(control), stats.mean_interval(comparison.trained - control)
+    gain, difference = (
+        stats.mean_interval(control),
+        stats.mean_interval(comparison.trained - control),
+    )
     by_draw = comparison.control.mean(axis=0)
     spread = (gain.low, gain.high) if len(by_draw) == 1 else (by_draw.min(), by_draw.max())
     both = np.column_stack([control, comparison.trained])
     resampled = stats.resample_means(both, resamples, seed)
-    share = stats.ratio_interval(both.mean(axis=0), resampled, lambda m: 100 * m[..., 0], lambda m: m[..., 1])
+    share = stats.ratio_interval(
+        both.mean(axis=0), resampled, lambda m: 100 * m[..., 0], lambda m: m[..., 1]
+    )
     return {
         **{name: names[name] for name in ("control", "reference", "measure")},
         **run,
         "blocks": len(control),
         "draws": len(by_draw),
         **dict(zip(GAINS, (comparison.trained.mean(), gain.value, *spread), strict=True)),
-        **dict(zip(DIFFERENCE, (difference.value, difference.low, difference.high, difference.p_value), strict=False)),
+        **dict(
+            zip(
+                DIFFERENCE,
+                (difference.value, difference.low, difference.high, difference.p_value),
+                strict=False,
+            )
+        ),
         **dict(zip(CONTROLS[-3:], (share.value, share.low, share.high), strict=True)),
     }

@@ -8,7 +8,13 @@ import pandas as pd
 from spon.tables.outcomes import MEASURES, Outcomes
 
 GROUP = ["scope", "sparsity", "seed"]
-GAINS = ["gain_early_nats_per_token", "gain_late_nats_per_token", "difference", "difference_low", "difference_high"]
+GAINS = [
+    "gain_early_nats_per_token",
+    "gain_late_nats_per_token",
+    "difference",
+    "difference_low",
+    "difference_high",
+]
 POSITION = [*GROUP, "early", "late", "measure", *GAINS, "ratio", "ratio_low", "ratio_high"]
 GAIN = ["gain_nats_per_token", "low", "high", "gain_per_layer_nats_per_token"]
 SHARE = ["share_of_full_percent", "share_low", "share_high"]
@@ -26,7 +32,10 @@ def tabulate_layer_position(outcomes: Outcomes) -> pd.DataFrame:
     for group, runs in outcomes.groups():
         for early, late in pair_by_position(outcomes, runs):
             names = {"early": name_of(outcomes, early), "late": name_of(outcomes, late)}
-            rows += [group | names | compare_gains(outcomes, measure, early, late) for measure in MEASURES]
+            rows += [
+                group | names | compare_gains(outcomes, measure, early, late)
+                for measure in MEASURES
+            ]
     return outcomes.table(rows, POSITION)
 
 
@@ -73,8 +82,15 @@ def tabulate_marginal_gain(outcomes: Outcomes) -> pd.DataFrame:
         full = max(runs, key=lambda run: len(outcomes.sites(run)))
         for smaller, larger in list_steps(outcomes, runs):
             added = len(layers_of(outcomes, larger)) - len(layers_of(outcomes, smaller))
-            names = {"smaller": name_of(outcomes, smaller), "larger": name_of(outcomes, larger), "added_layers": added}
-            rows += [group | names | measure_step(outcomes, m, (smaller, larger, full), added) for m in MEASURES]
+            names = {
+                "smaller": name_of(outcomes, smaller),
+                "larger": name_of(outcomes, larger),
+                "added_layers": added,
+            }
+            rows += [
+                group | names | measure_step(outcomes, m, (smaller, larger, full), added)
+                for m in MEASURES
+            ]
     return outcomes.table(rows, MARGINAL)
 
 
@@ -87,7 +103,11 @@ def list_steps(outcomes: Outcomes, runs: list[int]) -> list[tuple[int, int]]:
     steps = []
     for larger in sorted(runs, key=lambda run: len(outcomes.sites(run))):
         inside = [point for point in candidates if outcomes.sites(point) < outcomes.sites(larger)]
-        between = [point for point in inside if any(outcomes.sites(point) < outcomes.sites(other) for other in inside)]
+        between = [
+            point
+            for point in inside
+            if any(outcomes.sites(point) < outcomes.sites(other) for other in inside)
+        ]
         steps += [(point, larger) for point in inside if point not in between]
     return steps
 

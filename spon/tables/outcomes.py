@@ -53,14 +53,21 @@ class Outcomes:
         """A point's perplexity with its own interval, which is mostly the spread between blocks; without a p-value."""
         nll = stats.mean_interval(self.series["nll"][:, point])
         return stats.Estimate(
-            float(self.means["perplexity"][point]), float(np.exp(nll.low)), float(np.exp(nll.high)), np.nan
+            float(self.means["perplexity"][point]),
+            float(np.exp(nll.low)),
+            float(np.exp(nll.high)),
+            np.nan,
         )
 
     def difference(self, measure: str, point: int, reference: int) -> stats.Estimate:
         """`point` minus `reference`, paired by block, nats per token."""
-        return stats.mean_interval(self.series[measure][:, point] - self.series[measure][:, reference])
+        return stats.mean_interval(
+            self.series[measure][:, point] - self.series[measure][:, reference]
+        )
 
-    def ratio(self, measure: str, over: tuple[int, int], under: tuple[int, int], scale: float = 1.0) -> stats.Estimate:
+    def ratio(
+        self, measure: str, over: tuple[int, int], under: tuple[int, int], scale: float = 1.0
+    ) -> stats.Estimate:
         """Ratio of two differences (point, reference), times `scale`; nan where the lower one may be zero."""
         return stats.ratio_interval(
             self.means[measure],
@@ -106,7 +113,11 @@ def label_point(allocation: str, scope: str, sparsity: float, seed: int) -> str:
     """Name an evaluation: `DENSE`, `BASELINE-TEAL/down_proj/s0.5` or `TOP-50/s0.5/seed0`."""
     if allocation == DENSE:
         return allocation
-    return f"{allocation}/{scope}/s{sparsity}" if allocation == TEAL else f"{allocation}/s{sparsity}/seed{seed}"
+    return (
+        f"{allocation}/{scope}/s{sparsity}"
+        if allocation == TEAL
+        else f"{allocation}/s{sparsity}/seed{seed}"
+    )
 
 
 def gather_outcomes(
@@ -141,14 +152,18 @@ def gather_outcomes(
     )
     points = describe_points(keyed[KEYS].drop_duplicates(), sites, shape, scopes)
     series = pair_blocks(keyed, points)
-    drawn = np.split(stats.resample_means(np.hstack(list(series.values())), draws, seed), len(series), axis=1)
+    drawn = np.split(
+        stats.resample_means(np.hstack(list(series.values())), draws, seed), len(series), axis=1
+    )
     by_name = sites.groupby("allocation")
     return Outcomes(
         points=points.assign(seed=points["seed"].astype("Int64").replace(NO_SEED, pd.NA)),
         series=series,
         means=add_perplexity({measure: blocks.mean(axis=0) for measure, blocks in series.items()}),
         draws=add_perplexity(dict(zip(series, drawn, strict=True))),
-        biased={name: frozenset(zip(rows["layer"], rows["map"], strict=True)) for name, rows in by_name},
+        biased={
+            name: frozenset(zip(rows["layer"], rows["map"], strict=True)) for name, rows in by_name
+        },
         protocol=protocol,
     )
 
@@ -188,7 +203,9 @@ def describe_points(
     baselines = points[points["allocation"].isin([DENSE, TEAL])]
     teal = {(row.scope, row.sparsity): row.Index for row in baselines.itertuples()}
     by_name = sites.groupby("allocation")
-    sizes = by_name.agg(layers=("layer", "nunique"), sites=("site", "nunique"), bias_parameters=("d_out", "sum"))
+    sizes = by_name.agg(
+        layers=("layer", "nunique"), sites=("site", "nunique"), bias_parameters=("d_out", "sum")
+    )
     sizes = sizes.reindex(points["allocation"], fill_value=0).reset_index(drop=True)
     return points.join(sizes).assign(
         learn=points["allocation"].map(by_name["learn"].first()),
@@ -201,7 +218,9 @@ def describe_points(
     )
 
 
-def pair_blocks(keyed: pd.DataFrame, points: pd.DataFrame) -> dict[str, Float[np.ndarray, "blocks points"]]:
+def pair_blocks(
+    keyed: pd.DataFrame, points: pd.DataFrame
+) -> dict[str, Float[np.ndarray, "blocks points"]]:
     """nll and kl of every point on every block, nats per token; the blocks in the order of the text.
 
     Divided by the mean number of predictions over blocks, so that a mean over blocks is the sum of nats over the sum
@@ -209,7 +228,11 @@ def pair_blocks(keyed: pd.DataFrame, points: pd.DataFrame) -> dict[str, Float[np
     """
     groups = keyed.set_index("block").groupby(KEYS)
     named = zip(points["label"], points[KEYS].itertuples(index=False, name=None), strict=True)
-    wide = pd.concat([groups.get_group(key).add_suffix(f" of {label}") for label, key in named], axis=1, sort=True)
+    wide = pd.concat(
+        [groups.get_group(key).add_suffix(f" of {label}") for label, key in named],
+        axis=1,
+        sort=True,
+    )
     predictions = wide.filter(like="predictions of ").to_numpy()
     assert (predictions == predictions[:, :1]).all(), "evaluations differ in their blocks"
     series = {}
@@ -217,7 +240,9 @@ def pair_blocks(keyed: pd.DataFrame, points: pd.DataFrame) -> dict[str, Float[np
         nats = wide.filter(like=f"{measure}_nats of ")
         broken = nats.columns[~np.isfinite(nats).all()]
         if len(broken):
-            raise ValueError(f"every block needs a finite likelihood, found one that is not in {broken[0]}")
+            raise ValueError(
+                f"every block needs a finite likelihood, found one that is not in {broken[0]}"
+            )
         series[measure] = nats.to_numpy() / predictions[:, 0].mean()
     return series
 

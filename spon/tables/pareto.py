@@ -26,7 +26,9 @@ def tabulate_pareto(outcomes: Outcomes) -> pd.DataFrame:
     inside = points[points["allocation"] != DENSE]
     rows = []
     for _, group in inside.groupby(["scope", "sparsity"], sort=False):
-        chosen = find_frontier(group.index.tolist(), points["bias_parameters"].to_numpy(float), order)
+        chosen = find_frontier(
+            group.index.tolist(), points["bias_parameters"].to_numpy(float), order
+        )
         rows += describe_frontier(outcomes, group, chosen, order, ("scope", "bias_parameters"))
     chosen = find_frontier(points.index.tolist(), -points["model_sparsity"].to_numpy(), order)
     rows += describe_frontier(outcomes, points, chosen, order, ("model", "model_sparsity"))
@@ -85,8 +87,20 @@ def describe_frontier(
     rows = []
     for point, row in group.iterrows():
         found = outcomes.perplexity(point)
-        ties = [outcomes.label(other) for other in group.index if other != point and order[point, other] == 0]
+        ties = [
+            outcomes.label(other)
+            for other in group.index
+            if other != point and order[point, other] == 0
+        ]
         cost = {"frontier": kind[0], "cost_name": kind[1], "cost": float(row[kind[1]])}
         measured = {"perplexity": found.value, "low": found.low, "high": found.high}
-        rows.append({**row, **cost, **measured, "on_frontier": point in chosen, "tied_with": ";".join(ties)})
+        rows.append(
+            {
+                **row,
+                **cost,
+                **measured,
+                "on_frontier": point in chosen,
+                "tied_with": ";".join(ties),
+            }
+        )
     return rows

@@ -12,10 +12,32 @@ from spon import stats
 from spon.tables.outcomes import DENSE, DENSE_POINT, KEYS, MEASURES, TEAL, Outcomes
 
 COST = ["layers", "sites", "bias_parameters", "site_sparsity", "model_sparsity"]
-LEVEL = ["perplexity", "perplexity_low", "perplexity_high", "nll_nats_per_token", "kl_nats_per_token"]
-CHANGE = ["gain_percent", "over_dense_percent", "recovery_percent", "recovery_nll_percent", "recovery_kl_percent"]
+LEVEL = [
+    "perplexity",
+    "perplexity_low",
+    "perplexity_high",
+    "nll_nats_per_token",
+    "kl_nats_per_token",
+]
+CHANGE = [
+    "gain_percent",
+    "over_dense_percent",
+    "recovery_percent",
+    "recovery_nll_percent",
+    "recovery_kl_percent",
+]
 PERPLEXITY = [*KEYS, *COST, *LEVEL, *CHANGE]
-PAIR = ["contrast", "allocation", "seed", "reference", "reference_seed", "scope", "sparsity", "measure", "blocks"]
+PAIR = [
+    "contrast",
+    "allocation",
+    "seed",
+    "reference",
+    "reference_seed",
+    "scope",
+    "sparsity",
+    "measure",
+    "blocks",
+]
 CONTRASTS = [*PAIR, "difference_nats_per_token", "low", "high", "p_value", "p_holm"]
 RECOVERY = [*KEYS, "measure", "dense", "teal", "spon", "recovery_percent", "low", "high"]
 
@@ -37,10 +59,15 @@ def tabulate_perplexity(outcomes: Outcomes) -> pd.DataFrame:
         perplexity_high=[interval.high for interval in intervals],
         nll_nats_per_token=means["nll"],
         kl_nats_per_token=means["kl"],
-        gain_percent=np.where(points["allocation"] == DENSE, np.nan, 100 * (teal - means["perplexity"]) / teal),
+        gain_percent=np.where(
+            points["allocation"] == DENSE, np.nan, 100 * (teal - means["perplexity"]) / teal
+        ),
         over_dense_percent=100 * (means["perplexity"] - dense) / dense,
     )
-    for measure, name in [("perplexity", "recovery_percent"), *((m, f"recovery_{m}_percent") for m in MEASURES)]:
+    for measure, name in [
+        ("perplexity", "recovery_percent"),
+        *((m, f"recovery_{m}_percent") for m in MEASURES),
+    ]:
         recovered = {point: outcomes.recovery(measure, point).value for point in outcomes.runs()}
         frame[name] = [recovered.get(point, np.nan) for point in frame.index]
     return frame[PERPLEXITY].assign(protocol=outcomes.protocol)
@@ -56,16 +83,26 @@ def tabulate_contrasts(outcomes: Outcomes) -> pd.DataFrame:
     rows = []
     for contrast, point, reference in list_contrasts(outcomes):
         first, second = outcomes.points.iloc[point], outcomes.points.iloc[reference]
-        names = {"contrast": contrast, "reference": second["allocation"], "reference_seed": second["seed"]}
+        names = {
+            "contrast": contrast,
+            "reference": second["allocation"],
+            "reference_seed": second["seed"],
+        }
         for measure in MEASURES:
             found = outcomes.difference(measure, point, reference)
             bounds = {"low": found.low, "high": found.high, "p_value": found.p_value}
-            measured = {"measure": measure, "blocks": outcomes.blocks, "difference_nats_per_token": found.value}
+            measured = {
+                "measure": measure,
+                "blocks": outcomes.blocks,
+                "difference_nats_per_token": found.value,
+            }
             rows.append({**first[KEYS], **names, **measured, **bounds})
     frame = outcomes.table(rows, CONTRASTS)
     for measure in MEASURES:
         family = frame["measure"] == measure
-        frame.loc[family, "p_holm"] = stats.adjust_holm(frame.loc[family, "p_value"].to_numpy(float))
+        frame.loc[family, "p_holm"] = stats.adjust_holm(
+            frame.loc[family, "p_value"].to_numpy(float)
+        )
     return frame
 
 
@@ -91,9 +128,15 @@ def tabulate_damage_recovery(outcomes: Outcomes) -> pd.DataFrame:
     for point in outcomes.runs():
         for measure in ("perplexity", *MEASURES):
             means, found = outcomes.means[measure], outcomes.recovery(measure, point)
-            levels = {"dense": means[DENSE_POINT], "teal": means[outcomes.teal(point)], "spon": means[point]}
+            levels = {
+                "dense": means[DENSE_POINT],
+                "teal": means[outcomes.teal(point)],
+                "spon": means[point],
+            }
             share = {"recovery_percent": found.value, "low": found.low, "high": found.high}
-            rows.append({**outcomes.points[KEYS].iloc[point], "measure": measure, **levels, **share})
+            rows.append(
+                {**outcomes.points[KEYS].iloc[point], "measure": measure, **levels, **share}
+            )
     return outcomes.table(rows, RECOVERY)
 
 
@@ -106,14 +149,22 @@ def summarise(outcomes: Outcomes) -> dict:
     perplexity = tabulate_perplexity(outcomes)
     summary = {"protocol": outcomes.protocol, "blocks": outcomes.blocks, "dense": {}, "scopes": {}}
     for row in to_records(perplexity):
-        level = pick(row, "perplexity", "nll_nats_per_token", "kl_nats_per_token", "over_dense_percent")
+        level = pick(
+            row, "perplexity", "nll_nats_per_token", "kl_nats_per_token", "over_dense_percent"
+        )
         if row["allocation"] == DENSE:
             summary["dense"] = pick(row, "perplexity", "nll_nats_per_token")
         elif row["allocation"] == TEAL:
             levels = summary["scopes"].setdefault(row["scope"], {})
             levels[f"s{row['sparsity']}"] = {"teal": level, "runs": {}}
         else:
-            won = pick(row, "gain_percent", "recovery_percent", "recovery_nll_percent", "recovery_kl_percent")
+            won = pick(
+                row,
+                "gain_percent",
+                "recovery_percent",
+                "recovery_nll_percent",
+                "recovery_kl_percent",
+            )
             runs = summary["scopes"][row["scope"]][f"s{row['sparsity']}"]["runs"]
             runs[f"{row['allocation']}/seed{row['seed']}"] = level | won
     return summary

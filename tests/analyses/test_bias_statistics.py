@@ -28,7 +28,9 @@ def test_the_table_has_the_columns_that_were_promised_and_a_row_per_site():
         "kurtosis_null_low, kurtosis_null_high, normality_p, normality_p_holm, outliers, outlier_coordinates, "
         "excess_kurtosis_without_outliers"
     )
-    assert table[["allocation", "sparsity", "seed"]].drop_duplicates().values.tolist() == [["TOP-50", 0.5, 0]]
+    assert table[["allocation", "sparsity", "seed"]].drop_duplicates().values.tolist() == [
+        ["TOP-50", 0.5, 0]
+    ]
     assert table[["site", "layer", "map", "d_out"]].values.tolist() == [
         ["model.layers.0.mlp.down_proj", 0, "mlp.down_proj", 2000],
         ["model.layers.1.mlp.down_proj", 1, "mlp.down_proj", 200],
@@ -70,7 +72,11 @@ def test_one_entry_that_stands_out_is_found_and_explains_the_tails():
     row = describe(bias).iloc[0]
     assert (row["outliers"], row["outlier_coordinates"]) == (1, "894")
     assert row["excess_kurtosis"] > 1 > row["kurtosis_null_high"]
-    assert row["kurtosis_null_low"] < row["excess_kurtosis_without_outliers"] < row["kurtosis_null_high"]
+    assert (
+        row["kurtosis_null_low"]
+        < row["excess_kurtosis_without_outliers"]
+        < row["kurtosis_null_high"]
+    )
 
 
 def test_several_outliers_are_named_in_their_order():
@@ -127,7 +133,12 @@ def test_tests_of_normality_are_adjusted_for_the_sites_of_the_run():
 def test_a_bias_that_was_never_trained_has_no_shape():
     row = describe(np.zeros(50)).iloc[0]
     assert (row["l2_norm"], row["positive_fraction"], row["outliers"]) == (0, 0, 0)
-    unknown = ["excess_kurtosis", "normality_p", "normality_p_holm", "excess_kurtosis_without_outliers"]
+    unknown = [
+        "excess_kurtosis",
+        "normality_p",
+        "normality_p_holm",
+        "excess_kurtosis_without_outliers",
+    ]
     assert row[unknown].isna().all()
 
 
@@ -140,7 +151,16 @@ def test_the_published_biases_give_the_published_columns_and_the_true_kurtosis(t
     for row, expected in zip(table.to_dict("records"), printed, strict=True):
         wrong = [name for name, text in expected.items() if not agrees(row[name], text)]
         assert not wrong, (row["site"], wrong)
-    assert table["excess_kurtosis"].round(2).tolist() == [3.00, 0.04, 0.28, 0.02, 0.09, 0.24, 0.34, 0.07]
+    assert table["excess_kurtosis"].round(2).tolist() == [
+        3.00,
+        0.04,
+        0.28,
+        0.02,
+        0.09,
+        0.24,
+        0.34,
+        0.07,
+    ]
     first = table.iloc[0]
     assert (first["outliers"], first["outlier_coordinates"]) == (1, "894")
     assert first["excess_kurtosis_without_outliers"] < first["kurtosis_null_high"]

@@ -8,7 +8,9 @@ SITE = "model.layers.0.mlp.down_proj"
 
 
 def draw(samples, dimensions, seed=0):
-    return torch.randn(samples, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        samples, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def test_identical_states_have_cka_one_and_so_have_turned_and_scaled_ones():
@@ -29,7 +31,9 @@ def test_the_unbiased_hsic_is_that_of_kernels_without_diagonals():
     one, other = draw(7, 3), draw(7, 4, seed=1)
     k, l = (x @ x.T - torch.diag((x @ x.T).diag()) for x in (one, other))  # noqa: E741
     expected = ((k @ l).trace() + k.sum() * l.sum() / (6 * 5) - 2 * (k @ l).sum() / 5) / (7 * 4)
-    assert category_shift.unbiased_hsic(category_shift.take_sums(one, other)) == pytest.approx(expected.item())
+    assert category_shift.unbiased_hsic(category_shift.take_sums(one, other)) == pytest.approx(
+        expected.item()
+    )
     moved = category_shift.unbiased_hsic(category_shift.take_sums(one + 1, other - 2))
     assert moved == pytest.approx(expected.item())  # a kernel's origin does not matter
 
@@ -39,7 +43,9 @@ def test_the_jackknife_leaves_out_one_group_at_a_time():
     states = (states[0], states[0] + 0.1 * states[1])
     tokens = [x[:, 1:].flatten(0, 1) for x in states]
     whole = category_shift.debiased_cka(*tokens)
-    without_first = category_shift.debiased_cka(*(x[4:] for x in tokens))  # 16 groups of 2 blocks of 2 tokens
+    without_first = category_shift.debiased_cka(
+        *(x[4:] for x in tokens)
+    )  # 16 groups of 2 blocks of 2 tokens
     assert category_shift.jackknife(states)[0] == pytest.approx(16 * whole - 15 * without_first)
 
 
@@ -57,7 +63,9 @@ def test_shifts_that_depend_on_nothing_but_the_category_are_all_between_categori
         [1.0, 1.0, 1.0, 5.0, 5.0, 5.0], list("aaabbb"), draws=2000, seed=0
     )
     assert share == pytest.approx(1)
-    assert p_value == pytest.approx(2 / 20, abs=0.02)  # of the 20 ways to choose three of six, two do so
+    assert p_value == pytest.approx(
+        2 / 20, abs=0.02
+    )  # of the 20 ways to choose three of six, two do so
     share, p_value = category_shift.permute_categories(
         [1.0, 5.0, 3.0, 1.0, 5.0, 3.0], list("aaabbb"), draws=200, seed=0
     )
@@ -66,11 +74,22 @@ def test_shifts_that_depend_on_nothing_but_the_category_are_all_between_categori
 
 
 def test_every_category_all_prompts_and_held_out_text_have_their_rows(network, tokens):
-    prompts = {f"{i:02d}.{name}": tokens[i : i + 1] for i, name in enumerate(["math", "math", "code", "code"])}
+    prompts = {
+        f"{i:02d}.{name}": tokens[i : i + 1]
+        for i, name in enumerate(["math", "math", "code", "code"])
+    }
     held_out = torch.randint(0, 2048, (16, 8), dtype=torch.int32)
     masks = {SITE: lambda x: x * (x.abs() > 0.02)}
-    table = category_shift.compare_categories(network, held_out, prompts, masks, {SITE: torch.ones(32)}, 4, 200, 0)
-    sound = table[(table["definition"] == "sound") & (table["site"] == "all")].set_index("category")
+    table = category_shift.compare_categories(
+        network, held_out, prompts, masks, {SITE: torch.ones(32)}, 4, 200, 0
+    )
+    sound = table[(table["definition"] == "sound") & (table["site"] == "all")].set_index(
+        "category"
+    )
     assert sound["samples"].to_dict() == {"math": 14, "code": 14, "prompts": 28, "held_out": 112}
     assert sound["category_p"].notna().tolist() == [False, False, True, False]
-    assert sound.loc["held_out", "cka_low"] < sound.loc["held_out", "cka"] < sound.loc["held_out", "cka_high"]
+    assert (
+        sound.loc["held_out", "cka_low"]
+        < sound.loc["held_out", "cka"]
+        < sound.loc["held_out", "cka_high"]
+    )

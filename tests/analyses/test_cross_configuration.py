@@ -56,8 +56,17 @@ def test_only_shared_sites_are_compared():
 def test_the_run_with_more_sites_is_the_reference(swapped):
     runs = [UNIF_ALL, make("TOP-50", EAST)]
     row = compare(*(runs[::-1] if swapped else runs)).iloc[0]
-    assert (row["comparison"], row["allocation"], row["reference"]) == ("allocation", "TOP-50", "UNIF-ALL")
-    assert (row["sparsity"], row["reference_sparsity"], row["seed"], row["reference_seed"]) == (0.5, 0.5, 0, 0)
+    assert (row["comparison"], row["allocation"], row["reference"]) == (
+        "allocation",
+        "TOP-50",
+        "UNIF-ALL",
+    )
+    assert (row["sparsity"], row["reference_sparsity"], row["seed"], row["reference_seed"]) == (
+        0.5,
+        0.5,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -78,16 +87,27 @@ def test_runs_that_differ_in_two_things_are_not_compared():
 
 
 def test_every_pair_of_a_sweep_is_compared_once():
-    runs = [make(name, EAST, sparsity=s, seed=seed) for name in "AB" for s in (0.5, 0.6) for seed in (0, 1)]
+    runs = [
+        make(name, EAST, sparsity=s, seed=seed)
+        for name in "AB"
+        for s in (0.5, 0.6)
+        for seed in (0, 1)
+    ]
     table = compare(*runs)
-    assert table["comparison"].value_counts().to_dict() == {"allocation": 4, "sparsity": 4, "seed": 4}
+    assert table["comparison"].value_counts().to_dict() == {
+        "allocation": 4,
+        "sparsity": 4,
+        "seed": 4,
+    }
 
 
 @needs_published
 def test_the_published_cosines_and_all_but_two_published_differences_are_found(tmp_path):
     table = compare(*gather_published(tmp_path))
     printed = read_published_table("cross_config")
-    assert set(zip(table["allocation"], table["reference"], strict=True)) == {("TOP-50", "UNIF-ALL")}
+    assert set(zip(table["allocation"], table["reference"], strict=True)) == {
+        ("TOP-50", "UNIF-ALL")
+    }
     rows = list(zip(table.to_dict("records"), printed, strict=True))
     assert all(agrees(row["cosine"], expected["cosine"]) for row, expected in rows)
     wrong = {

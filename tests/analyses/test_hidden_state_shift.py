@@ -10,12 +10,16 @@ SITE = "model.layers.0.mlp.down_proj"
 
 def measure(network, tokens, sparsifier, bias):
     prompts = {f"{i:02d}.math": block[None] for i, block in enumerate(tokens)}
-    table = hidden_state_shift.measure_shifts(network, tokens, prompts, {SITE: sparsifier}, {SITE: bias}, 4, 200, 0)
+    table = hidden_state_shift.measure_shifts(
+        network, tokens, prompts, {SITE: sparsifier}, {SITE: bias}, 4, 200, 0
+    )
     return table.set_index(["place", "positions", "site"]).sort_index()
 
 
 def test_a_bias_that_is_the_error_itself_takes_the_whole_shift_away(network, tokens):
-    blocks = tokens[:, :1].expand(-1, 8) * 0 + 5  # the same token everywhere: at every position the same error
+    blocks = (
+        tokens[:, :1].expand(-1, 8) * 0 + 5
+    )  # the same token everywhere: at every position the same error
     # Everything is set to zero, so what is missing is all of the output.
     error = models.record(network, blocks, [SITE])[SITE].output[0, 1]
     rows = measure(network, blocks, torch.zeros_like, error)
@@ -54,8 +58,13 @@ def test_a_model_that_is_not_sparsified_and_has_a_zero_bias_moves_nothing(networ
 def test_the_first_token_counts_apart_and_every_layer_has_a_residual_stream(network, tokens):
     rows = measure(network, tokens, torch.zeros_like, torch.ones(32)).reset_index()
     held_out = rows[rows["definition"] == "sound"]
-    assert held_out.groupby("positions")["samples"].unique().map(list).to_dict() == {"first": [6], "rest": [42]}
-    assert held_out[held_out["place"] == "residual"].groupby("positions")["layer"].apply(list)["rest"] == [0, 1]
+    assert held_out.groupby("positions")["samples"].unique().map(list).to_dict() == {
+        "first": [6],
+        "rest": [42],
+    }
+    assert held_out[held_out["place"] == "residual"].groupby("positions")["layer"].apply(list)[
+        "rest"
+    ] == [0, 1]
     published = rows[rows["definition"] == "as_published"]
     assert set(published["site"]) == {SITE, "all"}
     assert published["samples"].tolist() == [6, 6]

@@ -12,7 +12,10 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 
 def plant(norms, first=0, name=DOWN):
     """Biases of given norms, layer by layer."""
-    return {f"model.layers.{layer}.{name}": np.array([0.6, -0.8]) * norm for layer, norm in enumerate(norms, first)}
+    return {
+        f"model.layers.{layer}.{name}": np.array([0.6, -0.8]) * norm
+        for layer, norm in enumerate(norms, first)
+    }
 
 
 def make(allocation, biases, seed=0, sparsity=0.5):
@@ -51,7 +54,9 @@ def test_rank_one_is_the_largest_norm_of_the_run():
 def test_norms_that_grow_with_depth_have_rho_one_and_the_p_value_of_two_in_all_orders():
     table = rank(UNIF_ALL)
     assert table["spearman_rho"].tolist() == pytest.approx([1.0] * 4)
-    assert table["spearman_p"].tolist() == pytest.approx([2 / 24] * 4)  # one of 4! orders, and its reverse
+    assert table["spearman_p"].tolist() == pytest.approx(
+        [2 / 24] * 4
+    )  # one of 4! orders, and its reverse
 
 
 def test_norms_that_shrink_with_depth_have_rho_minus_one():
@@ -81,7 +86,11 @@ def test_eight_sites_are_counted_and_more_are_left_to_students_t():
 @pytest.mark.filterwarnings("error")
 def test_two_sites_or_equal_norms_have_no_correlation():
     assert rank(TOP_50)[["spearman_rho", "spearman_p"]].isna().all(axis=None)
-    assert rank(make("RANDOM-DOWN", plant([1.0] * 4)))[["spearman_rho", "spearman_p"]].isna().all(axis=None)
+    assert (
+        rank(make("RANDOM-DOWN", plant([1.0] * 4)))[["spearman_rho", "spearman_p"]]
+        .isna()
+        .all(axis=None)
+    )
 
 
 def test_a_site_is_at_the_boundary_where_the_next_layer_of_the_model_has_no_bias():
@@ -103,7 +112,9 @@ def test_the_inflated_last_layer_of_top_50_is_seen_beside_the_widest_allocation(
 
 def test_growth_that_the_boundary_makes_is_gone_inside():
     table = rank(make("TOP-50", plant([3.0, 2.0, 1.0, 9.0])), layers=8)
-    assert table["spearman_rho"].iloc[0] == pytest.approx(0.2)  # ranks 3 2 1 4: 1 - 6 * 8 / (4 * 15)
+    assert table["spearman_rho"].iloc[0] == pytest.approx(
+        0.2
+    )  # ranks 3 2 1 4: 1 - 6 * 8 / (4 * 15)
     assert table["spearman_rho_inside"].iloc[0] == pytest.approx(-1)
     assert table["spearman_p_inside"].iloc[0] == pytest.approx(2 / 6)
 
@@ -131,12 +142,17 @@ def test_runs_of_another_sparsity_seed_or_map_are_not_compared():
 def test_depth_is_followed_map_by_map_and_ranks_over_the_whole_run():
     run = make("ALL", plant([1.0, 2.0, 3.0]) | plant([9.0, 8.0, 7.0], name=OUT))
     table = rank(run, layers=3)
-    assert table.groupby("map")["spearman_rho"].first().to_dict() == pytest.approx({DOWN: 1.0, OUT: -1.0})
+    assert table.groupby("map")["spearman_rho"].first().to_dict() == pytest.approx(
+        {DOWN: 1.0, OUT: -1.0}
+    )
     assert table["rank"].tolist() == [6, 5, 4, 1, 2, 3]
 
 
 def test_a_bias_beyond_the_model_is_refused():
-    with pytest.raises(ValueError, match=r"^layers is 3, but UNIF-ALL has a bias in layer 3: allowed is 4 or more$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^layers is 3, but UNIF-ALL has a bias in layer 3: allowed is 4 or more$",
+    ):
         rank(UNIF_ALL, layers=3)
 
 

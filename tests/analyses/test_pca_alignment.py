@@ -5,18 +5,27 @@ from spon.analyses import pca_alignment
 
 # Outputs that vary by 3 along (0.6, 0.8, 0), by 1 along the third axis, and not at all across both.
 AXIS = torch.tensor([0.6, 0.8, 0.0])
-OUTPUTS = torch.cat([3 * torch.tensor([[1.0], [-1.0]]) * AXIS, torch.tensor([[0, 0, 1.0], [0, 0, -1.0]])]) + 7
+OUTPUTS = (
+    torch.cat(
+        [3 * torch.tensor([[1.0], [-1.0]]) * AXIS, torch.tensor([[0, 0, 1.0], [0, 0, -1.0]])]
+    )
+    + 7
+)
 SITE = "model.layers.0.mlp.down_proj"
 
 
 def align(bias, components=2):
-    return pca_alignment.align_site(SITE, torch.tensor(bias).double(), OUTPUTS, components, draws=1000, seed=0)
+    return pca_alignment.align_site(
+        SITE, torch.tensor(bias).double(), OUTPUTS, components, draws=1000, seed=0
+    )
 
 
 def test_principal_components_are_where_outputs_vary_whatever_their_mean_is():
     shares, axes = pca_alignment.find_components(OUTPUTS, 2)
     torch.testing.assert_close(shares, torch.tensor([0.9, 0.1]).double())
-    torch.testing.assert_close(axes.abs(), torch.tensor([[0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]).double())
+    torch.testing.assert_close(
+        axes.abs(), torch.tensor([[0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]).double()
+    )
 
 
 def test_there_are_no_more_components_than_outputs_less_one():

@@ -35,7 +35,9 @@ def shift(place, site, layer, recovery, **more):
         "biased": True,
     }
     bounds = {"recovery_low": recovery - 1, "recovery_high": recovery + 1, "p_value": 0.001}
-    return row | {"recovery_percent": recovery, "teal_shift": 2.0, "spon_shift": 2.5} | bounds | more
+    return (
+        row | {"recovery_percent": recovery, "teal_shift": 2.0, "spon_shift": 2.5} | bounds | more
+    )
 
 
 SHIFTS = [
@@ -48,13 +50,29 @@ SHIFTS = [
     shift("site", f"model.layers.0.{DOWN}", 0, 99.0, positions="first"),
     shift("site", "all", np.nan, -6.0),
     shift("site_same_input", "all", np.nan, -7.0),
-    *[shift("residual", np.nan, layer, recovery) for layer, recovery in [(9, 3.0), (10, 2.0), (8, 1.0)]],
+    *[
+        shift("residual", np.nan, layer, recovery)
+        for layer, recovery in [(9, 3.0), (10, 2.0), (8, 1.0)]
+    ],
 ]
 
 
 def pair(comparison, layer, cosine, **more):
-    row = {"comparison": comparison} | RUN | {"reference": "UNIF-ALL", "reference_sparsity": 0.5, "reference_seed": 0}
-    return row | {"site": f"model.layers.{layer}.{DOWN}", "layer": layer, "cosine": cosine, "null_95": NULL_95} | more
+    row = (
+        {"comparison": comparison}
+        | RUN
+        | {"reference": "UNIF-ALL", "reference_sparsity": 0.5, "reference_seed": 0}
+    )
+    return (
+        row
+        | {
+            "site": f"model.layers.{layer}.{DOWN}",
+            "layer": layer,
+            "cosine": cosine,
+            "null_95": NULL_95,
+        }
+        | more
+    )
 
 
 ACROSS = [pair("allocation", layer, cosine) for layer, cosine in enumerate([0.9, 0.8, 0.7, 0.6])]
@@ -66,27 +84,46 @@ SEEDS = [
 
 def test_a_shift_at_the_sites_is_that_of_biased_sites_inside_the_sparse_model():
     found = only(found_in.shift_recovery(study(hidden_state_shift=SHIFTS), ["TOP-50"], 0.0))
-    assert (found.value, found.low, found.high, found.p_value, found.null) == (-6, -7, -5, 0.001, 0)
+    assert (found.value, found.low, found.high, found.p_value, found.null) == (
+        -6,
+        -7,
+        -5,
+        0.001,
+        0,
+    )
     assert (found.sparsities, found.subject, found.seed) == ((0.5,), "TOP-50", 0)
     assert found.context == "shift 2.5 under SPON, 2 under TEAL"
 
 
 def test_the_last_layer_speaks_for_the_residual_stream():
-    assert only(found_in.residual_recovery(study(hidden_state_shift=SHIFTS), ["TOP-50"], 0.0)).value == 2
+    assert (
+        only(found_in.residual_recovery(study(hidden_state_shift=SHIFTS), ["TOP-50"], 0.0)).value
+        == 2
+    )
 
 
 def test_where_nothing_is_shifted_nothing_can_be_recovered():
     still = shift("site", "all", np.nan, np.nan, p_value=np.nan)
-    assert only(found_in.shift_recovery(study(hidden_state_shift=[still]), ["TOP-50"], 0.0)).missing
+    assert only(
+        found_in.shift_recovery(study(hidden_state_shift=[still]), ["TOP-50"], 0.0)
+    ).missing
 
 
 def test_recovery_is_ranked_over_the_biased_sites():
-    found = only(found_in.shift_recovery_with_depth(study(hidden_state_shift=SHIFTS), ["TOP-50"], 0.0))
+    found = only(
+        found_in.shift_recovery_with_depth(study(hidden_state_shift=SHIFTS), ["TOP-50"], 0.0)
+    )
     # Ranks 1, 2, 4, 3: one of 3 neighbouring swaps of the 24 orders, beside the order itself, on either side.
     np.testing.assert_allclose([found.value, found.p_value], [0.8, 8 / 24])
 
 
-CATEGORIES = RUN | {"definition": "sound", "site": "all", "cka": 0.9996, "cka_low": 0.9994, "cka_high": 0.9998}
+CATEGORIES = RUN | {
+    "definition": "sound",
+    "site": "all",
+    "cka": 0.9996,
+    "cka_low": 0.9994,
+    "cka_high": 0.9998,
+}
 CATEGORIES |= {"cka_noised": 0.99951, "category_share": 0.25, "category_p": 0.3}
 
 
@@ -100,15 +137,25 @@ def test_categories_are_held_against_prompts_in_random_order():
 def test_cka_is_as_far_from_a_bound_as_its_interval_says():
     rows = [CATEGORIES | {"category": name} for name in ("math", "prompts", "held_out")]
     found = only(found_in.held_out_cka(study(category_shift=rows), ["TOP-50"], 0.9994))
-    np.testing.assert_allclose([found.value, found.low, found.high, found.p_value], [0.9996, 0.9994, 0.9998, 0.05])
+    np.testing.assert_allclose(
+        [found.value, found.low, found.high, found.p_value], [0.9996, 0.9994, 0.9998, 0.05]
+    )
     assert found.context == "0.99951 with noise of the shift's size instead of the shift"
-    assert only(found_in.held_out_cka(study(category_shift=rows), ["TOP-50"], 0.999)).p_value < 0.001
+    assert (
+        only(found_in.held_out_cka(study(category_shift=rows), ["TOP-50"], 0.999)).p_value < 0.001
+    )
 
 
 def test_a_mean_cosine_is_held_against_draw_directions():
-    found = only(found_in.cosine_across_allocations(study(cross_configuration=ACROSS + SEEDS), "UNIF-ALL", "TOP-50"))
+    found = only(
+        found_in.cosine_across_allocations(
+            study(cross_configuration=ACROSS + SEEDS), "UNIF-ALL", "TOP-50"
+        )
+    )
     # Four sites with a standard deviation of 1/20 each: 1/40 for their mean, and 0.75 is 30 of them.
-    np.testing.assert_allclose([found.value, found.high - 0.75, 0.75 - found.low], [0.75, *[HALF / 40] * 2])
+    np.testing.assert_allclose(
+        [found.value, found.high - 0.75, 0.75 - found.low], [0.75, *[HALF / 40] * 2]
+    )
     assert (found.null, found.seed, found.sparsities) == (0, 0, (0.5,))
     assert found.p_value < 1e-100
     assert found.context == "random directions stay within 0.049 of zero"
@@ -116,42 +163,65 @@ def test_a_mean_cosine_is_held_against_draw_directions():
 
 def test_an_agreement_has_no_interval_beyond_one():
     rows = [pair("allocation", layer, 0.999) for layer in range(2)]
-    assert only(found_in.cosine_across_allocations(study(cross_configuration=rows), "TOP-50", "UNIF-ALL")).high == 1
+    assert (
+        only(
+            found_in.cosine_across_allocations(
+                study(cross_configuration=rows), "TOP-50", "UNIF-ALL"
+            )
+        ).high
+        == 1
+    )
 
 
 def test_agreement_is_ranked_over_the_shared_sites():
-    found = only(found_in.cosine_with_depth(study(cross_configuration=ACROSS), "TOP-50", "UNIF-ALL", 0.0))
+    found = only(
+        found_in.cosine_with_depth(study(cross_configuration=ACROSS), "TOP-50", "UNIF-ALL", 0.0)
+    )
     assert (found.value, found.p_value) == (-1, 2 / 24)
 
 
 def test_seeds_agree_by_the_mean_over_sites():
-    found = found_in.cosine_across_seeds(study(cross_configuration=ACROSS + SEEDS), ["UNIF-ALL", "TOP-50"])
+    found = found_in.cosine_across_seeds(
+        study(cross_configuration=ACROSS + SEEDS), ["UNIF-ALL", "TOP-50"]
+    )
     np.testing.assert_allclose(only(found).value, 0.4)
     assert (found[0].subject, found[0].seed) == ("TOP-50", None)
 
 
 def test_seeds_and_allocations_are_paired_by_site():
     found = only(
-        found_in.seeds_beside_allocations(study(cross_configuration=ACROSS + SEEDS), "TOP-50", "UNIF-ALL", 0.0)
+        found_in.seeds_beside_allocations(
+            study(cross_configuration=ACROSS + SEEDS), "TOP-50", "UNIF-ALL", 0.0
+        )
     )
     # Differences 0.4, 0.3, 0.3, 0.4 below: mean 0.35, error 0.0577 / 2, t(3) is 3.1824.
-    np.testing.assert_allclose([found.value, found.high + 0.35], [-0.35, 3.1824 * 0.057735 / 2], rtol=1e-4)
+    np.testing.assert_allclose(
+        [found.value, found.high + 0.35], [-0.35, 3.1824 * 0.057735 / 2], rtol=1e-4
+    )
     assert found.p_value < 0.01
     assert found.context == "0.4 across seeds, 0.75 across allocations"
 
 
 def test_one_seed_has_no_ceiling():
     one = study(cross_configuration=ACROSS)
-    assert only(found_in.cosine_across_seeds(one, ["TOP-50"])).missing.endswith("TOP-50 with a second seed")
-    assert only(found_in.seeds_beside_allocations(one, "TOP-50", "UNIF-ALL", 0.0)).missing.endswith("where it has both")
-    other = only(found_in.cosine_across_allocations(study(cross_configuration=SEEDS), "TOP-50", "UNIF-ALL"))
+    assert only(found_in.cosine_across_seeds(one, ["TOP-50"])).missing.endswith(
+        "TOP-50 with a second seed"
+    )
+    assert only(
+        found_in.seeds_beside_allocations(one, "TOP-50", "UNIF-ALL", 0.0)
+    ).missing.endswith("where it has both")
+    other = only(
+        found_in.cosine_across_allocations(study(cross_configuration=SEEDS), "TOP-50", "UNIF-ALL")
+    )
     assert other.missing.startswith("the study has no biases of TOP-50 beside those of UNIF-ALL")
 
 
 def test_alignment_is_combined_over_sites():
     values = {"definition": "sound", "null_mean": 0.17, "null_95": 0.25}
     rows = [
-        RUN | values | {"site": site, "component": component, "max_abs_cosine": cosine, "p_value": p_value}
+        RUN
+        | values
+        | {"site": site, "component": component, "max_abs_cosine": cosine, "p_value": p_value}
         for site, cosine, p_value in [("a", 0.1, 0.9), ("b", 0.3, 0.01)]
         for component in (1, 2)
     ]
@@ -162,12 +232,19 @@ def test_alignment_is_combined_over_sites():
 
 
 def signs(*shares, entries=1000):
-    return study(bias_statistics=[RUN | {"d_out": entries, "positive_fraction": share} for share in shares])
+    return study(
+        bias_statistics=[RUN | {"d_out": entries, "positive_fraction": share} for share in shares]
+    )
 
 
 def test_signs_of_all_sites_are_counted_together():
     found = only(found_in.positive_share(signs(0.49, 0.53), ["TOP-50"], 50.0, 5.0))
-    assert (found.value, found.null, found.margin, found.context) == (51, 50, 5, "1,020 of 2,000 entries")
+    assert (found.value, found.null, found.margin, found.context) == (
+        51,
+        50,
+        5,
+        "1,020 of 2,000 entries",
+    )
     assert 48.5 < found.low < 49 < 53 < found.high < 53.5
 
 
@@ -185,7 +262,12 @@ def test_kurtosis_is_tested_as_scipy_does_from_the_numbers_themselves():
 
 
 def make_run(biases, allocation="TOP-50", seed=0):
-    return Run(allocation, 0.5, seed, {f"model.layers.{layer}.{DOWN}": bias for layer, bias in enumerate(biases)})
+    return Run(
+        allocation,
+        0.5,
+        seed,
+        {f"model.layers.{layer}.{DOWN}": bias for layer, bias in enumerate(biases)},
+    )
 
 
 @pytest.mark.parametrize(("name", "sign"), [("uniform", -1), ("laplace", 1)])
@@ -196,11 +278,16 @@ def test_light_tails_lie_below_normal_ones_and_heavy_ones_above(name, sign):
     assert np.sign(found.value - found.null) == sign
     assert found.p_value < 1e-6
     np.testing.assert_allclose(found.null, -6 / 257)
-    assert f"{4 if sign > 0 else 0} of 4 sites above and {4 if sign < 0 else 0} below" in found.context
+    assert (
+        f"{4 if sign > 0 else 0} of 4 sites above and {4 if sign < 0 else 0} below"
+        in found.context
+    )
 
 
 def test_normal_numbers_have_normal_tails():
-    table = bias_statistics.describe_bias_statistics(make_run(np.random.default_rng(1).standard_normal((8, 256))))
+    table = bias_statistics.describe_bias_statistics(
+        make_run(np.random.default_rng(1).standard_normal((8, 256)))
+    )
     found = only(found_in.tails(study(bias_statistics=table), ["TOP-50"]))
     assert found.p_value > 0.05
     assert found.low < found.null < found.high
@@ -211,10 +298,16 @@ def test_norms_are_ranked_with_and_without_the_edge_of_an_allocation():
     run = make_run([np.array([length, 0.0]) for length in lengths])
     table = norm_ranking.describe_norm_ranking([run], layers=8)
     found = [
-        only(found_in.norm_with_depth(study(norm_ranking=table), ["TOP-50"], inside=inside, against=0.0))
+        only(
+            found_in.norm_with_depth(
+                study(norm_ranking=table), ["TOP-50"], inside=inside, against=0.0
+            )
+        )
         for inside in (False, True)
     ]
-    np.testing.assert_allclose([effect.value for effect in found], [0.8, spearmanr([0, 1, 2], lengths[:3]).statistic])
+    np.testing.assert_allclose(
+        [effect.value for effect in found], [0.8, spearmanr([0, 1, 2], lengths[:3]).statistic]
+    )
     expected = table.loc[0, ["spearman_p", "spearman_p_inside"]].astype(float)
     np.testing.assert_allclose([effect.p_value for effect in found], expected)
 
@@ -236,5 +329,9 @@ def test_what_the_analyses_write_can_be_read():
 def test_states_need_a_model():
     for test in (found_in.category_share, found_in.alignment):
         assert only(test(study(), ["TOP-50"])).missing == BIASES_ALONE
-    for test in (found_in.shift_recovery, found_in.residual_recovery, found_in.shift_recovery_with_depth):
+    for test in (
+        found_in.shift_recovery,
+        found_in.residual_recovery,
+        found_in.shift_recovery_with_depth,
+    ):
         assert only(test(study(), ["TOP-50"], 0.0)).missing == BIASES_ALONE

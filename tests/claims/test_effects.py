@@ -44,14 +44,18 @@ def test_an_effect_says_when_too_few_layers_keep_its_p_value_from_being_smaller(
     found = effects.rank_with_depth(np.arange(4.0), np.array([4.0, 3.0, 2.0, 1.0]), 0.0)
     assert (found.value, found.least) == (-1.0, "the least that 4 layers can show")
     assert np.isnan([found.low, found.high]).all()
-    assert "needs 3 or more" in effects.rank_with_depth(np.arange(2.0), np.arange(2.0), 0.0).missing
+    assert (
+        "needs 3 or more" in effects.rank_with_depth(np.arange(2.0), np.arange(2.0), 0.0).missing
+    )
     assert "different values" in effects.rank_with_depth(np.arange(4.0), np.ones(4), 0.0).missing
 
 
 def test_a_mean_over_sites_has_students_interval():
     # Mean 2, standard deviation 1, so an error of 1 / sqrt(3), and t(2) is 4.3027.
     found = effects.mean_over_sites(np.array([1.0, 2.0, 3.0]), 0.0)
-    np.testing.assert_allclose([found.value, found.high - 2, 2 - found.low], [2, *[4.3027 / 3**0.5] * 2], rtol=1e-4)
+    np.testing.assert_allclose(
+        [found.value, found.high - 2, 2 - found.low], [2, *[4.3027 / 3**0.5] * 2], rtol=1e-4
+    )
     np.testing.assert_allclose(found.p_value, 0.0742, atol=1e-4)
     assert effects.mean_over_sites(np.array([2.0, 2.0]), 2.0).p_value == 1
     assert effects.mean_over_sites(np.array([2.0, 2.0]), 0.0).p_value == 0
@@ -67,8 +71,12 @@ def test_two_standard_deviations_of_chance_are_five_percent():
 
 def test_runs_are_looked_up_by_name_so_that_controls_are_not_taken_for_learned_ones():
     evidence = effects.Evidence(None, {"bias_statistics": RUNS})
-    found = effects.effects_per_run(evidence, "bias_statistics", ["TOP-50"], measure_size, definition="sound")
-    assert [(effect.sparsities, effect.seed, effect.subject, effect.value) for effect in found] == [
+    found = effects.effects_per_run(
+        evidence, "bias_statistics", ["TOP-50"], measure_size, definition="sound"
+    )
+    assert [
+        (effect.sparsities, effect.seed, effect.subject, effect.value) for effect in found
+    ] == [
         ((0.5,), 0, "TOP-50", 2.0),
         ((0.6,), 0, "TOP-50", 3.0),
     ]
@@ -79,14 +87,23 @@ def test_what_a_study_does_not_have_is_not_applicable_and_says_why():
     whole = effects.Evidence(gather(*ALL), {"bias_statistics": RUNS.iloc[:0]})
 
     def why(evidence, analysis):
-        (found,) = effects.effects_per_run(evidence, analysis, ["UNIF-ALL", "TOP-75"], measure_size)
+        (found,) = effects.effects_per_run(
+            evidence, analysis, ["UNIF-ALL", "TOP-75"], measure_size
+        )
         assert np.isnan([found.value, found.low, found.high, found.p_value]).all()
         return found.missing
 
     assert why(alone, "pca_alignment") == effects.BIASES_ALONE
-    assert why(alone, "bias_statistics") == "the analysis bias_statistics was made for no run of UNIF-ALL or TOP-75"
-    assert why(whole, "pca_alignment").startswith("the study has no rows of the analysis pca_alignment")
-    assert why(whole, "bias_statistics").startswith("the study has no rows of the analysis bias_statistics")
+    assert (
+        why(alone, "bias_statistics")
+        == "the analysis bias_statistics was made for no run of UNIF-ALL or TOP-75"
+    )
+    assert why(whole, "pca_alignment").startswith(
+        "the study has no rows of the analysis pca_alignment"
+    )
+    assert why(whole, "bias_statistics").startswith(
+        "the study has no rows of the analysis bias_statistics"
+    )
 
 
 def test_an_effect_without_a_number_is_not_applicable():
@@ -96,7 +113,14 @@ def test_an_effect_without_a_number_is_not_applicable():
 
 
 def test_numbers_are_said_with_the_digits_that_matter():
-    said = {0.0: "0", 58.123: "58.1", -0.0022: "-0.0022", 12345.6: "12300", -1.0: "-1", 0.000061538: "6.15e-05"}
+    said = {
+        0.0: "0",
+        58.123: "58.1",
+        -0.0022: "-0.0022",
+        12345.6: "12300",
+        -1.0: "-1",
+        0.000061538: "6.15e-05",
+    }
     said |= {0.943: "0.943", 0.99968: "0.99968", 0.9999: "0.9999", -0.9434: "-0.943"}
     assert {value: effects.say_number(value) for value in said} == said
     assert effects.say_number(-0.0) == "0"
@@ -110,7 +134,12 @@ def test_an_interval_is_said_if_there_is_one():
 def test_a_study_is_read_from_its_files(tmp_path):
     named, paths = (
         [],
-        {"nll": [], "sites": [], "model": tmp_path / "model.json", "protocol": tmp_path / "protocol.json"},
+        {
+            "nll": [],
+            "sites": [],
+            "model": tmp_path / "model.json",
+            "protocol": tmp_path / "protocol.json",
+        },
     )
     for number, evaluation in enumerate(ALL):
         keys = ["allocation", "scope", "sparsity", "seed"]
@@ -142,6 +171,8 @@ def test_a_study_is_read_from_its_files(tmp_path):
 
 def test_a_study_of_biases_alone_is_read_without_settings(tmp_path):
     RUNS.to_csv(tmp_path / "norms.csv", index=False)
-    found = effects.read_evidence({"norm_ranking": tmp_path / "norms.csv", "nll": [], "claims": "x"}, {"code": "ab"})
+    found = effects.read_evidence(
+        {"norm_ranking": tmp_path / "norms.csv", "nll": [], "claims": "x"}, {"code": "ab"}
+    )
     assert found.outcomes is None
     assert list(found.analyses) == ["norm_ranking"]

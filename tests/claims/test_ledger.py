@@ -39,15 +39,27 @@ def test_a_clause_knows_its_test_with_all_arguments():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"tset": "gain_ratio"}, r"^claims: '2-early' has the key 'tset': allowed are claim, statement, .*, note$"),
+        (
+            {"tset": "gain_ratio"},
+            r"^claims: '2-early' has the key 'tset': allowed are claim, statement, .*, note$",
+        ),
         ({"unit": ...}, r"^claims: '2-early' lacks the key 'unit'$"),
-        ({"test": "guess"}, r"^claims: '2-early' has the test 'guess': allowed are recovery_difference, .*$"),
-        ({"direction": "up"}, r"^claims: '2-early' has the direction 'up': allowed are greater, less, within, none$"),
+        (
+            {"test": "guess"},
+            r"^claims: '2-early' has the test 'guess': allowed are recovery_difference, .*$",
+        ),
+        (
+            {"direction": "up"},
+            r"^claims: '2-early' has the direction 'up': allowed are greater, less, within, none$",
+        ),
         (
             {"arguments": {"over": "TOP-50"}},
             r"gives gain_ratio against, over: wanted is against, measure, over, under$",
         ),
-        ({"against": ...}, r"gives gain_ratio measure, over, under: wanted is against, measure, over, under$"),
+        (
+            {"against": ...},
+            r"gives gain_ratio measure, over, under: wanted is against, measure, over, under$",
+        ),
         (
             {"arguments": CLAUSE["arguments"] | {"measure": "bits"}},
             r"^claims: '2-early' has the measure 'bits': allowed are perplexity, nll, kl$",
@@ -65,7 +77,10 @@ def test_the_ledger_asks_every_test_and_all_seven_findings():
     assert {clause.test for clause in clauses} == set(ledger.TESTS)
     assert {clause.claim for clause in clauses} == set(range(1, 8))
     assert all(clause.id.startswith(f"{clause.claim}-") for clause in clauses)
-    assert [clause.id for clause in clauses if clause.retracted] == ["1-recovery-o_proj", "1-recovery-o_proj-kl"]
+    assert [clause.id for clause in clauses if clause.retracted] == [
+        "1-recovery-o_proj",
+        "1-recovery-o_proj-kl",
+    ]
     for clause in clauses:
         assert (clause.direction == "none") == bool(clause.chance), clause.id
         assert (clause.direction == "within") == ("margin" in clause.arguments), clause.id
@@ -82,14 +97,20 @@ def read_published(name):
 def assert_published(clause, expected, within):
     told = CONTENT[clause]["published"]
     assert set(told) == set(expected)
-    np.testing.assert_allclose([told[place] for place in expected], list(expected.values()), atol=within, rtol=0)
+    np.testing.assert_allclose(
+        [told[place] for place in expected], list(expected.values()), atol=within, rtol=0
+    )
 
 
 def test_published_recoveries_are_those_of_the_table():
-    table = read_published("damage_recovery").pivot(index="sparsity", columns="module", values="recovered_pct")
+    table = read_published("damage_recovery").pivot(
+        index="sparsity", columns="module", values="recovered_pct"
+    )
     apart = table["o_proj"] - table["down_proj"]
     # Rounded to whole percents, and at 50 % by one too few.
-    assert_published("1-recovery-o_proj", {f"s{sparsity}": points for sparsity, points in apart.items()}, 1.01)
+    assert_published(
+        "1-recovery-o_proj", {f"s{sparsity}": points for sparsity, points in apart.items()}, 1.01
+    )
 
 
 def test_published_gains_are_those_of_the_table():
@@ -100,13 +121,21 @@ def test_published_gains_are_those_of_the_table():
     ratio = {place: gain[s, "TOP-50"] / gain[s, "BOTTOM-50"] for place, s in places.items()}
     share = {place: 100 * gain[s, "TOP-50"] / gain[s, "UNIF-ALL"] for place, s in places.items()}
     perplexity = runs["perplexity"]
-    nats = {p: np.log(perplexity[s, "TOP-50"] / perplexity[s, "BOTTOM-50"]) for p, s in places.items()}
+    nats = {
+        p: np.log(perplexity[s, "TOP-50"] / perplexity[s, "BOTTOM-50"]) for p, s in places.items()
+    }
     assert_published("2-early-layers", ratio, 0.011)
     assert_published("2-advantage-widens", {"s0.5→s0.6": ratio["s0.6"] - ratio["s0.5"]}, 0.011)
     assert_published("3-share-of-gain", share, 0.6)
     assert_published("3-pareto", nats, 0.0001)
-    assert_published("4-relative-gain", {f"s0.5→s0.6 {n}": gain[0.6, n] - gain[0.5, n] for n in names}, 0.001)
-    both = {f"{place} {name}": gain[s, name] for place, s in places.items() for name in ("TOP-50", "UNIF-ALL")}
+    assert_published(
+        "4-relative-gain", {f"s0.5→s0.6 {n}": gain[0.6, n] - gain[0.5, n] for n in names}, 0.001
+    )
+    both = {
+        f"{place} {name}": gain[s, name]
+        for place, s in places.items()
+        for name in ("TOP-50", "UNIF-ALL")
+    }
     assert_published("5-perplexity-improves", both, 0.001)
 
 
@@ -123,9 +152,15 @@ def test_published_shifts_are_those_of_the_tables():
 
 
 def test_published_biases_are_those_of_the_tables():
-    crossed, aligned, biases = map(read_published, ["cross_config", "pca_alignment", "bias_statistics"])
+    crossed, aligned, biases = map(
+        read_published, ["cross_config", "pca_alignment", "bias_statistics"]
+    )
     assert_published("6-agreement", {"s0.5": crossed["cosine"].mean()}, 0.0005)
-    assert_published("6-less-with-depth", {"s0.5": crossed["cosine"].corr(crossed["layer"], method="spearman")}, 1e-9)
+    assert_published(
+        "6-less-with-depth",
+        {"s0.5": crossed["cosine"].corr(crossed["layer"], method="spearman")},
+        1e-9,
+    )
     means = {
         "7-orthogonal": (aligned["max_abs_cosine"].mean(), 0.0005),
         "7-symmetric": (100 * biases["positive_fraction"].mean(), 0.05),

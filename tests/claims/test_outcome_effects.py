@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from small_study import ALL, ATTN_ONLY, BOTTOM_50, DENSE, NOISE, TEAL, TOP_50, TOP_75, UNIF_ALL, gather, score
+from small_study import (
+    ALL,
+    ATTN_ONLY,
+    BOTTOM_50,
+    DENSE,
+    NOISE,
+    TEAL,
+    TOP_50,
+    TOP_75,
+    UNIF_ALL,
+    gather,
+    score,
+)
 
 from spon.claims import outcome_effects as found_in
 from spon.claims.effects import BIASES_ALONE, Evidence
@@ -62,7 +74,9 @@ def test_a_damage_that_may_be_zero_is_divided_by_nowhere():
     assert found.missing.startswith("the damage at o_proj may be zero (0.001 [-")
     assert found.missing.endswith("nats per token), so a ratio to it has no meaning")
     assert found.sparsities == (0.5,)
-    assert only(found_in.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "kl", 0.0)).missing == ""
+    assert (
+        only(found_in.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "kl", 0.0)).missing == ""
+    )
 
 
 def test_early_gains_are_a_multiple_of_late_ones():
@@ -80,7 +94,10 @@ def test_a_ratio_of_gains_grows_from_a_sparsity_to_the_next():
     study = Evidence(gather(*ALL, *SPARSER[:-1], late), {})
     found = only(found_in.gain_ratio_growth(study, "TOP-50", "BOTTOM-50", "nll", 0.0))
     assert found.missing.startswith("the gain of BOTTOM-50 at 60 % may be zero")
-    assert "no two sparsities" in only(found_in.gain_ratio_growth(SMALL, "TOP-50", "BOTTOM-50", "nll", 0.0)).missing
+    assert (
+        "no two sparsities"
+        in only(found_in.gain_ratio_growth(SMALL, "TOP-50", "BOTTOM-50", "nll", 0.0)).missing
+    )
 
 
 def test_a_share_of_the_gain_is_held_against_the_share_of_the_parameters():
@@ -98,11 +115,18 @@ def test_an_allocation_is_compared_with_the_best_of_at_most_its_cost_in_its_scop
     worse = only(found_in.pareto_advantage(SMALL, "BOTTOM-50", ["TOP-50", "TOP-75"], "nll", 0.0))
     np.testing.assert_allclose(worse.value, 0.04)
     whole = only(found_in.pareto_advantage(SMALL, "UNIF-ALL", rivals, "nll", 0.0))
-    assert (round(whole.value, 9), whole.context) == (-0.01, "the best of at most its cost is TOP-75")
+    assert (round(whole.value, 9), whole.context) == (
+        -0.01,
+        "the best of at most its cost is TOP-75",
+    )
 
 
 def test_without_rivals_the_best_is_no_bias_at_all():
-    found = only(found_in.pareto_advantage(Evidence(gather(DENSE, TEAL, TOP_50), {}), "TOP-50", ["TOP-75"], "nll", 0.0))
+    found = only(
+        found_in.pareto_advantage(
+            Evidence(gather(DENSE, TEAL, TOP_50), {}), "TOP-50", ["TOP-75"], "nll", 0.0
+        )
+    )
     np.testing.assert_allclose(found.value, -0.08)
     assert found.context == "the best of at most its cost is BASELINE-TEAL"
 
@@ -119,7 +143,9 @@ def test_each_step_of_a_chain_is_compared_with_the_one_before_per_layer():
 
 def test_relative_gain_is_of_teals_perplexity():
     found = found_in.relative_gain(SMALL, ["UNIF-ALL", "ATTN-ONLY", "RARE"], 0.0)
-    np.testing.assert_allclose([effect.value for effect in found[:2]], 100 * (1 - np.exp([-0.1, -0.08])))
+    np.testing.assert_allclose(
+        [effect.value for effect in found[:2]], 100 * (1 - np.exp([-0.1, -0.08]))
+    )
     assert [effect.subject for effect in found] == ["UNIF-ALL", "ATTN-ONLY", "RARE"]
     assert found[2].missing == "the study has no run of RARE"
 
@@ -132,7 +158,10 @@ def test_relative_gain_grows_by_what_it_is_more_at_the_next_sparsity():
 
 
 def test_runs_are_compared_with_runs_of_their_own_seed():
-    second = [score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33), score("UNIF-ALL", "down_proj", 0.5, 1, 2.3, 0.3)]
+    second = [
+        score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33),
+        score("UNIF-ALL", "down_proj", 0.5, 1, 2.3, 0.3),
+    ]
     study = Evidence(gather(*ALL, *second), {})
     found = found_in.share_of_gain(study, "TOP-50", "UNIF-ALL", "nll")
     np.testing.assert_allclose([effect.value for effect in found], [80, 35])
@@ -145,8 +174,13 @@ def test_runs_are_compared_with_runs_of_their_own_seed():
 def test_a_null_other_than_zero_moves_the_p_value_and_not_the_effect():
     runs = [score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0]), BOTTOM_50, TOP_75]
     study = Evidence(gather(DENSE, TEAL, *runs), {})
-    apart, equal = (only(found_in.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", at)) for at in (1.0, -0.04))
-    np.testing.assert_allclose([apart.value, apart.low, apart.high], [equal.value, equal.low, equal.high])
+    apart, equal = (
+        only(found_in.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", at))
+        for at in (1.0, -0.04)
+    )
+    np.testing.assert_allclose(
+        [apart.value, apart.low, apart.high], [equal.value, equal.low, equal.high]
+    )
     assert apart.p_value < 0.001
     np.testing.assert_allclose(equal.p_value, 1)
 

@@ -14,7 +14,10 @@ def rows_of(columns: str, rows: list[tuple]) -> pd.DataFrame:
     """A table from its rows, of one run unless they name their own; a site is named after its layer and map."""
     table = pd.DataFrame(rows, columns=columns.split())
     table = table.assign(**{key: value for key, value in RUN.items() if key not in table})
-    sites = [f"model.layers.{layer}.{name}" for layer, name in zip(table["layer"], table["map"], strict=True)]
+    sites = [
+        f"model.layers.{layer}.{name}"
+        for layer, name in zip(table["layer"], table["map"], strict=True)
+    ]
     return table.assign(site=sites)
 
 
@@ -75,7 +78,9 @@ DRAW = {
 
 def drawn(ax, name: str) -> list[np.ndarray]:
     """The x and y of every line of a panel that was drawn under a name."""
-    return [np.asarray(line.get_xydata(), dtype=float) for line in ax.lines if line.get_gid() == name]
+    return [
+        np.asarray(line.get_xydata(), dtype=float) for line in ax.lines if line.get_gid() == name
+    ]
 
 
 def heights(ax, name: str) -> list[float]:
@@ -95,7 +100,12 @@ def test_recoveries_stand_with_their_intervals_and_the_first_token_is_left_out()
     assert heights(sites, "site") == [7, -2]
     assert heights(residual, "residual") == [4]
     assert heights(published, "site") == [-80]
-    assert [tuple(line[:, 1]) for line in drawn(sites, "interval")] == [(8, 12), (9, 13), (5, 9), (-3, -1)]
+    assert [tuple(line[:, 1]) for line in drawn(sites, "interval")] == [
+        (8, 12),
+        (9, 13),
+        (5, 9),
+        (-3, -1),
+    ]
 
 
 def test_the_prediction_with_the_cross_term_passes_through_the_point_and_the_one_without_does_not():
@@ -110,7 +120,10 @@ def test_heat_maps_show_absolute_cosines_and_leave_out_what_is_not_known():
     shown = heat.collections[0].get_array()
     assert shown.filled(-1).tolist() == [[0.1, 0.4], [0.4, -1]]
     assert [line[0, 0] for line in drawn(largest, "TOP-50")] == [0.4, 0.4]
-    assert [patch.get_width() for patch in largest.patches if patch.get_gid() == "null"] == [0.25, 0.25]
+    assert [patch.get_width() for patch in largest.patches if patch.get_gid() == "null"] == [
+        0.25,
+        0.25,
+    ]
     assert [line[0, 0] for line in drawn(largest, "null mean")] == [0.17, 0.17]
 
 
@@ -186,7 +199,9 @@ def test_several_maps_are_drawn_apart_and_within_the_page(draw, panels):
 
 def test_maps_of_one_run_look_different():
     norm = biases.plot_bias_statistics(twice(STATISTICS), RANKING).axes[0]
-    looks = [(line.get_color(), line.get_marker()) for line in norm.lines if line.get_gid() == "norm"]
+    looks = [
+        (line.get_color(), line.get_marker()) for line in norm.lines if line.get_gid() == "norm"
+    ]
     assert len(set(looks)) == len(looks) == 2
 
 

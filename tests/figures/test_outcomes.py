@@ -64,7 +64,16 @@ RECOVERY = pd.DataFrame(
         ("ATTN-ONLY", "o_proj", 0.5, 0, "perplexity", NAN, NAN, NAN),
         ("ATTN-ONLY", "o_proj", 0.5, 0, "kl", 40.0, 35.0, 45.0),
     ],
-    columns=["allocation", "scope", "sparsity", "seed", "measure", "recovery_percent", "low", "high"],
+    columns=[
+        "allocation",
+        "scope",
+        "sparsity",
+        "seed",
+        "measure",
+        "recovery_percent",
+        "low",
+        "high",
+    ],
 )
 PARETO = pd.DataFrame(
     [
@@ -79,7 +88,16 @@ PARETO = pd.DataFrame(
         ("model", None, DENSE, None, 0.0, 10.0, True, None),
         ("model", "o_proj", "ATTN-ONLY", 0, 0.03, 10.2, True, None),
     ],
-    columns=["frontier", "scope", "allocation", "seed", "cost", "perplexity", "on_frontier", "tied_with"],
+    columns=[
+        "frontier",
+        "scope",
+        "allocation",
+        "seed",
+        "cost",
+        "perplexity",
+        "on_frontier",
+        "tied_with",
+    ],
 ).assign(sparsity=0.5)
 
 
@@ -174,7 +192,11 @@ def test_the_frontier_passes_through_its_runs_and_steps_on_from_the_nearest_of_t
 
 def test_ties_are_hollow_and_nothing_else_is():
     down = outcomes.plot_pareto(PARETO).axes[0]
-    hollow = {line.get_gid() for line in find(down, *style.STYLES) if line.get_markerfacecolor() == "white"}
+    hollow = {
+        line.get_gid()
+        for line in find(down, *style.STYLES)
+        if line.get_markerfacecolor() == "white"
+    }
     assert hollow == {"TOP-50", "BOTTOM-50"}
 
 
@@ -182,7 +204,9 @@ def test_an_allocation_looks_the_same_in_every_figure():
     seen = {}
     for draw in DRAW.values():
         for line in (line for ax in draw().axes for line in find(ax, *style.STYLES)):
-            seen.setdefault(line.get_gid(), set()).add((line.get_markeredgecolor(), line.get_marker()))
+            seen.setdefault(line.get_gid(), set()).add(
+                (line.get_markeredgecolor(), line.get_marker())
+            )
     assert {name: len(looks) for name, looks in seen.items()} == dict.fromkeys(seen, 1)
     assert len(set.union(*seen.values())) == len(seen)
 
@@ -247,11 +271,15 @@ def test_a_users_matplotlibrc_changes_nothing(tmp_path):
 
 def sweep(scopes: int, sparsities: int) -> list:
     """The three figures of a study with one allocation per scope."""
-    runs = [(f"scope_{i}", round(0.9 - 0.1 * j, 1)) for i in range(scopes) for j in range(sparsities)]
+    runs = [
+        (f"scope_{i}", round(0.9 - 0.1 * j, 1)) for i in range(scopes) for j in range(sparsities)
+    ]
     both = [(name, scope, s) for scope, s in runs for name in (TEAL, f"RUN-{scope}")]
     table = pd.DataFrame(both, columns=["allocation", "scope", "sparsity"])
     teal = table["allocation"] == TEAL
-    table = table.assign(seed=np.where(teal, NAN, 0), perplexity=np.where(teal, 11.0, 10.5), on_frontier=True)
+    table = table.assign(
+        seed=np.where(teal, NAN, 0), perplexity=np.where(teal, 11.0, 10.5), on_frontier=True
+    )
     pairs = table.assign(reference=np.where(teal, DENSE, TEAL), measure="nll", low=-0.1, high=0.1)
     recovery = [
         table[~teal].assign(measure=measure, recovery_percent=50.0, low=40.0, high=60.0)
@@ -262,7 +290,9 @@ def sweep(scopes: int, sparsities: int) -> list:
         table.assign(frontier="model", cost=table["sparsity"]),
     ]
     return [
-        outcomes.plot_perplexity(pd.concat([PERPLEXITY[:1], table]), pairs.assign(difference_nats_per_token=0.0)),
+        outcomes.plot_perplexity(
+            pd.concat([PERPLEXITY[:1], table]), pairs.assign(difference_nats_per_token=0.0)
+        ),
         outcomes.plot_damage_recovery(pd.concat(recovery)),
         outcomes.plot_pareto(pd.concat(pareto).assign(tied_with=NAN)),
     ]
@@ -288,5 +318,7 @@ def test_scopes_of_one_size_share_the_words_under_the_model_frontier():
 
 
 def test_a_run_without_a_contrast_keeps_its_point():
-    figure = outcomes.plot_perplexity(PERPLEXITY, CONTRASTS[CONTRASTS["allocation"] != "ATTN-ONLY"])
+    figure = outcomes.plot_perplexity(
+        PERPLEXITY, CONTRASTS[CONTRASTS["allocation"] != "ATTN-ONLY"]
+    )
     assert [name for name, *_ in points(figure.axes[1])] == [TEAL, "ATTN-ONLY"]

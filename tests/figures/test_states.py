@@ -10,20 +10,32 @@ NAN, DOWN, OUT = float("nan"), "mlp.down_proj", "self_attn.o_proj"
 TOP, ALL = ("TOP-50", 0.5, 0), ("UNIF-ALL", 0.5, 0)
 
 
-def align(run: tuple, definition: str, cosines: list[list[float]], name: str = DOWN) -> pd.DataFrame:
+def align(
+    run: tuple, definition: str, cosines: list[list[float]], name: str = DOWN
+) -> pd.DataFrame:
     """The rows of one run: a list of cosines per layer; random directions reach 0.2 on average and 0.3 at 95 %."""
     rows = [
-        {"layer": layer, "component": place + 1, "cosine": value, "max_abs_cosine": max(map(abs, row))}
+        {
+            "layer": layer,
+            "component": place + 1,
+            "cosine": value,
+            "max_abs_cosine": max(map(abs, row)),
+        }
         for layer, row in enumerate(cosines)
         for place, value in enumerate(row)
     ]
-    table = pd.DataFrame(rows).assign(**dict(zip(style.RUN, run, strict=True)), definition=definition, map=name)
-    return table.assign(site=[f"model.layers.{i}.{name}" for i in table["layer"]], null_mean=0.2, null_95=0.3)
+    table = pd.DataFrame(rows).assign(
+        **dict(zip(style.RUN, run, strict=True)), definition=definition, map=name
+    )
+    return table.assign(
+        site=[f"model.layers.{i}.{name}" for i in table["layer"]], null_mean=0.2, null_95=0.3
+    )
 
 
 COSINES = [[0.1, -0.4], [0.05, 0.25]]
 ALIGNMENT = pd.concat(
-    [align(TOP, "as_published", [[-0.1, 0.0], [0.2, 0.1]]), align(TOP, "sound", COSINES)], ignore_index=True
+    [align(TOP, "as_published", [[-0.1, 0.0], [0.2, 0.1]]), align(TOP, "sound", COSINES)],
+    ignore_index=True,
 )
 
 
@@ -50,7 +62,12 @@ def shift(place: str, layer: float, teal: float, spon: float, **values: object) 
 
 
 PREDICTION = {"predicted_spon_shift": 1.1, "predicted_without_cross_term": 1.5}
-PUBLISHED = {"definition": "as_published", "positions": "prompt_mean", "recovery_low": NAN, "recovery_high": NAN}
+PUBLISHED = {
+    "definition": "as_published",
+    "positions": "prompt_mean",
+    "recovery_low": NAN,
+    "recovery_high": NAN,
+}
 SHIFTS = pd.DataFrame(
     [
         shift("site", 0.0, 1.0, 5.0, positions="first"),
@@ -122,7 +139,10 @@ def test_recoveries_stand_with_their_intervals_and_the_first_token_is_left_out()
     assert heights(sites, "site") == [10, 20, 10]
     assert heights(residual, "residual") == [50, -50]
     assert heights(published, "site") == [-40, -40]
-    assert [heights(residual, "interval")[place : place + 2] for place in (0, 2)] == [[49, 51], [-51, -49]]
+    assert [heights(residual, "interval")[place : place + 2] for place in (0, 2)] == [
+        [49, 51],
+        [-51, -49],
+    ]
     assert np.isnan(heights(published, "interval")).all()
 
 
@@ -149,7 +169,9 @@ def test_layers_stand_below_one_another():
 
 
 def test_nothing_is_drawn_where_teal_moves_nothing():
-    holes = SHIFTS.assign(recovery_percent=NAN, recovery_low=NAN, recovery_high=NAN, **dict.fromkeys(PREDICTION, NAN))
+    holes = SHIFTS.assign(
+        recovery_percent=NAN, recovery_low=NAN, recovery_high=NAN, **dict.fromkeys(PREDICTION, NAN)
+    )
     sites, *_ = states.plot_hidden_state_shift(holes).axes
     assert np.isnan(heights(sites, "site")).all()
 
@@ -158,9 +180,21 @@ def study(runs: int, layers: int, maps: tuple) -> list:
     """Figures 4 and 5 of a study."""
     keys = [(f"RUN-{i}", 0.5, 0) for i in range(runs)]
     cosines = [list(np.linspace(0.1, 0.5, 10))] * layers
-    alignments = [align(run, d, cosines, name) for run in keys for d in ("as_published", "sound") for name in maps]
+    alignments = [
+        align(run, d, cosines, name)
+        for run in keys
+        for d in ("as_published", "sound")
+        for name in maps
+    ]
     rows = [
-        shift(place, float(layer), 1.0, 0.9, allocation=run[0], map=NAN if place == "residual" else name)
+        shift(
+            place,
+            float(layer),
+            1.0,
+            0.9,
+            allocation=run[0],
+            map=NAN if place == "residual" else name,
+        )
         for run in keys
         for name in maps
         for layer in range(layers)
@@ -172,7 +206,9 @@ def study(runs: int, layers: int, maps: tuple) -> list:
     ]
 
 
-@pytest.mark.parametrize(("runs", "layers", "maps"), [(1, 2, (DOWN,)), (2, 32, (DOWN,)), (2, 8, (DOWN, OUT))])
+@pytest.mark.parametrize(
+    ("runs", "layers", "maps"), [(1, 2, (DOWN,)), (2, 32, (DOWN,)), (2, 8, (DOWN, OUT))]
+)
 def test_any_study_is_drawn_within_the_page_and_apart_from_the_legend(runs, layers, maps):
     for figure in study(runs, layers, maps):
         with style.printed():

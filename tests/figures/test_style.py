@@ -53,14 +53,18 @@ def test_colours_stay_apart_in_grey_and_stand_out_from_paper():
 
 
 def test_named_allocations_differ_in_marker_and_hatch_too():
-    named = [style for name, style in style.STYLES.items() if name not in ("DENSE", "BASELINE-TEAL")]
+    named = [
+        style for name, style in style.STYLES.items() if name not in ("DENSE", "BASELINE-TEAL")
+    ]
     for one, other in combinations(named, 2):
         assert one.marker != other.marker
         assert one.hatch != other.hatch
 
 
 def test_controls_have_no_colour_and_are_lighter_than_teal():
-    controls = [style for name, style in style.STYLES.items() if name.startswith(("MEAN-", "RANDOM-"))]
+    controls = [
+        style for name, style in style.STYLES.items() if name.startswith(("MEAN-", "RANDOM-"))
+    ]
     assert {style.colour for style in controls} == {style.CONTROL}
     assert len(set(to_rgb(style.CONTROL))) == 1
     assert lightness(style.MUTED) + 6 < lightness(style.CONTROL) < 75
@@ -89,7 +93,12 @@ def test_a_users_matplotlibrc_changes_nothing(tmp_path):
         assert matplotlib.rcParams["font.size"] == 20
 
 
-RUNS = [("TOP-50", 0.5, 0, DOWN), ("TOP-50", 0.5, 0, OUT), ("UNIF-ALL", 0.5, 0, DOWN), ("UNIF-ALL", 0.5, 0, OUT)]
+RUNS = [
+    ("TOP-50", 0.5, 0, DOWN),
+    ("TOP-50", 0.5, 0, OUT),
+    ("UNIF-ALL", 0.5, 0, DOWN),
+    ("UNIF-ALL", 0.5, 0, OUT),
+]
 
 
 def test_a_title_says_only_what_differs():
@@ -115,13 +124,25 @@ def test_columns_of_a_grid_go_on_below_and_share_y_along_a_line(runs):
         assert below.rowspan.start == above.rowspan.start + 1
         if place % 3:
             first = panels[columns[place // 3 * 3]]
-            assert all(ax.get_shared_y_axes().joined(ax, other) for ax, other in zip(axes, first, strict=True))
+            assert all(
+                ax.get_shared_y_axes().joined(ax, other)
+                for ax, other in zip(axes, first, strict=True)
+            )
 
 
 def test_an_axis_of_layers_has_few_names_and_a_place_for_all_of_them_together():
     deep, short = Figure().subplots(2)
     style.dress_depth(deep, [float(layer) for layer in range(32)])
-    assert [text.get_text() for text in deep.get_xticklabels()] == ["0", "4", "8", "12", "16", "20", "24", "28"]
+    assert [text.get_text() for text in deep.get_xticklabels()] == [
+        "0",
+        "4",
+        "8",
+        "12",
+        "16",
+        "20",
+        "24",
+        "28",
+    ]
     style.dress_depth(short, [0, 1, 2], together=True)
     assert [text.get_text() for text in short.get_xticklabels()] == ["0", "1", "2", "all"]
     assert short.get_xticks()[-1] == 2 + style.TOGETHER

@@ -43,7 +43,9 @@ def test_everything_else_does(other):
     assert digest_text(other) != digest_text(CODE)
 
 
-ERROR = 'def f(x):\n    if x < 0:\n        raise ValueError(f"x is {x}")\n    assert x, "x is zero"\n'
+ERROR = (
+    'def f(x):\n    if x < 0:\n        raise ValueError(f"x is {x}")\n    assert x, "x is zero"\n'
+)
 
 
 def test_the_wording_of_an_error_does_not_count_and_its_kind_and_condition_do():
@@ -87,10 +89,16 @@ def package(tmp_path, monkeypatch):
     monkeypatch.setattr(digest, "PACKAGE", tmp_path)
     write(tmp_path, "hall.py", "def double(x):\n    return 2 * x\n")
     write(
-        tmp_path, "room/one.py", "from spon import hall\nfrom spon.hall import double\n\nA = hall.double(double(1))\n"
+        tmp_path,
+        "room/one.py",
+        "from spon import hall\nfrom spon.hall import double\n\nA = hall.double(double(1))\n",
     )
     write(tmp_path, "room/two.py", "A = 7\n")
-    write(tmp_path, "script.py", "import os\nfrom spon.room import one, two\n\nprint(one.A - two.A)\n")
+    write(
+        tmp_path,
+        "script.py",
+        "import os\nfrom spon.room import one, two\n\nprint(one.A - two.A)\n",
+    )
     yield tmp_path
     digest.read_module.cache_clear()
 
@@ -105,7 +113,9 @@ def test_moving_and_renaming_a_module_changes_nothing_if_the_imports_follow(pack
     before = digest.digest_code(package / "script.py")
     (package / "room/one.py").rename(package / "first.py")
     write(
-        package, "script.py", "import os\nfrom spon import first\nfrom spon.room import two\n\nprint(first.A - two.A)\n"
+        package,
+        "script.py",
+        "import os\nfrom spon import first\nfrom spon.room import two\n\nprint(first.A - two.A)\n",
     )
     assert digest.digest_code(package / "script.py") == before
     described = digest.describe_code(package / "script.py")
@@ -115,7 +125,9 @@ def test_moving_and_renaming_a_module_changes_nothing_if_the_imports_follow(pack
 
 def test_importing_another_module_or_another_name_changes_the_digest(package):
     before = digest.digest_code(package / "script.py")
-    write(package, "script.py", "import os\nfrom spon.room import one, two\n\nprint(two.A - one.A)\n")
+    write(
+        package, "script.py", "import os\nfrom spon.room import one, two\n\nprint(two.A - one.A)\n"
+    )
     assert digest.digest_code(package / "script.py") != before
     one = (package / "room/one.py").read_text()
     first = digest.digest_code(package / "room/one.py")
@@ -123,7 +135,9 @@ def test_importing_another_module_or_another_name_changes_the_digest(package):
     assert digest.digest_code(package / "room/one.py") != first
 
 
-def test_a_change_behind_an_import_changes_the_digest_of_what_imports_it_and_not_its_own_meaning(package):
+def test_a_change_behind_an_import_changes_the_digest_of_what_imports_it_and_not_its_own_meaning(
+    package,
+):
     before = digest.digest_code(package / "script.py")
     own = digest.read_module(package / "room/one.py").digest
     write(package, "hall.py", "def double(x):\n    return x + x\n")
@@ -133,7 +147,9 @@ def test_a_change_behind_an_import_changes_the_digest_of_what_imports_it_and_not
 
 def test_a_script_depends_on_what_it_imports_and_on_what_that_imports():
     described = digest.describe_code(SCRIPTS / "train_spon.py")
-    assert {"script", "cache", "divergence", "layers", "models", "sparsify", "train"} <= set(described)
+    assert {"script", "cache", "divergence", "layers", "models", "sparsify", "train"} <= set(
+        described
+    )
     assert not {"evaluate", *digest.APART} & set(described)
     assert digest.combine_code(described) == digest.digest_code(SCRIPTS / "train_spon.py")
     assert "train" not in digest.describe_code(SCRIPTS / "evaluate.py")
@@ -143,7 +159,9 @@ def test_two_interpreters_with_different_hash_seeds_agree():
     code = f"from spon.lineage import digest; print(digest.digest_code({str(SCRIPTS / 'evaluate.py')!r}))"
     command = [sys.executable, "-c", code]
     digests = {
-        subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        subprocess.run(
+            command, cwd=ROOT, env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
         for seed in ("1", "2")
     }
     assert len(digests) == 1

@@ -22,8 +22,13 @@ def study(tmp_path, monkeypatch):
     tree.git("init", "-q")
     tree.make_study()
     tree.write(".dvc/config", CONFIG)
-    tree.write(".gitignore", "/results/s/*\n!/results/s/lineage/\n/figures/\n/.dvc/tmp\n/.dvc/cache\n")
-    outs = [{path: {"persist": True}} for path in ("results/s/model.json", "results/s/TOP-50", "figures/s")]
+    tree.write(
+        ".gitignore", "/results/s/*\n!/results/s/lineage/\n/figures/\n/.dvc/tmp\n/.dvc/cache\n"
+    )
+    outs = [
+        {path: {"persist": True}}
+        for path in ("results/s/model.json", "results/s/TOP-50", "figures/s")
+    ]
     outs += [{path: {"persist": True}} for path in (tree.PAGE, tree.NOTES)]
     tree.write("dvc.yaml", yaml.safe_dump({"stages": {"s": {"cmd": "true", "outs": outs}}}))
     return root

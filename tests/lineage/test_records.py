@@ -59,7 +59,12 @@ def test_the_order_of_keys_does_not_matter_to_a_job_and_swapped_values_do():
     turned = {"code": "0", "train": {"blocks": 2, "epochs": 1}}
     swapped = {"train": {"epochs": 2, "blocks": 1}, "code": "0"}
     job = records.digest_job("train_spon", wildcards, spec, {"a": "1", "b": "2"})
-    assert records.digest_job("train_spon", dict(reversed(wildcards.items())), turned, {"b": "2", "a": "1"}) == job
+    assert (
+        records.digest_job(
+            "train_spon", dict(reversed(wildcards.items())), turned, {"b": "2", "a": "1"}
+        )
+        == job
+    )
     assert records.digest_job("train_spon", wildcards, swapped, {"a": "1", "b": "2"}) != job
     assert records.digest_job("train_spon", wildcards, spec, {"a": "2", "b": "1"}) != job
     assert len(job) == 16
@@ -70,7 +75,9 @@ def test_a_job_that_has_started_has_no_record_until_it_is_done(study):
     records.start_record(path)
     assert not path.exists()
     records.start_record(path)
-    description = records.describe_job("fetch_model", {"study": "s"}, {"code": "0"}, [tree.WEIGHTS])
+    description = records.describe_job(
+        "fetch_model", {"study": "s"}, {"code": "0"}, [tree.WEIGHTS]
+    )
     assert not path.exists()
     records.finish_record(path, description, [tree.MODEL], {}, {})
     assert records.read_records(study).makers[tree.MODEL].job == description["job"]
@@ -79,7 +86,11 @@ def test_a_job_that_has_started_has_no_record_until_it_is_done(study):
 def test_what_an_artifact_says_of_itself_is_known_before_it_is_written(study):
     description = records.describe_job("fetch_model", {"study": "s"}, {}, [study / tree.WEIGHTS])
     assert list(description["inputs"]) == [tree.WEIGHTS]  # relative, though named in full
-    assert records.name_origin(description) == {"study": "s", "rule": "fetch_model", "job": description["job"]}
+    assert records.name_origin(description) == {
+        "study": "s",
+        "rule": "fetch_model",
+        "job": description["job"],
+    }
 
 
 def test_paths_outside_the_working_directory_keep_their_name(study, monkeypatch):
@@ -135,7 +146,9 @@ def test_records_below_a_folder_of_the_repository_are_found_in_commits_too(tmp_p
     monkeypatch.chdir(tmp_path / "study")
     tree.make_study()
     tree.commit("v1")
-    assert set(records.read_commit(Path.cwd(), "HEAD").by_file) == set(records.read_records(Path.cwd()).by_file)
+    assert set(records.read_commit(Path.cwd(), "HEAD").by_file) == set(
+        records.read_records(Path.cwd()).by_file
+    )
 
 
 def test_a_commit_without_records_has_none(tmp_path, monkeypatch):

@@ -16,7 +16,9 @@ def study(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("path", [tree.MODEL, tree.BIASES, tree.NLL, tree.PNG, tree.PDF, tree.PAGE])
+@pytest.mark.parametrize(
+    "path", [tree.MODEL, tree.BIASES, tree.NLL, tree.PNG, tree.PDF, tree.PAGE]
+)
 def test_an_artifact_names_its_job_whatever_it_is_called(study, path):
     maker = records.read_records(study).makers[path]
     told = {"study": "s", "rule": maker.rule, "job": maker.job}
@@ -56,7 +58,9 @@ def test_figures_name_their_job_as_matplotlib_writes_it(tmp_path):
 
     figure = Figure()
     figure.savefig(tmp_path / "a.png", metadata=ORIGIN)
-    figure.savefig(tmp_path / "a.pdf", metadata={"Keywords": json.dumps(ORIGIN | {"note": "(a \\ b)"})})
+    figure.savefig(
+        tmp_path / "a.pdf", metadata={"Keywords": json.dumps(ORIGIN | {"note": "(a \\ b)"})}
+    )
     assert read_origin(tmp_path / "a.png") == ORIGIN
     assert read_origin(tmp_path / "a.pdf") == ORIGIN
 
@@ -66,5 +70,7 @@ def test_biases_name_their_job_as_they_are_saved(tmp_path):
 
     from spon import sparsify
 
-    sparsify.save_biases({"model.layers.0.mlp.down_proj": torch.zeros(2)}, tmp_path / "b.safetensors", ORIGIN)
+    sparsify.save_biases(
+        {"model.layers.0.mlp.down_proj": torch.zeros(2)}, tmp_path / "b.safetensors", ORIGIN
+    )
     assert read_origin(tmp_path / "b.safetensors") == ORIGIN

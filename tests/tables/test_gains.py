@@ -12,12 +12,19 @@ STEP = ["smaller", "larger", "added_layers"]
 
 def test_early_layers_are_compared_with_equally_many_late_ones_alone():
     single = score("LAYER-0", "down_proj", 0.5, 0, 2.45, 0.36)
-    table = gains.tabulate_layer_position(gather(DENSE, TEAL, BOTTOM_50, UNIF_ALL, TOP_75, TOP_50, single))
+    table = gains.tabulate_layer_position(
+        gather(DENSE, TEAL, BOTTOM_50, UNIF_ALL, TOP_75, TOP_50, single)
+    )
     assert table[["early", "late", "measure"]].to_numpy().tolist() == [
         ["TOP-50", "BOTTOM-50", "nll"],
         ["TOP-50", "BOTTOM-50", "kl"],
     ]
-    expected = {"gain_early_nats_per_token": 0.08, "gain_late_nats_per_token": 0.04, "difference": 0.04, "ratio": 2}
+    expected = {
+        "gain_early_nats_per_token": 0.08,
+        "gain_late_nats_per_token": 0.04,
+        "difference": 0.04,
+        "ratio": 2,
+    }
     np.testing.assert_allclose(table.loc[0, list(expected)].astype(float), list(expected.values()))
     np.testing.assert_allclose(table.loc[1, ["difference", "ratio"]].astype(float), [0.06, 4])
 
@@ -52,18 +59,28 @@ def test_steps_follow_nested_allocations_from_no_bias_to_all():
         ["BOTTOM-50", "UNIF-ALL", 2],
     ]
     np.testing.assert_allclose(steps["gain_nats_per_token"], [0.08, 0.04, 0.01, 0.01, 0.06])
-    np.testing.assert_allclose(steps["gain_per_layer_nats_per_token"], [0.04, 0.02, 0.01, 0.01, 0.03])
+    np.testing.assert_allclose(
+        steps["gain_per_layer_nats_per_token"], [0.04, 0.02, 0.01, 0.01, 0.03]
+    )
     np.testing.assert_allclose(steps["share_of_full_percent"], [80, 40, 90, 100, 100])
-    np.testing.assert_allclose(steps[["share_low", "share_high"]], steps[["share_of_full_percent"] * 2])
+    np.testing.assert_allclose(
+        steps[["share_low", "share_high"]], steps[["share_of_full_percent"] * 2]
+    )
 
 
 def test_a_step_goes_over_what_was_not_run():
     table = gains.tabulate_marginal_gain(gather(DENSE, TEAL, UNIF_ALL, TOP_50))
-    assert table[STEP].to_numpy().tolist()[::2] == [["BASELINE-TEAL", "TOP-50", 2], ["TOP-50", "UNIF-ALL", 2]]
+    assert table[STEP].to_numpy().tolist()[::2] == [
+        ["BASELINE-TEAL", "TOP-50", 2],
+        ["TOP-50", "UNIF-ALL", 2],
+    ]
 
 
 def test_every_seed_has_its_own_steps():
-    second = [score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33), score("UNIF-ALL", "down_proj", 0.5, 1, 2.4, 0.3)]
+    second = [
+        score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33),
+        score("UNIF-ALL", "down_proj", 0.5, 1, 2.4, 0.3),
+    ]
     table = gains.tabulate_marginal_gain(gather(DENSE, TEAL, UNIF_ALL, TOP_75, TOP_50, *second))
     gained = table[(table["measure"] == "nll") & (table["larger"] == "UNIF-ALL")].set_index("seed")
     assert gained["smaller"].to_dict() == {0: "TOP-75", 1: "TOP-50"}

@@ -64,8 +64,13 @@ def test_the_measures_are_drawn_together():
 
 def test_runs_are_compared_within_a_scope_a_sparsity_and_a_seed():
     found = gather(DENSE, TEAL, UNIF_ALL, TOP_50, REPEATED)
-    groups = [(group["seed"], [found.label(run) for run in runs]) for group, runs in found.groups()]
-    assert groups == [(0, ["UNIF-ALL/s0.5/seed0", "TOP-50/s0.5/seed0"]), (1, ["TOP-50/s0.5/seed1"])]
+    groups = [
+        (group["seed"], [found.label(run) for run in runs]) for group, runs in found.groups()
+    ]
+    assert groups == [
+        (0, ["UNIF-ALL/s0.5/seed0", "TOP-50/s0.5/seed0"]),
+        (1, ["TOP-50/s0.5/seed1"]),
+    ]
 
 
 def test_every_point_has_a_label_of_its_own():
@@ -84,7 +89,9 @@ def test_a_likelihood_that_is_not_finite_is_refused_by_name(broken):
     )
 
 
-@pytest.mark.parametrize("other", [TEAL.assign(predictions=11), TEAL.iloc[1:]], ids=["longer", "missing"])
+@pytest.mark.parametrize(
+    "other", [TEAL.assign(predictions=11), TEAL.iloc[1:]], ids=["longer", "missing"]
+)
 def test_evaluations_of_different_blocks_are_not_compared(other):
     with pytest.raises(AssertionError, match="differ in their blocks"):
         gather(DENSE, other)

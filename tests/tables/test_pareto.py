@@ -41,12 +41,16 @@ def test_ties_do_not_chain():
 
 def test_points_are_told_apart_only_where_their_paired_difference_is():
     order = pareto.compare_points(gather(DENSE, TEAL, NEAR_TOP_50, TOP_50))
-    np.testing.assert_array_equal(order, [[0, -1, -1, -1], [1, 0, 1, 1], [1, -1, 0, 0], [1, -1, 0, 0]])
+    np.testing.assert_array_equal(
+        order, [[0, -1, -1, -1], [1, 0, 1, 1], [1, -1, 0, 0], [1, -1, 0, 0]]
+    )
 
 
 def test_within_a_scope_biases_are_the_cost_and_teal_costs_nothing():
     table = pareto.tabulate_pareto(gather(*ALL))
-    inside = table[(table["frontier"] == "scope") & (table["scope"] == "down_proj")].set_index("allocation")
+    inside = table[(table["frontier"] == "scope") & (table["scope"] == "down_proj")].set_index(
+        "allocation"
+    )
     assert inside["cost_name"].unique().tolist() == ["bias_parameters"]
     assert inside["cost"].to_dict() == {
         **{"BASELINE-TEAL": 0, "UNIF-ALL": 8, "TOP-75": 6},
@@ -64,7 +68,11 @@ def test_a_tie_is_named_on_both_sides_and_never_pays_for_more_biases():
         "TOP-75": "TOP-50/s0.5/seed0",
         "TOP-50": "TOP-75/s0.5/seed0",
     }
-    assert inside["on_frontier"].to_dict() == {"BASELINE-TEAL": True, "TOP-75": False, "TOP-50": True}
+    assert inside["on_frontier"].to_dict() == {
+        "BASELINE-TEAL": True,
+        "TOP-75": False,
+        "TOP-50": True,
+    }
 
 
 def test_over_all_scopes_the_sparser_model_is_the_cheaper_one():
@@ -77,13 +85,18 @@ def test_over_all_scopes_the_sparser_model_is_the_cheaper_one():
 
 
 def test_a_sparser_point_that_is_as_good_drives_out_a_denser_one():
-    table = pareto.tabulate_pareto(gather(DENSE, ATTN_TEAL, TEAL, score("UNIF-ALL", "down_proj", 0.5, 0, 2.05, 0.1)))
+    table = pareto.tabulate_pareto(
+        gather(DENSE, ATTN_TEAL, TEAL, score("UNIF-ALL", "down_proj", 0.5, 0, 2.05, 0.1))
+    )
     model = table[table["frontier"] == "model"].set_index(["scope", "allocation"])["on_frontier"]
     assert model[model].index.tolist() == [("", "DENSE"), ("down_proj", "UNIF-ALL")]
 
 
 def test_every_scope_and_sparsity_has_its_own_frontier():
-    denser = [score("BASELINE-TEAL", "down_proj", 0.8, None, 3.5, 1.0), score("TOP-50", "down_proj", 0.8, 0, 3.4, 0.9)]
+    denser = [
+        score("BASELINE-TEAL", "down_proj", 0.8, None, 3.5, 1.0),
+        score("TOP-50", "down_proj", 0.8, 0, 3.4, 0.9),
+    ]
     table = pareto.tabulate_pareto(gather(DENSE, TEAL, TOP_50, TOP_75, UNIF_ALL, *denser))
     inside = table[table["frontier"] == "scope"]
     assert inside.groupby("sparsity").size().to_dict() == {0.5: 4, 0.8: 2}

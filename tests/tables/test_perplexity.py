@@ -23,7 +23,12 @@ def test_the_perplexity_table_has_the_columns_that_were_promised():
 
 def test_a_runs_row_follows_from_its_likelihood_and_its_baselines():
     row = perplexity.tabulate_perplexity(SMALL).iloc[2]
-    assert (row["allocation"], row["scope"], row["seed"], row["protocol"]) == ("UNIF-ALL", "down_proj", 0, "a1b2")
+    assert (row["allocation"], row["scope"], row["seed"], row["protocol"]) == (
+        "UNIF-ALL",
+        "down_proj",
+        0,
+        "a1b2",
+    )
     numbers = {
         "perplexity": np.exp(2.4),
         "nll_nats_per_token": 2.4,
@@ -41,20 +46,30 @@ def test_a_runs_row_follows_from_its_likelihood_and_its_baselines():
 
 def test_baselines_gain_nothing_and_have_no_recovery():
     dense, teal = perplexity.tabulate_perplexity(SMALL).iloc[:2].to_dict("records")
-    assert (dense["over_dense_percent"], dense["kl_nats_per_token"], teal["gain_percent"]) == (0, 0, 0)
+    assert (dense["over_dense_percent"], dense["kl_nats_per_token"], teal["gain_percent"]) == (
+        0,
+        0,
+        0,
+    )
     assert np.isnan([row["recovery_percent"] for row in (dense, teal)]).all()
     assert np.isnan(dense["gain_percent"])
 
 
 def test_a_perplexitys_interval_is_that_of_its_mean_likelihood():
     row = perplexity.tabulate_perplexity(SMALL).iloc[0]
-    np.testing.assert_allclose(row["perplexity_low"] * row["perplexity_high"], row["perplexity"] ** 2)
+    np.testing.assert_allclose(
+        row["perplexity_low"] * row["perplexity_high"], row["perplexity"] ** 2
+    )
     assert row["perplexity_low"] < row["perplexity"]
 
 
-@pytest.mark.parametrize(("nll", "kl", "recovered"), [(2.0, 0.0, 100), (2.5, 0.4, 0), (2.6, 0.48, -20)])
+@pytest.mark.parametrize(
+    ("nll", "kl", "recovered"), [(2.0, 0.0, 100), (2.5, 0.4, 0), (2.6, 0.48, -20)]
+)
 def test_a_dense_run_recovers_everything_and_one_that_is_teal_nothing(nll, kl, recovered):
-    table = perplexity.tabulate_damage_recovery(gather(DENSE, TEAL, score("TOP-50", "down_proj", 0.5, 0, nll, kl)))
+    table = perplexity.tabulate_damage_recovery(
+        gather(DENSE, TEAL, score("TOP-50", "down_proj", 0.5, 0, nll, kl))
+    )
     assert table["measure"].tolist() == ["perplexity", "nll", "kl"]
     found = table.set_index("measure").loc[["nll", "kl"], ["recovery_percent", "low", "high"]]
     np.testing.assert_allclose(found, recovered, atol=1e-9)
@@ -63,19 +78,29 @@ def test_a_dense_run_recovers_everything_and_one_that_is_teal_nothing(nll, kl, r
 def test_recovery_is_shown_with_the_levels_that_it_is_computed_from():
     row = perplexity.tabulate_damage_recovery(SMALL).iloc[-2]
     assert (row["allocation"], row["measure"]) == ("ATTN-ONLY", "nll")
-    np.testing.assert_allclose(row[["dense", "teal", "spon", "recovery_percent"]].astype(float), [2, 2.1, 2.02, 80])
+    np.testing.assert_allclose(
+        row[["dense", "teal", "spon", "recovery_percent"]].astype(float), [2, 2.1, 2.02, 80]
+    )
 
 
 def test_recovery_of_damage_that_may_be_zero_is_not_applicable():
     harmless = score("BASELINE-TEAL", "down_proj", 0.5, pd.NA, 2.001, 0.4, noise=NOISE[0])
-    table = perplexity.tabulate_damage_recovery(gather(DENSE, harmless, TOP_50)).set_index("measure")
-    assert table.loc[["perplexity", "nll"], ["recovery_percent", "low", "high"]].isna().all(axis=None)
+    table = perplexity.tabulate_damage_recovery(gather(DENSE, harmless, TOP_50)).set_index(
+        "measure"
+    )
+    assert (
+        table.loc[["perplexity", "nll"], ["recovery_percent", "low", "high"]].isna().all(axis=None)
+    )
     np.testing.assert_allclose(table.loc["kl", "recovery_percent"], 20)
 
 
 def test_contrasts_are_teal_from_dense_runs_from_teal_and_runs_from_one_another():
     table = perplexity.tabulate_contrasts(gather(DENSE, TEAL, UNIF_ALL, TOP_50, REPEATED))
-    pairs = table[table["measure"] == "kl"][["contrast", "allocation", "reference"]].to_numpy().tolist()
+    pairs = (
+        table[table["measure"] == "kl"][["contrast", "allocation", "reference"]]
+        .to_numpy()
+        .tolist()
+    )
     assert pairs == [
         ["teal_dense", "BASELINE-TEAL", "DENSE"],
         ["run_teal", "UNIF-ALL", "BASELINE-TEAL"],
@@ -84,8 +109,15 @@ def test_contrasts_are_teal_from_dense_runs_from_teal_and_runs_from_one_another(
         ["run_run", "UNIF-ALL", "TOP-50"],
     ]
     last = table.iloc[-2]
-    assert (last["seed"], last["reference_seed"], last["measure"], last["blocks"]) == (0, 0, "nll", 60)
-    np.testing.assert_allclose(last[["difference_nats_per_token", "low", "high"]].astype(float), -0.02)
+    assert (last["seed"], last["reference_seed"], last["measure"], last["blocks"]) == (
+        0,
+        0,
+        "nll",
+        60,
+    )
+    np.testing.assert_allclose(
+        last[["difference_nats_per_token", "low", "high"]].astype(float), -0.02
+    )
 
 
 def test_a_run_that_is_better_than_its_reference_has_a_negative_difference():
@@ -93,7 +125,9 @@ def test_a_run_that_is_better_than_its_reference_has_a_negative_difference():
     np.testing.assert_allclose(
         table.loc[("teal_dense", "BASELINE-TEAL", "nll"), "difference_nats_per_token"], [0.5, 0.1]
     )
-    np.testing.assert_allclose(table.loc[("run_teal", "TOP-50", "nll"), "difference_nats_per_token"], -0.08)
+    np.testing.assert_allclose(
+        table.loc[("run_teal", "TOP-50", "nll"), "difference_nats_per_token"], -0.08
+    )
 
 
 def test_the_family_of_a_test_is_all_contrasts_of_its_measure():
@@ -125,7 +159,12 @@ def test_the_summary_holds_the_tables_numbers_as_plain_json():
     assert list(summary) == ["protocol", "blocks", "dense", "scopes"]
     assert (summary["protocol"], summary["blocks"]) == ("a1b2", 60)
     level = summary["scopes"]["down_proj"]["s0.5"]
-    assert list(level["runs"]) == ["UNIF-ALL/seed0", "TOP-75/seed0", "TOP-50/seed0", "BOTTOM-50/seed0"]
+    assert list(level["runs"]) == [
+        "UNIF-ALL/seed0",
+        "TOP-75/seed0",
+        "TOP-50/seed0",
+        "BOTTOM-50/seed0",
+    ]
     np.testing.assert_allclose(summary["dense"]["perplexity"], np.exp(2.0))
     np.testing.assert_allclose(level["teal"]["kl_nats_per_token"], 0.4)
     np.testing.assert_allclose(level["runs"]["TOP-75/seed0"]["recovery_nll_percent"], 18)
@@ -164,7 +203,8 @@ def test_latex_shows_four_digits_and_escapes_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(20.0001, "20.00"), (0.5, "0.5"), (0.0, "0"), (1234.5, "1234"), (1.23456e-9, "1.235e-09")]
+    ("value", "text"),
+    [(20.0001, "20.00"), (0.5, "0.5"), (0.0, "0"), (1234.5, "1234"), (1.23456e-9, "1.235e-09")],
 )
 def test_measured_digits_are_kept_and_exact_numbers_not_padded(value, text):
     assert perplexity.format_significant(value) == text

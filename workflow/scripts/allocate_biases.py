@@ -9,5 +9,7 @@ from spon.job import job
 with job(snakemake):
     allocation = snakemake.params.spec["allocation"]
     shape = json.loads(Path(snakemake.input.model).read_text())["shape"]
-    sites = allocate.allocate_biases(shape, allocation["maps"], allocation["biases"], allocation["layers"])
+    sites = allocate.allocate_biases(
+        shape, allocation["maps"], allocation["biases"], allocation["layers"]
+    )
     sites.to_csv(snakemake.output.sites, index=False)

@@ -8,11 +8,15 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
+    network = models.load(
+        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+    )
     seed = torch.Generator().manual_seed(int(snakemake.wildcards.seed))
     biases = untrained.average_residual(
         network,
-        tokens=data.draw_blocks(data.read_tokens(snakemake.input.tokens), spec["blocks"], spec["order"], seed),
+        tokens=data.draw_blocks(
+            data.read_tokens(snakemake.input.tokens), spec["blocks"], spec["order"], seed
+        ),
         sparsifiers=sparsify.make_sparsifiers(
             network,
             sparsify.read_thresholds(snakemake.input.thresholds),

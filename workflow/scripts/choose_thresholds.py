@@ -5,7 +5,9 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
+    network = models.load(
+        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+    )
     tokens = data.read_tokens(snakemake.input.tokens)
     thresholds = calibrate.choose_thresholds(
         models.name_sites(network, spec["maps"]),

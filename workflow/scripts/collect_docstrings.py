@@ -10,7 +10,13 @@ if __name__ == "__main__":
         documents = corpus.collect_docstrings(selection, here.processes)
         for split in corpus.SPLITS:
             part = documents.loc[documents["split"] == split, ["file", "text"]]
-            here.write_parquet(part, snakemake.output[split], compression="zstd", compression_level=9)
+            here.write_parquet(
+                part, snakemake.output[split], compression="zstd", compression_level=9
+            )
         description = corpus.describe_corpus(documents, selection.packages)
-        here.say(corpus.compare_corpora(description, corpus.read_training_corpus(snakemake.input.get("record"))))
+        here.say(
+            corpus.compare_corpora(
+                description, corpus.read_training_corpus(snakemake.input.get("record"))
+            )
+        )
         here.write_json(description, snakemake.output.corpus)

@@ -24,4 +24,6 @@ with job(snakemake) as here:
         seed=spec["seed"],
     )
     run = {name: names[name] for name in ("allocation", "sparsity", "seed")}
-    table.assign(**run)[[*run, *table.columns]].to_csv(snakemake.output.category_shift, index=False)
+    table.assign(**run)[[*run, *table.columns]].to_csv(
+        snakemake.output.category_shift, index=False
+    )

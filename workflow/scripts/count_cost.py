@@ -9,5 +9,7 @@ from spon.cost import benchmarks
 from spon.job import job
 
 with job(snakemake):
-    found = benchmarks.count_cost({path: pd.read_csv(path, sep="\t") for path in snakemake.params.spec["benchmarks"]})
+    found = benchmarks.count_cost(
+        {path: pd.read_csv(path, sep="\t") for path in snakemake.params.spec["benchmarks"]}
+    )
     Path(snakemake.output.cost).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")

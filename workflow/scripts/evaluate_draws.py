@@ -5,7 +5,9 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
+    network = models.load(
+        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+    )
     biases = sparsify.read_biases(snakemake.input.biases)
     tokens = data.read_tokens(snakemake.input.tokens)
     chosen = data.choose_blocks(len(tokens), spec["draw_blocks"], "even")
@@ -23,4 +25,6 @@ with job(snakemake) as here:
         **spec["evaluate"],
         keep=here.keep,
     )
-    here.write_parquet(blocks.assign(block=chosen[blocks["block"].to_numpy()]), snakemake.output.draws)
+    here.write_parquet(
+        blocks.assign(block=chosen[blocks["block"].to_numpy()]), snakemake.output.draws
+    )

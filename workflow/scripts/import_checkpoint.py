@@ -6,4 +6,6 @@ from spon.job import job
 with job(snakemake) as here:
     checkpoint, names = snakemake.input.checkpoint, snakemake.wildcards
     checkpoints.check_run(checkpoint, names.allocation, float(names.sparsity), int(names.seed))
-    sparsify.save_biases(checkpoints.read_checkpoint(checkpoint), snakemake.output.biases, here.metadata)
+    sparsify.save_biases(
+        checkpoints.read_checkpoint(checkpoint), snakemake.output.biases, here.metadata
+    )

@@ -8,5 +8,8 @@ from spon.job import job
 
 with job(snakemake) as here:
     draw = {**vars(biases), **vars(outcomes), **vars(states)}[snakemake.rule]
-    tables = {name: pd.concat(map(pd.read_csv, np.atleast_1d(paths))) for name, paths in snakemake.input.items()}
+    tables = {
+        name: pd.concat(map(pd.read_csv, np.atleast_1d(paths)))
+        for name, paths in snakemake.input.items()
+    }
     style.save(draw(**tables), snakemake.output.png, snakemake.output.pdf, here.metadata)

@@ -16,7 +16,9 @@ with job(snakemake) as here:
     folder = Path(snakemake.output.record).parent
     train = pd.read_parquet(snakemake.input.train)["text"]
     tokenizer = pretrain.train_tokenizer(train, settings["model"]["vocab_size"])
-    protocol = data.Protocol(block_length=128, bos=False, join=pretrain.END, strip=True, dense_share=0.0)
+    protocol = data.Protocol(
+        block_length=128, bos=False, join=pretrain.END, strip=True, dense_share=0.0
+    )
     held_out = data.tokenize(
         pd.read_parquet(snakemake.input.calibration)["text"].tolist(),
         tokenizer,
@@ -24,10 +26,16 @@ with job(snakemake) as here:
         settings["held_out_blocks"],
         "even",
     )
-    stream = torch.tensor(tokenizer(data.join_documents(train, protocol), verbose=False)["input_ids"])
-    config = LlamaConfig(**settings["model"], bos_token_id=None, eos_token_id=tokenizer.eos_token_id)
+    stream = torch.tensor(
+        tokenizer(data.join_documents(train, protocol), verbose=False)["input_ids"]
+    )
+    config = LlamaConfig(
+        **settings["model"], bos_token_id=None, eos_token_id=tokenizer.eos_token_id
+    )
     state = folder.with_suffix(".state")
-    model, curve = pretrain.pretrain(config, stream, held_out, schedule, settings["seed"], state, here.device)
+    model, curve = pretrain.pretrain(
+        config, stream, held_out, schedule, settings["seed"], state, here.device
+    )
     record = pretrain.describe_training(model, held_out, schedule, settings["seed"])
     record["corpus"] = json.loads(Path(snakemake.input.corpus).read_text())
     curve.to_csv(snakemake.output.curve, index=False)

@@ -5,7 +5,9 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
+    network = models.load(
+        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+    )
     quantiles = calibrate.read_quantiles(
         network,
         data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),

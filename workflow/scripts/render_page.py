@@ -9,7 +9,9 @@ with job(snakemake) as here:
     text = page.render_page(
         Path(snakemake.input.findings).read_text(encoding="utf-8"),
         title=f"Findings of the study {snakemake.wildcards.study}",
-        images={Path(path).name: Path(path).read_bytes() for path in snakemake.input.get("figures", [])},
+        images={
+            Path(path).name: Path(path).read_bytes() for path in snakemake.input.get("figures", [])
+        },
         made_by=here.metadata,
     )
     Path(snakemake.output.page).write_text(text, encoding="utf-8")

@@ -11,8 +11,15 @@ with job(snakemake):
     random = zip(spec["random"], paths.draws, strict=True)
     table = controls.tabulate_controls(
         outcomes.read_outcomes(dict(paths.items()), spec["outcomes"]),
-        on_dense=pd.concat([controls.NO_BLOCKS, *(pd.read_parquet(path).assign(**run) for run, path in adaptations)]),
-        draws=pd.concat([controls.NO_BLOCKS, *(pd.read_parquet(path).assign(**run) for run, path in random)]),
+        on_dense=pd.concat(
+            [
+                controls.NO_BLOCKS,
+                *(pd.read_parquet(path).assign(**run) for run, path in adaptations),
+            ]
+        ),
+        draws=pd.concat(
+            [controls.NO_BLOCKS, *(pd.read_parquet(path).assign(**run) for run, path in random)]
+        ),
         norms_of=spec["norms_of"],
         resamples=spec["outcomes"]["statistics"]["draws"],
         seed=spec["outcomes"]["statistics"]["seed"],

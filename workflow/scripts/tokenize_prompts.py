@@ -11,7 +11,11 @@ from spon.job import job
 
 with job(snakemake) as here:
     model = json.loads(Path(snakemake.input.model).read_text())
-    tokenizer = AutoTokenizer.from_pretrained(source.locate(model["source"]), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        source.locate(model["source"]), local_files_only=True
+    )
     prompts = yaml.safe_load(Path(snakemake.input.prompts).read_text())
-    tokens = data.tokenize_prompts(prompts, tokenizer, data.Protocol(**snakemake.params.spec["protocol"]))
+    tokens = data.tokenize_prompts(
+        prompts, tokenizer, data.Protocol(**snakemake.params.spec["protocol"])
+    )
     data.save_prompts(tokens, snakemake.output.prompts, here.metadata)

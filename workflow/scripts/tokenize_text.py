@@ -12,9 +12,13 @@ with job(snakemake) as here:
     spec = snakemake.params.spec
     protocol = data.Protocol(**spec["protocol"])
     model = json.loads(Path(snakemake.input.model).read_text())
-    tokenizer = AutoTokenizer.from_pretrained(source.locate(model["source"]), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        source.locate(model["source"]), local_files_only=True
+    )
     documents = data.read_documents(spec["text"], snakemake.input.text)
-    tokens = data.tokenize(documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"])
+    tokens = data.tokenize(
+        documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"]
+    )
     data.save_tokens(tokens, snakemake.output.tokens, here.metadata)
     description = data.describe_tokens(tokens, spec["text"], spec["protocol"])
     here.write_json(description, snakemake.output.protocol)

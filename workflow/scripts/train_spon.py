@@ -9,7 +9,9 @@ from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    sites = [row["site"] for row in csv.DictReader(Path(snakemake.input.sites).read_text().splitlines())]
+    sites = [
+        row["site"] for row in csv.DictReader(Path(snakemake.input.sites).read_text().splitlines())
+    ]
     tokens = data.read_tokens(snakemake.input.tokens)
     split_blocks = memory.choose_split(
         json.loads(Path(snakemake.input.model).read_text())["shape"],
@@ -20,7 +22,9 @@ with job(snakemake) as here:
         memory_gib=spec["memory_gib"],
         device=here.device,
     )
-    network = models.load(snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib)
+    network = models.load(
+        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+    )
     biases, curve = train.learn_biases(
         network,
         tokens=tokens,

@@ -11,9 +11,15 @@ from spon.report.findings import write_findings
 
 with job(snakemake):
     folder = Path(snakemake.output.findings).parent
-    paths = {name: [value] if isinstance(value, str) else list(value) for name, value in snakemake.input.items()}
+    paths = {
+        name: [value] if isinstance(value, str) else list(value)
+        for name, value in snakemake.input.items()
+    }
     spec = snakemake.params.spec
-    figures = {Path(path).stem: Path(os.path.relpath(path, folder)).as_posix() for path in paths.get("figures", [])}
+    figures = {
+        Path(path).stem: Path(os.path.relpath(path, folder)).as_posix()
+        for path in paths.get("figures", [])
+    }
     # Thresholds do not say which scope and sparsity they are for; their order does.
     added = {"thresholds": spec.get("thresholds", [])}
     tables = {
@@ -32,5 +38,7 @@ with job(snakemake):
         for name, files in paths.items()
         if files and files[0].endswith(".json")
     }
-    text = write_findings(snakemake.wildcards.study, tables, {**facts, "settings": spec["settings"]}, figures)
+    text = write_findings(
+        snakemake.wildcards.study, tables, {**facts, "settings": spec["settings"]}, figures
+    )
     Path(snakemake.output.findings).write_text(text, encoding="utf-8")

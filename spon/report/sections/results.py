@@ -36,13 +36,30 @@ def describe_baselines(perplexity: pd.DataFrame, contrasts: pd.DataFrame) -> str
     damage = contrasts[(contrasts["contrast"] == "teal_dense") & (contrasts["measure"] == "nll")]
     rows = []
     for teal in perplexity[perplexity["allocation"] == TEAL].itertuples():
-        found = damage[(damage["scope"] == teal.scope) & (damage["sparsity"] == teal.sparsity)].iloc[0]
-        cost = say_bounds(found["difference_nats_per_token"], found["low"], found["high"], 1, scale=MILLI)
+        found = damage[
+            (damage["scope"] == teal.scope) & (damage["sparsity"] == teal.sparsity)
+        ].iloc[0]
+        cost = say_bounds(
+            found["difference_nats_per_token"], found["low"], found["high"], 1, scale=MILLI
+        )
         level = [say_fixed(teal.perplexity, 3), say_change(teal.over_dense_percent)]
         rows.append(
-            [teal.scope, say_percent(teal.sparsity), *level, cost, say_fixed(MILLI * teal.kl_nats_per_token, 1)]
+            [
+                teal.scope,
+                say_percent(teal.sparsity),
+                *level,
+                cost,
+                say_fixed(MILLI * teal.kl_nats_per_token, 1),
+            ]
         )
-    header = ["sites sparsified", "sparsity", "TEAL's perplexity", "over dense", "TEAL less dense [95 %]", "KL"]
+    header = [
+        "sites sparsified",
+        "sparsity",
+        "TEAL's perplexity",
+        "over dense",
+        "TEAL less dense [95 %]",
+        "KL",
+    ]
     level = say_bounds(dense["perplexity"], dense["perplexity_low"], dense["perplexity_high"], 3)
     told = (
         f"The dense model has a perplexity of {level} on held-out text. That interval is wide since texts differ; it "
@@ -84,25 +101,41 @@ def describe_results(
 
 def keep_trained(rows: pd.DataFrame, settings: Mapping) -> pd.DataFrame:
     """The rows of runs whose biases were trained; controls have a section of their own."""
-    ways = {name: chosen.get("learn", "kl") for name, chosen in settings.get("allocations", {}).items()}
+    ways = {
+        name: chosen.get("learn", "kl") for name, chosen in settings.get("allocations", {}).items()
+    }
     controls = [name for name, way in ways.items() if way != "kl"]
     return rows[~rows["allocation"].isin(controls)]
 
 
-def describe_sparsity(sparsity: float, runs: pd.DataFrame, contrasts: pd.DataFrame, recovery: pd.DataFrame) -> str:
+def describe_sparsity(
+    sparsity: float, runs: pd.DataFrame, contrasts: pd.DataFrame, recovery: pd.DataFrame
+) -> str:
     """One sparsity: a row per run, and in a sentence or two what differs."""
     here = contrasts[(contrasts["sparsity"] == sparsity) & (contrasts["measure"] == "nll")]
     from_teal = runs[SAME_RUN].merge(here[here["contrast"] == "run_teal"], on=SAME_RUN)
     shares = recovery.set_index(SAME_RUN)
     rows = [describe_run(run, runs, shares) for run in from_teal.itertuples()]
-    header = ["run", "sites", "biases", "perplexity", "SPON less TEAL [95 %]", "p (Holm)", "against TEAL"]
+    header = [
+        "run",
+        "sites",
+        "biases",
+        "perplexity",
+        "SPON less TEAL [95 %]",
+        "p (Holm)",
+        "against TEAL",
+    ]
     table = write_table([*header, "KL recovered [95 %]", "log-likelihood recovered [95 %]"], rows)
     return join_blocks(f"### {say_percent(sparsity)} sparsity", table, say_pairs(runs, here))
 
 
 def describe_run(found, runs: pd.DataFrame, shares: pd.DataFrame) -> list[str]:
     """The cells of one run."""
-    run = runs[(runs["allocation"] == found.allocation) & (runs["seed"] == found.seed) & (runs["scope"] == found.scope)]
+    run = runs[
+        (runs["allocation"] == found.allocation)
+        & (runs["seed"] == found.seed)
+        & (runs["scope"] == found.scope)
+    ]
     won = shares.loc[tuple(getattr(found, name) for name in SAME_RUN)].set_index("measure")
     return [
         name_run(found.allocation, found.seed, runs),
@@ -112,7 +145,10 @@ def describe_run(found, runs: pd.DataFrame, shares: pd.DataFrame) -> list[str]:
         say_bounds(found.difference_nats_per_token, found.low, found.high, 2, scale=MILLI),
         say_p_value(found.p_holm),
         judge_difference(found),
-        *(say_bounds(*won.loc[measure, ["recovery_percent", "low", "high"]], 1, "%") for measure in ("kl", "nll")),
+        *(
+            say_bounds(*won.loc[measure, ["recovery_percent", "low", "high"]], 1, "%")
+            for measure in ("kl", "nll")
+        ),
     ]
 
 
@@ -137,13 +173,20 @@ def say_pairs(runs: pd.DataFrame, contrasts: pd.DataFrame) -> str:
         return ""
     differ, tied = [], []
     for pair in pairs.itertuples():
-        names = [name_run(pair.allocation, pair.seed, runs), name_run(pair.reference, pair.reference_seed, runs)]
+        names = [
+            name_run(pair.allocation, pair.seed, runs),
+            name_run(pair.reference, pair.reference_seed, runs),
+        ]
         verdict = judge_difference(pair)
         if verdict == "not distinguishable":
             tied.append(" and ".join(names))
         else:
             differ.append(" than ".join(names if verdict == "better" else names[::-1]))
-    better = f"Of the runs of one scope and seed, better by log-likelihood: {'; '.join(differ)}." if differ else ""
+    better = (
+        f"Of the runs of one scope and seed, better by log-likelihood: {'; '.join(differ)}."
+        if differ
+        else ""
+    )
     ties = (
         f"Not to be told apart: {'; '.join(tied)}."
         if differ

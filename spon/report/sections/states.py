@@ -32,9 +32,22 @@ def describe_alignment(pca_alignment: pd.DataFrame, figures: Mapping[str, str]) 
         "direction does not have zero either: *chance* is its mean, with the value that 95 % of random directions stay "
         "under; p is the share of them that reach the bias's value, not adjusted."
     )
-    header = ["run", "layer", "as published", "p", "sound", "component", "p", "chance (95 % under)"]
+    header = [
+        "run",
+        "layer",
+        "as published",
+        "p",
+        "sound",
+        "component",
+        "p",
+        "chance (95 % under)",
+    ]
     rows = [
-        [name, name_site(site["layer"].iloc[0], site["map"].iloc[0], pca_alignment), *describe_alignment_of_site(site)]
+        [
+            name,
+            name_site(site["layer"].iloc[0], site["map"].iloc[0], pca_alignment),
+            *describe_alignment_of_site(site),
+        ]
         for name, sites in name_runs(pca_alignment)
         for _, site in sites.groupby("site", sort=False)
     ]
@@ -42,13 +55,17 @@ def describe_alignment(pca_alignment: pd.DataFrame, figures: Mapping[str, str]) 
         "Left of each pair: |cosine| of each bias with each component, darker is larger. Right: the largest of a site "
         "beside what random directions reach; a point inside the grey bar is what chance gives."
     )
-    figure = embed_figure(figures, "fig4_pca_alignment", "Alignment of biases with principal components", caption)
+    figure = embed_figure(
+        figures, "fig4_pca_alignment", "Alignment of biases with principal components", caption
+    )
     return join_blocks(told, write_table(header, rows), conclude_alignment(pca_alignment), figure)
 
 
 def describe_alignment_of_site(site: pd.DataFrame) -> list[str]:
     """The cells of one site."""
-    published, sound = (site[site["definition"] == name].iloc[0] for name in ("as_published", "sound"))
+    published, sound = (
+        site[site["definition"] == name].iloc[0] for name in ("as_published", "sound")
+    )
     return [
         say_fixed(published["max_abs_cosine"], 3),
         say_p_value(published["p_value"]),
@@ -101,7 +118,8 @@ def describe_category(category: str, found: pd.DataFrame) -> list[str]:
     cells = [""] * 3
     if published is not None:
         cells = [
-            say_fixed(published[name], places) for name, places in (("l2_shift", 3), ("cka", 4), ("cka_permuted", 2))
+            say_fixed(published[name], places)
+            for name, places in (("l2_shift", 3), ("cka", 4), ("cka_permuted", 2))
         ]
     return [
         names.get(category, category),
@@ -125,9 +143,9 @@ def conclude_categories(over_sites: pd.DataFrame) -> str:
             "no mere noise."
         )
     # A category of the published study has five prompts; all of them together are another matter.
-    nulls = over_sites[(over_sites["definition"] == "as_published") & (over_sites["category"] != "prompts")][
-        "cka_permuted"
-    ]
+    nulls = over_sites[
+        (over_sites["definition"] == "as_published") & (over_sites["category"] != "prompts")
+    ]["cka_permuted"]
     parts.append(
         f"The published CKA of a category gives {say_range(nulls, 2)} for states paired at random, so a high value of "
         "it says little."
@@ -161,7 +179,12 @@ def describe_shifts(hidden_state_shift: pd.DataFrame, figures: Mapping[str, str]
         "layer. cos(b, error) above zero means that the bias points where it corrects. Brackets hold 95 % intervals."
     )
     header = ["run", "layer", "TEAL", "SPON", "predicted", "without cross term", "cos(b, error)"]
-    header += ["taken away, same input", "in the sparse model", "in the residual stream", "as published"]
+    header += [
+        "taken away, same input",
+        "in the sparse model",
+        "in the residual stream",
+        "as published",
+    ]
     rows = [
         [name, label, *describe_shift_of_site(here)]
         for name, shifts in name_runs(hidden_state_shift)
@@ -171,8 +194,12 @@ def describe_shifts(hidden_state_shift: pd.DataFrame, figures: Mapping[str, str]
         "Share of TEAL's shift that biases take away, by layer: at the sites (top), in the residual stream (middle), "
         "and as published (bottom). Below zero, states move away from the dense model's. Lines are predictions."
     )
-    figure = embed_figure(figures, "fig5_hidden_state_shift", "Shift of hidden states by layer", caption)
-    return join_blocks(told, write_table(header, rows), conclude_shifts(hidden_state_shift), figure)
+    figure = embed_figure(
+        figures, "fig5_hidden_state_shift", "Shift of hidden states by layer", caption
+    )
+    return join_blocks(
+        told, write_table(header, rows), conclude_shifts(hidden_state_shift), figure
+    )
 
 
 def list_places(shifts: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -180,7 +207,10 @@ def list_places(shifts: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     sites = shifts[(shifts["place"] == "site") & (shifts["site"] != ALL)].drop_duplicates("site")
     for site in sites.sort_values("layer", kind="stable").itertuples():
         behind = (shifts["place"] == "residual") & (shifts["layer"] == site.layer)
-        yield name_site(site.layer, site.map, sites), shifts[(shifts["site"] == site.site) | behind]
+        yield (
+            name_site(site.layer, site.map, sites),
+            shifts[(shifts["site"] == site.site) | behind],
+        )
     yield "all sites", shifts[shifts["site"] == ALL]
 
 
@@ -201,7 +231,11 @@ def describe_shift_of_site(here: pd.DataFrame) -> list[str]:
 
 def select(shifts: pd.DataFrame, place: str, definition: str = "sound") -> pd.Series:
     """The one row of a place, over all tokens but the first ones; an empty one where there is none."""
-    rows = shifts[(shifts["place"] == place) & (shifts["definition"] == definition) & (shifts["positions"] != "first")]
+    rows = shifts[
+        (shifts["place"] == place)
+        & (shifts["definition"] == definition)
+        & (shifts["positions"] != "first")
+    ]
     return rows.iloc[0] if len(rows) else pd.Series(dtype=float)
 
 
@@ -214,19 +248,29 @@ def say_recovery(row: pd.Series, decimals: int = 1) -> str:
     """The share of a shift that is taken away."""
     if row.empty:
         return ""
-    return say_bounds(row["recovery_percent"], row["recovery_low"], row["recovery_high"], decimals, "%")
+    return say_bounds(
+        row["recovery_percent"], row["recovery_low"], row["recovery_high"], decimals, "%"
+    )
 
 
 def conclude_shifts(shifts: pd.DataFrame) -> str:
     """Closer or farther, at sites and in the residual stream; and what the prediction says."""
-    rest = shifts[(shifts["definition"] == "sound") & (shifts["positions"] == "rest") & (shifts["site"] != ALL)]
+    rest = shifts[
+        (shifts["definition"] == "sound")
+        & (shifts["positions"] == "rest")
+        & (shifts["site"] != ALL)
+    ]
     same = rest[rest["place"] == "site_same_input"]
     closer, farther = int((same["recovery_low"] > 0).sum()), int((same["recovery_high"] < 0).sum())
     gaps = (100 * (same["predicted_spon_shift"] / same["spon_shift"] - 1)).abs().max()
     blind = (100 * (same["predicted_without_cross_term"] / same["spon_shift"] - 1)).max()
     pointing = int((same["cosine_bias_mean_error"] > same["cosine_null_95"]).sum())
     correct = pointing > len(same) / 2 and farther > len(same) / 2
-    so = ", so they point where they correct, but most are too long to bring the outputs closer" if correct else ""
+    so = (
+        ", so they point where they correct, but most are too long to bring the outputs closer"
+        if correct
+        else ""
+    )
     told = [
         f"With the same input, biases move the outputs of {closer} of {len(same)} sites closer to the dense ones and "
         f"those of {farther} farther away. The prediction is off by {say_gap(gaps)}; without the cross term "

@@ -13,8 +13,8 @@ def choose_layers(layers: object, count: int) -> list[int]:
     """Resolve the config's `layers` to layer numbers, layer 0 being the one nearest the input.
 
     Args:
-        layers: `all`, `alternating`, `{first: share}`, `{last: share}`, `{random: share, seed: n}` or a list of
-            layer numbers; shares are of the model's depth, above 0 and at most 1.
+        layers: `all`, `alternating`, `{first: share}`, `{last: share}`, `{random: share, seed: n}`
+            or a list of layer numbers; shares are of the model's depth, above 0 and at most 1.
         count: Layers of the model.
 
     Returns:
@@ -46,8 +46,9 @@ def choose_layers(layers: object, count: int) -> list[int]:
 
 def count_share(share: int | float, count: int) -> int:
     """How many of `count` layers a share is."""
-    # ASSUME: half a layer counts as one and every allocation has a layer; the papers' depths leave nothing to round.
-    # In decimals: 0.285 of 100 layers is 28 and a half as it is written, but less as a binary float.
+    # ASSUME: half a layer counts as one and every allocation has a layer; the papers' depths leave
+    # nothing to round. In decimals: 0.285 of 100 layers is 28 and a half as it is written, but
+    # less as a binary float.
     exact = Decimal(str(share)) * count
     return max(1, int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP)))
 
@@ -110,8 +111,9 @@ def allocate_biases(
 def model_sparsity(shape: Mapping, scope_maps: Sequence[str], sparsity: float) -> float:
     """Share of the weights of all linear maps of the decoder's layers that meet a zero.
 
-    A column of a weight matrix is skipped when its input entry is zero, so a site skips the share `sparsity` of its
-    weights. Embeddings, norms and the output head do not count. No map gives 0, all maps give `sparsity`.
+    A column of a weight matrix is skipped when its input entry is zero, so a site skips the share
+    `sparsity` of its weights. Embeddings, norms and the output head do not count. No map gives 0,
+    all maps give `sparsity`.
 
     Raises:
         ValueError: The model has no such map.

@@ -1,6 +1,7 @@
 """What several jobs of a study would compute alike: kept in files beside the results, and no result itself.
 
-An entry is named by everything that it depends on, so it is never out of date; a study is the same without any.
+An entry is named by everything that it depends on, so it is never out of date; a study is the same
+without any.
 """
 
 import hashlib

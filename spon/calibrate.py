@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from spon import models, progress, sparsify
 
-# Dropping 13 bits of a float32 leaves 10 of its mantissa: bins that are at most 0.1 % wide, over the whole range of
-# floating point, in 2 MB per site and without a range to choose or a second pass over the text.
+# Dropping 13 bits of a float32 leaves 10 of its mantissa: bins that are at most 0.1 % wide, over
+# the whole range of floating point, in 2 MB per site and without a range to choose or a second
+# pass over the text.
 DROPPED_BITS = 13
 BINS = 1 << (31 - DROPPED_BITS)
 SHARES = np.arange(1, 1000) / 1000
@@ -31,10 +32,12 @@ def read_quantiles(
     Memory does not grow with the text: each site has one histogram.
 
     Returns:
-        `site, layer, share, magnitude`: the magnitude that `share` of the site's input entries do not exceed.
+        `site, layer, share, magnitude`: the magnitude that `share` of the site's input entries do
+        not exceed.
     """
-    # ASSUME: one pass of the dense model serves all sites; choosing each threshold behind the sites before it would
-    # hit the share in the sparse pass instead, but makes thresholds depend on the order of sites.
+    # ASSUME: one pass of the dense model serves all sites; choosing each threshold behind the
+    # sites before it would hit the share in the sparse pass instead, but makes thresholds depend
+    # on the order of sites.
     counts = {site: torch.zeros(BINS, dtype=torch.int64, device=network.device) for site in sites}
 
     def count(site: str, x: Tensor) -> None:
@@ -123,8 +126,9 @@ def measure_thresholds(
     """What thresholds really set to zero on held-out text.
 
     Returns:
-        `site, layer, threshold, sparsity_dense_pass, sparsity_sparse_pass`: the shares of a site's input entries set
-        to zero where all other sites are dense, and where all sites of the scope are sparsified.
+        `site, layer, threshold, sparsity_dense_pass, sparsity_sparse_pass`: the shares of a site's
+        input entries set to zero where all other sites are dense, and where all sites of the scope
+        are sparsified.
     """
     whole = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share=0.0)
     started = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share)

@@ -1,9 +1,9 @@
 """Biases learned elsewhere: which runs a folder of checkpoints holds, and what one of them says.
 
-The only place that opens a pickle: the published biases are `.pt` files, which are pickles, and a pickle can run code
-when it is read. `torch.load(weights_only=True)` builds tensors and plain containers from it and refuses the rest.
-Everything behind this seam is safetensors. Torch is imported only to read a file, as the workflow lists the folder
-each time that it is parsed.
+The only place that opens a pickle: the published biases are `.pt` files, which are pickles, and a
+pickle can run code when it is read. `torch.load(weights_only=True)` builds tensors and plain
+containers from it and refuses the rest. Everything behind this seam is safetensors. Torch is
+imported only to read a file, as the workflow lists the folder each time that it is parsed.
 """
 
 import hashlib
@@ -38,10 +38,12 @@ def find_checkpoints(folder: str | Path) -> list[dict]:
     """The runs that a folder holds a checkpoint of, by the files' names alone.
 
     Returns:
-        `allocation`, `sparsity`, `seed` and `file` of each, in this order; a name without a seed has seed 0.
+        `allocation`, `sparsity`, `seed` and `file` of each, in this order; a name without a seed
+        has seed 0.
 
     Raises:
-        ValueError: There is no such folder, or it holds no checkpoint, one of unknown name, or two of the same run.
+        ValueError: There is no such folder, or it holds no checkpoint, one of unknown name, or two
+            of the same run.
     """
     if not Path(folder).is_dir():
         raise ValueError(
@@ -89,11 +91,12 @@ def read_checkpoint(path: str | Path) -> dict[str, "torch.Tensor"]:
     """The biases of a checkpoint by site, float32 vectors.
 
     Args:
-        path: A `.pt` of the published form (`biases`, `config_name`, `sparsity`), or our safetensors.
+        path: A `.pt` of the published form (`biases`, `config_name`, `sparsity`), or our
+            safetensors.
 
     Raises:
-        ValueError: The file is neither, what it says of its run is not what its name says, or a bias is no vector of
-            finite numbers.
+        ValueError: The file is neither, what it says of its run is not what its name says, or a
+            bias is no vector of finite numbers.
     """
     tensors, told = (read_published if Path(path).suffix == ".pt" else read_ours)(path)
     compare_names(path, read_name(path), told, "says that it holds")
@@ -101,7 +104,8 @@ def read_checkpoint(path: str | Path) -> dict[str, "torch.Tensor"]:
         raise ValueError(f"the checkpoint '{path}' holds no bias")
     for site, bias in tensors.items():
         check_bias(path, site, bias)
-    # Copies, since a checkpoint may hold all of its biases in one storage, and safetensors writes no shared one.
+    # Copies, since a checkpoint may hold all of its biases in one storage, and safetensors writes
+    # no shared one.
     return {site: bias.detach().float().clone() for site, bias in tensors.items()}
 
 

@@ -45,8 +45,8 @@ def collect_docstrings(selection: Selection, processes: int) -> pd.DataFrame:
     """Read the corpus out of the installed packages.
 
     Returns:
-        One row per docstring: `split, file, text`, the train split first. No docstring of a later split
-        shares more than `duplicate_share` of its word sequences with the earlier ones.
+        One row per docstring: `split, file, text`, the train split first. No docstring of a later
+        split shares more than `duplicate_share` of its word sequences with the earlier ones.
 
     Raises:
         ModuleNotFoundError: A package is not installed.
@@ -108,19 +108,21 @@ def read_docstrings(path: str) -> list[str]:
 
 def assign_split(file: str, held_out_share: float) -> str:
     """The split of a source file: decided by the hash of its name, the same on every machine."""
-    # ASSUME: whole files are held out, not docstrings, since one file's docstrings share their wording.
+    # ASSUME: whole files are held out, not docstrings, since one file's docstrings share their
+    # wording.
     digest = hashlib.sha256(file.encode()).digest()
     if int.from_bytes(digest[:8], "big") >= 2 * held_out_share * 2**64:
         return "train"
-    # Files differ so much that a halving can give two kinds of text: this one leaves the inputs of every site of the
-    # reference model alike in size, within half a point of sparsity, which halving by the first bytes did not.
+    # Files differ so much that a halving can give two kinds of text: this one leaves the inputs of
+    # every site of the reference model alike in size, within half a point of sparsity, which
+    # halving by the first bytes did not.
     return "calibration" if digest[-1] % 2 else "evaluation"
 
 
 def mark_new(texts: Iterable[str], shingle_words: int, duplicate_share: float) -> list[bool]:
     """Tell for each text whether most of it has not been kept before."""
-    # ASSUME: a near duplicate shares word sequences with anything kept before it, not with one document:
-    # boilerplate assembled from several places is no new text either.
+    # ASSUME: a near duplicate shares word sequences with anything kept before it, not with one
+    # document: boilerplate assembled from several places is no new text either.
     words: dict[str, int] = {}
     seen: set[tuple[int, ...]] = set()
     marks = []

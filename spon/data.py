@@ -37,7 +37,8 @@ def read_documents(text: Mapping, corpus: str | Sequence[str]) -> list[str]:
     """The documents of a text: rows of a data set, in its order.
 
     Args:
-        text: The text's settings, arguments of `datasets.load_dataset` with a split and a field; or path `pydoc`.
+        text: The text's settings, arguments of `datasets.load_dataset` with a split and a field;
+            or path `pydoc`.
         corpus: The split's parquet file, which is read if the path is `pydoc`.
 
     Raises:
@@ -67,8 +68,9 @@ def tokenize(
 ) -> Int[Tensor, "blocks length"]:
     """Documents as blocks of token ids, by a Hugging Face tokenizer.
 
-    If the first blocks are wanted, no more of the text is tokenised than they need: twice as many documents are
-    taken until they suffice. The last blocks' worth of tokens is not counted, as the cut may have split a token.
+    If the first blocks are wanted, no more of the text is tokenised than they need: twice as many
+    documents are taken until they suffice. The last blocks' worth of tokens is not counted, as the
+    cut may have split a token.
     """
     count = len(documents) if order == "even" else min(len(documents), blocks)
     while True:
@@ -113,12 +115,13 @@ def cut_blocks(
     Args:
         ids: The whole text's token ids, without special tokens of the tokenizer's own.
         blocks: How many blocks to take.
-        order: `first` takes the first ones, `even` takes them at equal distances over the whole text; both keep
-            the order of the text.
+        order: `first` takes the first ones, `even` takes them at equal distances over the whole
+            text; both keep the order of the text.
         bos_id: The BOS token; needed if the protocol wants one.
 
     Raises:
-        ValueError: The text is shorter than the blocks asked for, or a BOS is wanted and there is none.
+        ValueError: The text is shorter than the blocks asked for, or a BOS is wanted and there is
+            none.
     """
     if protocol.bos and bos_id is None:
         raise ValueError(

@@ -16,15 +16,17 @@ def cosine(
 def cosine_quantile(dimensions: int, level: float) -> float:
     """The |cosine| that a random direction exceeds against any fixed one with probability 1 - `level`.
 
-    The angle with a fixed direction has a density proportional to sin^(d-2) (Cai, Fan and Jiang 2013, Distributions of
-    Angles in Random Packing on Spheres), so its squared cosine has the distribution Beta(1/2, (d - 1) / 2). Exact.
+    The angle with a fixed direction has a density proportional to sin^(d-2) (Cai, Fan and Jiang
+    2013, Distributions of Angles in Random Packing on Spheres), so its squared cosine has the
+    distribution Beta(1/2, (d - 1) / 2). Exact.
 
     Args:
         dimensions: 2 or more.
         level: Between 0 and 1.
 
     Returns:
-        In 2 dimensions sin(90° · level), in 3 the level itself; about 1.96 / sqrt(d) at 0.95 in many.
+        In 2 dimensions sin(90° · level), in 3 the level itself; about 1.96 / sqrt(d) at 0.95 in
+        many.
     """
     assert dimensions >= 2, f"a direction needs 2 or more dimensions, got {dimensions}"
     return float(np.sqrt(beta.ppf(level, 1 / 2, (dimensions - 1) / 2)))
@@ -35,8 +37,9 @@ def max_cosines(
 ) -> Float[np.ndarray, "draws"]:
     """The largest |cosine| of random directions with any of a set of orthonormal ones, by simulation.
 
-    A direction of normal entries is uniform and may be turned until the set is made of its first axes; of its other
-    entries only the sum of squares matters, which is chi-squared. So a draw costs as much as the set is large.
+    A direction of normal entries is uniform and may be turned until the set is made of its first
+    axes; of its other entries only the sum of squares matters, which is chi-squared. So a draw
+    costs as much as the set is large.
 
     Args:
         dimensions: Of the space; at least as many as the set has members.
@@ -45,7 +48,8 @@ def max_cosines(
         seed: The same seed gives the same draws.
 
     Returns:
-        One value between 0 and 1 per direction; a set of one has the quantiles of `cosine_quantile`.
+        One value between 0 and 1 per direction; a set of one has the quantiles of
+        `cosine_quantile`.
     """
     assert 1 <= components <= dimensions, (
         f"{components} orthonormal directions in {dimensions} dimensions"

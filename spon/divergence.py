@@ -14,16 +14,18 @@ def kl_to_dense(
     chunk_tokens: int,
 ) -> Float[Tensor, ""]:
     """Forward KL(dense || sparse) of the next-token distributions, mean over all tokens, temperature 1, in nats."""
-    # ASSUME: a block's last position counts, although the evaluation, which needs a next token, leaves it out.
+    # ASSUME: a block's last position counts, although the evaluation, which needs a next token,
+    # leaves it out.
     return ChunkedKL.apply(sparse.flatten(0, 1), dense.flatten(0, 1), head, chunk_tokens)
 
 
 class ChunkedKL(torch.autograd.Function):
     """Mean KL(p || q) of two heads' outputs and, in the same pass, its gradient by the states behind q.
 
-    The gradient by q's logits is q - p, so it is at hand while the chunk's logits still are, and only its product
-    with the head, of the size of the hidden states, is kept for the way back. What a chunk needs is five tensors of
-    chunk x vocabulary in float32. A token's sum over the vocabulary is in float32, the one over tokens in float64.
+    The gradient by q's logits is q - p, so it is at hand while the chunk's logits still are, and
+    only its product with the head, of the size of the hidden states, is kept for the way back.
+    What a chunk needs is five tensors of chunk x vocabulary in float32. A token's sum over the
+    vocabulary is in float32, the one over tokens in float64.
     """
 
     @staticmethod

@@ -32,7 +32,8 @@ def evaluate(
         keep: How the dense model's states are had, which other evaluations need too.
 
     Returns:
-        `block, predictions, nll_nats, kl_nats`: sums over the block's next-token predictions, float64.
+        `block, predictions, nll_nats, kl_nats`: sums over the block's next-token predictions,
+        float64.
     """
     draws = evaluate_draws(
         network, tokens, sparsifiers, [biases], batch_tokens, chunk_tokens, keep
@@ -96,8 +97,9 @@ def score(
 ) -> Float[Tensor, "draws 2 blocks"]:
     """Per draw and block, the sums of -log p(next token) and of KL(dense || sparse), nats, float64.
 
-    Every position but the last predicts the token after it. All draws share the dense model's logits, and one that is
-    the dense model itself has no divergence. A token's sum over the vocabulary is in float32.
+    Every position but the last predicts the token after it. All draws share the dense model's
+    logits, and one that is the dense model itself has no divergence. A token's sum over the
+    vocabulary is in float32.
     """
     targets = tokens[:, 1:].flatten().split(chunk_tokens)
     known, *states = [

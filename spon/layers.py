@@ -59,7 +59,8 @@ def run_layers(
 def compiled(network: nn.Module, first: int, wanted: bool) -> Iterator[nn.Module]:
     """The model with its layers from `first` on compiled, each by itself, if wanted: seconds per layer, once.
 
-    Sites have thresholds of their own, which are part of the code, so every layer is a version of its own.
+    Sites have thresholds of their own, which are part of the code, so every layer is a version of
+    its own.
     """
     layers = network.get_decoder().layers[first:] if wanted else []
     try:

@@ -50,9 +50,10 @@ def estimate_training(
 def keep_in_layer(shape: Mapping, dtype: str) -> int:
     """Bytes per token that a layer keeps for the way back, weights frozen and every map sparsified.
 
-    Both norms keep their input in float32, and their output is kept where it is sparsified; attention keeps its
-    queries, keys, values and output; the MLP its gate before and behind the activation, the other branch and their
-    product. Norms of queries and keys (Qwen3) are not counted.
+    Both norms keep their input in float32, and their output is kept where it is sparsified;
+    attention keeps its queries, keys, values and output; the MLP its gate before and behind the
+    activation, the other branch and their product. Norms of queries and keys (Qwen3) are not
+    counted.
     """
     maps, width = shape["maps"], shape["width"]
     attention = 2 * maps["self_attn.o_proj"]["d_in"] + 2 * maps["self_attn.k_proj"]["d_out"]

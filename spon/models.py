@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from spon import cache, memory, progress, source
 
-# ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts are 1 % of a state,
-# and bfloat16 rounds each entry by up to 0.4 %.
+# ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts
+# are 1 % of a state, and bfloat16 rounds each entry by up to 0.4 %.
 STATES = "float32"
 
 
@@ -30,14 +30,14 @@ def load(
         memory_gib: Memory that the job may use.
 
     Raises:
-        ValueError: The weights do not fit into the memory, the files are not those that were described, or they hold
-            no complete causal language model.
+        ValueError: The weights do not fit into the memory, the files are not those that were
+            described, or they hold no complete causal language model.
     """
     model = json.loads(Path(path).read_text())
     memory.check_weights(model["shape"], dtype, device, memory_gib)
     folder = source.locate(model["source"])
-    # The hub's files are named by their commit and were checked when they came; hashing them for every job costs
-    # more than reading them.
+    # The hub's files are named by their commit and were checked when they came; hashing them for
+    # every job costs more than reading them.
     local = model["files"] if "path" in model["source"] else {}
     changed = [
         name for name, digest in local.items() if source.digest_file(folder / name) != digest
@@ -130,7 +130,8 @@ def record(
     """Run the model as it stands, sparsified or not, and keep what the named modules take and give.
 
     Args:
-        modules: Sites, or whole layers (`model.layers.3`), whose output is the residual stream behind them.
+        modules: Sites, or whole layers (`model.layers.3`), whose output is the residual stream
+            behind them.
     """
     seen = {}
 
@@ -151,8 +152,9 @@ def record(
 
 def head_weight(network: nn.Module) -> Float[Tensor, "vocabulary d_model"]:
     """The output head: in float32 on a CPU, in the model's own precision on a GPU, whose products sum in float32."""
-    # ASSUME: logits are computed in float32 from hidden states of the model's own precision. bfloat16 logits, as
-    # most evaluations have them, are off by up to 0.4 % each, more than the effects measured here.
+    # ASSUME: logits are computed in float32 from hidden states of the model's own precision.
+    # bfloat16 logits, as most evaluations have them, are off by up to 0.4 % each, more than the
+    # effects measured here.
     head = network.get_output_embeddings()
     assert head.bias is None, "output heads with a bias are not known"
     return head.weight if head.weight.is_cuda else head.weight.float()
@@ -172,7 +174,8 @@ def project_back(
 ) -> Float[Tensor, "tokens d_model"]:
     """Gradients by the states from gradients by the logits, summed and kept in float32.
 
-    On a GPU those by the logits are rounded to the head's precision, as those by the states are anyway.
+    On a GPU those by the logits are rounded to the head's precision, as those by the states are
+    anyway.
     """
     if head.dtype == torch.float32:
         return gradients @ head

@@ -91,7 +91,8 @@ def pretrain(
         device: `cpu` or `cuda`.
 
     Returns:
-        The model, and its curve: `step, tokens, learning_rate, train_nats_per_token, held_out_nats_per_token`.
+        The model, and its curve: `step, tokens, learning_rate, train_nats_per_token,
+        held_out_nats_per_token`.
     """
     torch.manual_seed(seed)
     model = LlamaForCausalLM(config).to(device)
@@ -149,7 +150,8 @@ def draw_batch(
 ) -> Int[Tensor, "batch length"]:
     """The sequences of a step: every epoch cuts the text at another offset and shuffles the pieces.
 
-    A function of its arguments alone, so that a resumed training sees what an uninterrupted one would have seen.
+    A function of its arguments alone, so that a resumed training sees what an uninterrupted one
+    would have seen.
     """
     length, count = schedule.sequence_length, schedule.batch_sequences
     pieces = (len(stream) - length) // length

@@ -61,7 +61,8 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
 def place(path: str, home: Path) -> str:
     """A path as it is where it leads somewhere from here, else as seen from here in `home`, if it is there.
 
-    A study in a folder of its own so finds what the repository ships, and still names it by no machine's path.
+    A study in a folder of its own so finds what the repository ships, and still names it by no
+    machine's path.
     """
     shipped = Path(os.path.relpath(home / path))
     return path if Path(path).exists() or not shipped.exists() else shipped.as_posix()

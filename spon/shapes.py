@@ -10,7 +10,8 @@ def derive_shape(facts: Mapping) -> dict:
     """What `source.read_shape` reads from the weights, for a Llama-, Mistral- or Qwen-shaped model without any.
 
     Args:
-        facts: Keys of a config.json, and `qk_norm` where every head's queries and keys have a norm.
+        facts: Keys of a config.json, and `qk_norm` where every head's queries and keys have a
+            norm.
     """
     width, vocabulary, layers = (
         facts["hidden_size"],

@@ -39,7 +39,8 @@ def describe(model: Mapping[str, str]) -> dict:
     """What `model.json` says: the source, the SHA-256 of each file, and the shape.
 
     Raises:
-        ValueError: The folder holds no safetensors weights, or not a model of the shape that we know.
+        ValueError: The folder holds no safetensors weights, or not a model of the shape that we
+            know.
     """
     folder = locate(model)
     # How a model was trained is no part of what it computes.
@@ -62,8 +63,8 @@ def digest_file(path: Path) -> str:
 def read_shape(folder: Path) -> dict:
     """A model's layers, width, vocabulary, parameters, whether its head is its embedding, and its linear maps by name.
 
-    Read from the headers of the safetensors files, so that any Llama-, Mistral- or Qwen-shaped model is understood
-    without its code.
+    Read from the headers of the safetensors files, so that any Llama-, Mistral- or Qwen-shaped
+    model is understood without its code.
     """
     shapes = read_weight_shapes(folder)
     maps, layers = {}, set()

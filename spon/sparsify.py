@@ -1,7 +1,7 @@
 """The method: zero a site's small inputs, and add a constant to its output.
 
-S is a forward pre-hook and the bias is the `bias` of the ordinary `nn.Linear`, so that the sum is part of the
-matrix product and folding a bias is saving it under the name that transformers reads.
+S is a forward pre-hook and the bias is the `bias` of the ordinary `nn.Linear`, so that the sum is
+part of the matrix product and folding a bias is saving it under the name that transformers reads.
 """
 
 import csv
@@ -28,7 +28,8 @@ def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tenso
         threshold: Largest magnitude dropped, in the units of `x`; zero or more.
 
     Returns:
-        `x` where it is kept, zero elsewhere. A NaN stays NaN: a broken activation must not pass as a dropped one.
+        `x` where it is kept, zero elsewhere. A NaN stays NaN: a broken activation must not pass as
+        a dropped one.
     """
     assert threshold >= 0, f"threshold must be zero or more, got {threshold}"
     return hardshrink(
@@ -41,7 +42,8 @@ def keep_top(x: Float[Tensor, "*batch d_in"], kept: int) -> Float[Tensor, "*batc
 
     Args:
         x: Activations entering a site.
-        kept: Entries kept per token, from 0 to d_in; of equal magnitudes, some are kept and some are not.
+        kept: Entries kept per token, from 0 to d_in; of equal magnitudes, some are kept and some
+            are not.
 
     Returns:
         A tensor with at most `kept` entries per token that are not zero.
@@ -56,14 +58,16 @@ def make_sparsifier(method: str, sparsity: float, threshold: float, d_in: int) -
     assert method in ("threshold", "topk"), method
     if method == "threshold":
         return lambda x: keep_large(x, threshold)
-    # ASSUME: a share of entries that is no whole number is rounded; Llama's widths leave nothing to round at 50 %.
+    # ASSUME: a share of entries that is no whole number is rounded; Llama's widths leave nothing
+    # to round at 50 %.
     kept = round(d_in * (1 - sparsity))
     return lambda x: keep_top(x, kept)
 
 
 def leave_start_dense(sparsifier: Sparsifier, dense_share: float) -> Sparsifier:
     """S that leaves the first `dense_share` of every sequence as it is; of [batch, length, d_in] inputs."""
-    # ASSUME: the bias is added there too, since a folded bias cannot know where in a sequence it is.
+    # ASSUME: the bias is added there too, since a folded bias cannot know where in a sequence it
+    # is.
     if dense_share == 0:
         return sparsifier
 
@@ -119,8 +123,8 @@ def sparsified(model: nn.Module, sparsifiers: Mapping[str, Sparsifier]) -> Itera
 def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> Iterator[nn.Module]:
     """The model with `biases` added to the outputs of their sites, for as long as the context lasts.
 
-    The biases may be of higher precision than the weights and may require gradients, which reach them through
-    the cast; a bias that the site already has stays in the sum.
+    The biases may be of higher precision than the weights and may require gradients, which reach
+    them through the cast; a bias that the site already has stays in the sum.
     """
     sites = {site: model.get_submodule(site) for site in biases}
     originals = {site: linear.bias for site, linear in sites.items()}
@@ -142,8 +146,8 @@ def save_biases(
 ) -> None:
     """Write biases, float32, under the parameter names that folding gives them.
 
-    Where the model has a bias of its own, what is written is to be added to it. All metadata is one entry, since
-    safetensors writes several in an order of its own.
+    Where the model has a bias of its own, what is written is to be added to it. All metadata is
+    one entry, since safetensors writes several in an order of its own.
     """
     tensors = {
         site + SUFFIX: bias.detach().float().cpu().contiguous() for site, bias in biases.items()

@@ -9,7 +9,8 @@ from functools import cached_property
 
 DENSE, TEAL = "DENSE", "BASELINE-TEAL"
 TRAINED, MEAN_RESIDUAL, RANDOM = "kl", "mean_residual", "random"
-# The runs that have biases of their own in the tables; random directions are evaluated many at a time.
+# The runs that have biases of their own in the tables; random directions are evaluated many at a
+# time.
 LEARNED = (TRAINED, MEAN_RESIDUAL)
 RUN = ("allocation", "sparsity", "seed")
 
@@ -57,7 +58,8 @@ class Study:
         name: As in the config's catalogue.
         config: The whole config, checked.
         settings: The study's own part of it.
-        checkpoints: Of a study without a model, the runs that its folder holds: `allocation, sparsity, seed, file`.
+        checkpoints: Of a study without a model, the runs that its folder holds: `allocation,
+            sparsity, seed, file`.
         allocations: All of the catalogue by name.
     """
 

@@ -21,16 +21,17 @@ class Recipe:
 
     Attributes:
         blocks: Calibration blocks trained on.
-        order: `random` draws the blocks, and their order in each epoch, by the seed; `first` takes the first ones
-            in order, so that a seed changes nothing (as published).
+        order: `random` draws the blocks, and their order in each epoch, by the seed; `first` takes
+            the first ones in order, so that a seed changes nothing (as published).
         epochs: Passes over the blocks.
         batch_blocks: Blocks per optimizer step.
         learning_rate: Of AdamW; without weight decay.
         schedule: `constant`, or `cosine` to zero.
         chunk_tokens: Tokens whose logits exist at one time.
-        parametrisation: What is learned: `bias`, b itself; or `alpha`, a constant on the site's input, so that
-            b = W alpha (as in the original paper).
-        checkpointing: Whether layers compute their activations again on the way back instead of keeping them.
+        parametrisation: What is learned: `bias`, b itself; or `alpha`, a constant on the site's
+            input, so that b = W alpha (as in the original paper).
+        checkpointing: Whether layers compute their activations again on the way back instead of
+            keeping them.
         compile: Whether layers are compiled first, which pays in long trainings.
     """
 
@@ -69,13 +70,13 @@ def learn_biases(
         sites: Those that get a bias.
         recipe: Length and learning rate.
         seed: Of the blocks drawn and their order.
-        split_blocks: Blocks that pass through the model at one time, a step's if left out; beyond rounding, no number
-            depends on it.
+        split_blocks: Blocks that pass through the model at one time, a step's if left out; beyond
+            rounding, no number depends on it.
         keep: How the dense model's states are had, which other runs need too.
 
     Returns:
-        The biases, float32, and the curve, a row per step: `step, epoch, learning_rate, kl_nats_per_token,
-        gradient_norm`.
+        The biases, float32, and the curve, a row per step: `step, epoch, learning_rate,
+        kl_nats_per_token, gradient_norm`.
     """
     generator = torch.Generator().manual_seed(seed)
     blocks = data.draw_blocks(tokens, recipe.blocks, recipe.order, generator)
@@ -103,7 +104,8 @@ def learn_biases(
                     losses.append(loss.detach() * (len(part) / len(batch)))
                     (loss * (len(part) / len(batch))).backward()
             pull_back(network, biases, learned, recipe.parametrisation)
-            # ASSUME: the norm is clipped at 1 over all biases together, as the published code does.
+            # ASSUME: the norm is clipped at 1 over all biases together, as the published code
+            # does.
             norm = nn.utils.clip_grad_norm_(learned.values(), 1.0)
             optimizer.step()
             scheduler.step()
@@ -157,8 +159,8 @@ def begin_above(
 ):
     """A function from drawn blocks to final states, that runs again only what a bias can change.
 
-    What lies below the lowest site with a bias is the same in every step: it is run once, and the residual stream
-    behind it kept in main memory.
+    What lies below the lowest site with a bias is the same in every step: it is run once, and the
+    residual stream behind it kept in main memory.
     """
     lowest = layers.lowest_layer(sites)
     if lowest == 0 or not layers.can_begin_inside(network, blocks.shape[1]):

@@ -18,8 +18,9 @@ def average_residual(
 ) -> dict[str, Float[Tensor, "d_out"]]:
     """The mean of what sparsification takes away from a site's output, b = E[W (x - S(x))], x from the dense pass.
 
-    It is the constant that brings the site's own output nearest to the dense one, in the mean square and for inputs
-    of the dense pass. As W is linear, only the mean of x - S(x) is kept, and W is applied once.
+    It is the constant that brings the site's own output nearest to the dense one, in the mean
+    square and for inputs of the dense pass. As W is linear, only the mean of x - S(x) is kept, and
+    W is applied once.
 
     Args:
         network: The dense model.
@@ -38,7 +39,8 @@ def average_residual(
                 totals[site]
                 + (x - sparsifiers[site](x)).sum(dim=(0, 1), dtype=torch.float64).cpu()
             )
-    # ASSUME: the mean is over all positions, those that stay dense included, since the bias is added there too.
+    # ASSUME: the mean is over all positions, those that stay dense included, since the bias is
+    # added there too.
     weights = {site: network.get_submodule(site).weight.double().cpu() for site in sites}
     return {site: (weights[site] @ totals[site] / tokens.numel()).float() for site in sites}
 

@@ -19,7 +19,8 @@ def documents() -> pd.DataFrame:
 
 def test_a_text_is_new_until_most_of_its_word_sequences_have_been_seen():
     texts = ["a b c d", "A, b? c; d!", "a b c d e f g h", "x y z w", "c d e f"]
-    # Pairs: the second repeats the first; of the third's 7 pairs 3 are old; all of the fifth's 3 are.
+    # Pairs: the second repeats the first; of the third's 7 pairs 3 are old; all of the fifth's 3
+    # are.
     assert corpus.mark_new(texts, shingle_words=2, duplicate_share=0.5) == [
         True,
         False,

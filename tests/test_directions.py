@@ -19,7 +19,8 @@ def test_a_vector_of_zeros_has_no_direction():
 
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.95])
 def test_quantiles_in_two_and_three_dimensions_are_known_from_geometry(level):
-    # In the plane the angle is uniform; on the sphere the height of a random point is (Archimedes).
+    # In the plane the angle is uniform; on the sphere the height of a random point is
+    # (Archimedes).
     assert directions.cosine_quantile(2, level) == pytest.approx(np.sin(np.pi / 2 * level))
     assert directions.cosine_quantile(3, level) == pytest.approx(level)
 

@@ -7,7 +7,8 @@ from torch.nn import functional
 from spon import divergence, models, sparsify
 
 LN3 = math.log(3.0)
-# Two tokens, hidden states that are the logits: head = identity. p is (1/2, 1/2) and (3/4, 1/4), q the other way round.
+# Two tokens, hidden states that are the logits: head = identity. p is (1/2, 1/2) and (3/4, 1/4), q
+# the other way round.
 HEAD = torch.eye(2)
 DENSE = torch.tensor([[[0.0, 0.0], [LN3, 0.0]]])
 SPARSE = torch.tensor([[[LN3, 0.0], [0.0, 0.0]]])

@@ -138,7 +138,8 @@ def estimate(shape, dtype, lowest, checkpointing):
 def test_layers_below_the_lowest_bias_keep_nothing():
     sizes = [estimate(SHAPE, "float32", lowest, False) for lowest in (0, 1, 3)]
     inside = memory.keep_in_layer(SHAPE, "float32")
-    # Norms 2 x 1024 in and out; queries and output 1024, keys and values 256; 4 x 4096 in the MLP; float32.
+    # Norms 2 x 1024 in and out; queries and output 1024, keys and values 256; 4 x 4096 in the MLP;
+    # float32.
     assert inside == 4 * (4 * 1024 + 2 * 1024 + 2 * 256 + 4 * 4096)
     assert [sizes[0] - sizes[1], sizes[1] - sizes[2]] == [100 * inside, 200 * inside]
 

@@ -31,7 +31,8 @@ def test_a_shape_from_the_config_is_that_of_the_weights(name):
 
 
 def test_a_shape_is_counted_by_hand():
-    # q and o 2 x 2, k and v 2 x 1, three maps 2 x 3, two norms of 2: 34 a layer; a norm of 2 and a table of 5 x 2.
+    # q and o 2 x 2, k and v 2 x 1, three maps 2 x 3, two norms of 2: 34 a layer; a norm of 2 and a
+    # table of 5 x 2.
     facts = {
         "num_hidden_layers": 3,
         "hidden_size": 2,

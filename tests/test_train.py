@@ -175,8 +175,8 @@ def sure(network):
     return network
 
 
-# A step of AdamW is about the learning rate, 0.01, however small the gradient. Biases that end within 2e-6 of one
-# another have taken the same steps to a part in thousands; measured are 6e-7.
+# A step of AdamW is about the learning rate, 0.01, however small the gradient. Biases that end
+# within 2e-6 of one another have taken the same steps to a part in thousands; measured are 6e-7.
 @pytest.mark.parametrize("parametrisation", ["bias", "alpha"])
 @pytest.mark.parametrize("method", ["threshold", "topk"])
 def test_a_whole_training_learns_what_the_naive_one_does(sure, tokens, method, parametrisation):
@@ -235,7 +235,8 @@ def test_what_no_bias_can_change_runs_once(network, tokens, monkeypatch):
                     network, tokens, sparsifiers(network), SITES[1:], RECIPE, seed=0
                 )
             )
-    # Four blocks, two at a time: two dense passes, then four steps; the first layer twice more, sparse, or in each.
+    # Four blocks, two at a time: two dense passes, then four steps; the first layer twice more,
+    # sparse, or in each.
     assert passes == [[2 + 2, 2 + 4], [2 + 4, 2 + 4]]
     assert_same(*runs, atol=1e-6)
     assert runs[0][0][SITES[1]].abs().max() > 1e-2

@@ -47,8 +47,9 @@ def describe_bias_statistics(run: Run) -> pd.DataFrame:
     """Statistics of every bias of a run over its entries.
 
     Returns:
-        One row per site. Moments are those of the entries themselves, divided by d_out. `normality_p` is the test of
-        D'Agostino and Pearson; `normality_p_holm` adjusts it for the run's sites.
+        One row per site. Moments are those of the entries themselves, divided by d_out.
+        `normality_p` is the test of D'Agostino and Pearson; `normality_p_holm` adjusts it for the
+        run's sites.
     """
     rows = [
         run.names | describe_site(site) | describe_bias(bias) for site, bias in run.biases.items()
@@ -111,9 +112,10 @@ def excess_kurtosis(values: Float64[np.ndarray, "count"]) -> float:
 def kurtosis_range(count: int, level: float = stats.LEVEL) -> tuple[float, float]:
     """The range that holds the excess kurtosis of `count` normal numbers with probability `level`.
 
-    The kurtosis test of Anscombe and Glynn (1983), which is half of D'Agostino and Pearson's and is scipy's
-    `kurtosistest`, solved for the kurtosis: it transforms the standardised kurtosis x into the normal number
-    (1 - 2 / 9a - ((1 - 2 / a) / (1 + x sqrt(2 / (a - 4))))^(1/3)) / sqrt(2 / 9a).
+    The kurtosis test of Anscombe and Glynn (1983), which is half of D'Agostino and Pearson's and
+    is scipy's `kurtosistest`, solved for the kurtosis: it transforms the standardised kurtosis x
+    into the normal number (1 - 2 / 9a - ((1 - 2 / a) / (1 + x sqrt(2 / (a - 4))))^(1/3)) / sqrt(2
+    / 9a).
 
     Args:
         count: 20 or more; with fewer the transformation is coarse.
@@ -139,8 +141,9 @@ def find_outliers(bias: Float64[np.ndarray, "d_out"]) -> Int[np.ndarray, "outlie
     """Coordinates of a bias that lie too far out for its largest entry to be the largest of d_out normal numbers.
 
     Returns:
-        Those farther from the median than Bonferroni's two-sided 5 % bound, in units of the standard deviation that
-        the median absolute deviation implies; both are blind to the outliers themselves. Ascending.
+        Those farther from the median than Bonferroni's two-sided 5 % bound, in units of the
+        standard deviation that the median absolute deviation implies; both are blind to the
+        outliers themselves. Ascending.
     """
     bound = norm.isf((1 - stats.LEVEL) / 2 / len(bias))
     return np.flatnonzero(

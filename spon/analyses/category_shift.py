@@ -49,10 +49,11 @@ def compare_categories(
 ) -> pd.DataFrame:
     """Shift and CKA between the dense and the sparsified and biased model's site outputs, by category of text.
 
-    As published, each prompt is the mean over its tokens, and linear CKA is taken over the handful of prompts of a
-    category, where it is near 1 whatever the states are. The sound ones are of single tokens, the first left out,
-    with the debiased CKA. Two controls stand beside every CKA: of dense states with the other states' samples in
-    random order, and of dense states with themselves moved as far as the shift is, in a random direction per sample.
+    As published, each prompt is the mean over its tokens, and linear CKA is taken over the handful
+    of prompts of a category, where it is near 1 whatever the states are. The sound ones are of
+    single tokens, the first left out, with the debiased CKA. Two controls stand beside every CKA:
+    of dense states with the other states' samples in random order, and of dense states with
+    themselves moved as far as the shift is, in a random direction per sample.
 
     Args:
         network: The dense model.
@@ -65,10 +66,10 @@ def compare_categories(
         seed: Of permutations and noise.
 
     Returns:
-        One row per definition, category and site; `site` is `all` for means over sites. Of the sound rows, `prompts`
-        stands for all prompts: `category_share` is the share of the variance of prompts' shifts that lies between
-        categories, `category_p` the share of permutations that reach it. The interval of CKA is by the jackknife over
-        groups of held-out blocks.
+        One row per definition, category and site; `site` is `all` for means over sites. Of the
+        sound rows, `prompts` stands for all prompts: `category_share` is the share of the variance
+        of prompts' shifts that lies between categories, `category_p` the share of permutations
+        that reach it. The interval of CKA is by the jackknife over groups of held-out blocks.
     """
     texts = {
         name: read_states(network, [tokens], sparsifiers, learned)
@@ -284,8 +285,9 @@ def divide_hsic(both: Sums, one: Sums, other: Sums) -> float:
 def unbiased_hsic(sums: Sums) -> float:
     """Unbiased HSIC of two linear kernels (Song et al. 2012, equation 5), without a matrix of samples by samples.
 
-    With K and L the kernels with zeros on their diagonals, it is tr(KL) + sum(K) sum(L) / ((n-1)(n-2)) - 2 sum(KL) /
-    (n-2), over n(n-3). A row of K sums to x s - |x|^2, where s is the sum of all x.
+    With K and L the kernels with zeros on their diagonals, it is tr(KL) + sum(K) sum(L) /
+    ((n-1)(n-2)) - 2 sum(KL) / (n-2), over n(n-3). A row of K sums to x s - |x|^2, where s is the
+    sum of all x.
     """
     count = sums.count
     assert count > 3, f"HSIC needs 4 or more samples, got {count}"

@@ -30,9 +30,10 @@ def describe_cross_configuration(runs: Sequence[Run]) -> pd.DataFrame:
         runs: Biases of one model.
 
     Returns:
-        One row per pair and shared site. `comparison` is what the two differ in: `allocation`, `seed` (how alike two
-        trainings of the same run are, which no other pair can be asked to exceed) or `sparsity`. `null_95` is the
-        |cosine| that 95 % of random directions stay under. A study of one run has no rows.
+        One row per pair and shared site. `comparison` is what the two differ in: `allocation`,
+        `seed` (how alike two trainings of the same run are, which no other pair can be asked to
+        exceed) or `sparsity`. `null_95` is the |cosine| that 95 % of random directions stay under.
+        A study of one run has no rows.
     """
     rows = []
     for pair in combinations(runs, 2):

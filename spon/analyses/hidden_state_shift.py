@@ -66,10 +66,11 @@ def measure_shifts(
 ) -> pd.DataFrame:
     """Shifts from the dense model under TEAL and under SPON, at the sites and in the residual stream.
 
-    `site_same_input` gives the site the inputs of the dense pass: there the shift is that of e = W(x - S(x)) under
-    TEAL and of e - b under SPON, so its mean square is E|e|^2 + |b|^2 - 2 b E[e], which is reported beside it, with
-    and without the last term. `site` is the output inside the sparsified model, `residual` the stream behind a layer.
-    A block's first token is counted apart.
+    `site_same_input` gives the site the inputs of the dense pass: there the shift is that of e =
+    W(x - S(x)) under TEAL and of e - b under SPON, so its mean square is E|e|^2 + |b|^2 - 2 b
+    E[e], which is reported beside it, with and without the last term. `site` is the output inside
+    the sparsified model, `residual` the stream behind a layer. A block's first token is counted
+    apart.
 
     Args:
         network: The dense model.
@@ -82,9 +83,10 @@ def measure_shifts(
         seed: Of the draws.
 
     Returns:
-        One row per definition, place, positions and site or layer; columns as in `PLACE`, `SHIFT`, `PREDICTION`.
-        Shifts are root mean squares over tokens; as published, they are means over prompts of the distance between
-        means over tokens. Recovery is percent of TEAL's shift, below zero where SPON is farther from the dense model.
+        One row per definition, place, positions and site or layer; columns as in `PLACE`, `SHIFT`,
+        `PREDICTION`. Shifts are root mean squares over tokens; as published, they are means over
+        prompts of the distance between means over tokens. Recovery is percent of TEAL's shift,
+        below zero where SPON is farther from the dense model.
     """
     setting = Setting(network, sparsifiers, learned)
     squares, errors = collect_squares(setting, held_out, batch_tokens)

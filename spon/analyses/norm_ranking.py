@@ -35,10 +35,11 @@ def describe_norm_ranking(runs: Sequence[Run], layers: int) -> pd.DataFrame:
         layers: Layers of the model, which tell where an allocation ends before the model does.
 
     Returns:
-        One row per run and site. `rank` 1 is the largest norm of the run. `boundary` marks a site of which a
-        neighbouring layer of the model has no bias at the same map. `norm_over_widest` is the ratio of norms at the
-        site to the run that has a bias at most sites, among those of the same sparsity, seed and maps (`widest`);
-        nan at the widest itself and where it has no bias. `inside` leaves the boundary out.
+        One row per run and site. `rank` 1 is the largest norm of the run. `boundary` marks a site
+        of which a neighbouring layer of the model has no bias at the same map. `norm_over_widest`
+        is the ratio of norms at the site to the run that has a bias at most sites, among those of
+        the same sparsity, seed and maps (`widest`); nan at the widest itself and where it has no
+        bias. `inside` leaves the boundary out.
 
     Raises:
         ValueError: A bias belongs to a layer that the model does not have.
@@ -79,8 +80,8 @@ def find_widest(run: Run, runs: Sequence[Run]) -> Run:
 
 def mark_boundary(table: pd.DataFrame, layers: int) -> list[bool]:
     """Whether the layer before or after has no bias at the same map, though the model has that layer."""
-    # ASSUME: at the same map, since a bias at another one does other work; the catalogue's allocations leave no
-    # difference, for they bias all of their maps in all of their layers.
+    # ASSUME: at the same map, since a bias at another one does other work; the catalogue's
+    # allocations leave no difference, for they bias all of their maps in all of their layers.
     biased = set(zip(table["layer"], table["map"], strict=True))
     return [
         any((near, name) not in biased for near in (layer - 1, layer + 1) if 0 <= near < layers)
@@ -99,7 +100,8 @@ def correlate(table: pd.DataFrame) -> tuple[float, float]:
     found = spearmanr(norms, depths)
     if len(norms) > EXACT_SITES:
         return float(found.statistic), float(found.pvalue)
-    # With the ranks of one side fixed, rho rises and falls with this sum, whose null distribution is symmetric.
+    # With the ranks of one side fixed, rho rises and falls with this sum, whose null distribution
+    # is symmetric.
     centred = depths - depths.mean()
     exact = permutation_test(
         (rankdata(norms),),

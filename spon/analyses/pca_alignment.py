@@ -23,9 +23,9 @@ def align_with_components(
 ) -> pd.DataFrame:
     """Cosines of every bias with the principal components of the dense model's outputs at its site.
 
-    As published, the outputs are means over each prompt's tokens, so the components are those of a handful of points.
-    The sound ones are those of single tokens of held-out text; a block's first token, which attends to nothing and
-    often is an outlier, is left out.
+    As published, the outputs are means over each prompt's tokens, so the components are those of a
+    handful of points. The sound ones are those of single tokens of held-out text; a block's first
+    token, which attends to nothing and often is an outlier, is left out.
 
     Args:
         network: The dense model.
@@ -38,9 +38,10 @@ def align_with_components(
         seed: Of the draws.
 
     Returns:
-        `definition, site, layer, map, samples, component, explained_variance_ratio, cosine, max_abs_cosine,
-        best_component, null_mean, null_95, p_value`, one row per site and component. The null is the largest |cosine|
-        that a random direction has with as many orthogonal ones.
+        `definition, site, layer, map, samples, component, explained_variance_ratio, cosine,
+        max_abs_cosine, best_component, null_mean, null_95, p_value`, one row per site and
+        component. The null is the largest |cosine| that a random direction has with as many
+        orthogonal ones.
     """
     outputs = {
         "as_published": read_outputs(network, list(prompts.values()), learned, pool=True),

@@ -1,7 +1,8 @@
 """What a result depends on: the digest of the code behind it, blind to what changes no number.
 
-Comments, layout, docstrings and the wording of errors and of progress do not count, nor does where a module of ours
-lives or what it is called: each import of ours stands for the digest of what it imports.
+Comments, layout, docstrings and the wording of errors and of progress do not count, nor does where
+a module of ours lives or what it is called: each import of ours stands for the digest of what it
+imports.
 """
 
 import ast
@@ -13,7 +14,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-# The seam moves files, logs and threads, and progress is shown meanwhile; no number depends on them.
+# The seam moves files, logs and threads, and progress is shown meanwhile; no number depends on
+# them.
 APART = {"job", "lineage.digest", "lineage.records", "progress"}
 PROGRESS = "progress"
 
@@ -23,8 +25,10 @@ class Module:
     """One file of ours.
 
     Attributes:
-        digest: Of its own meaning, sixteen hexadecimal digits; blind to what its imports are called and contain.
-        imports: Names of our modules that it uses, as `train` or `tables.outcomes`, in the order of their first use.
+        digest: Of its own meaning, sixteen hexadecimal digits; blind to what its imports are
+            called and contain.
+        imports: Names of our modules that it uses, as `train` or `tables.outcomes`, in the order
+            of their first use.
     """
 
     digest: str

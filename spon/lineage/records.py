@@ -1,7 +1,8 @@
 """Lineage records: one JSON file per job that says what it read, what it was told and what it wrote.
 
-A record stands at the path of the job's log with the head and suffix exchanged and holds no clock time, so that the
-same job on the same machine writes the same bytes. Paths in it are relative to the working directory.
+A record stands at the path of the job's log with the head and suffix exchanged and holds no clock
+time, so that the same job on the same machine writes the same bytes. Paths in it are relative to
+the working directory.
 """
 
 import hashlib
@@ -30,7 +31,8 @@ class Record:
     Attributes:
         job: Digest of rule, wildcards, spec and inputs.
         spec: The rule's settings by name, and the digest of its code as `code`.
-        code: The script and each module behind it, by name, as `digest.describe_code` returns them.
+        code: The script and each module behind it, by name, as `digest.describe_code` returns
+            them.
         inputs: SHA-256 of each file read, by path.
         outputs: SHA-256 of each file written, by path.
         environment: What it ran on, as information only.

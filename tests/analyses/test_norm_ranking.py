@@ -66,7 +66,8 @@ def test_norms_that_shrink_with_depth_have_rho_minus_one():
 
 
 def test_a_p_value_counts_every_order_that_is_as_far_from_chance():
-    # Ranks 1 3 2: of the six orders two have rho 1/2, two -1/2, one 1 and one -1, so all are as far from zero.
+    # Ranks 1 3 2: of the six orders two have rho 1/2, two -1/2, one 1 and one -1, so all are as
+    # far from zero.
     table = rank(make("UNIF-ALL", plant([1.0, 3.0, 2.0])), layers=3)
     assert table["spearman_rho"].iloc[0] == pytest.approx(0.5)
     assert table["spearman_p"].iloc[0] == pytest.approx(1)

@@ -3,7 +3,8 @@ import torch
 
 from spon.analyses import pca_alignment
 
-# Outputs that vary by 3 along (0.6, 0.8, 0), by 1 along the third axis, and not at all across both.
+# Outputs that vary by 3 along (0.6, 0.8, 0), by 1 along the third axis, and not at all across
+# both.
 AXIS = torch.tensor([0.6, 0.8, 0.0])
 OUTPUTS = (
     torch.cat(

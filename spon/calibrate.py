@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import models, progress, sparsify
+from spon.sites import layer_of
 
 # Dropping 13 bits of a float32 leaves 10 of its mantissa: bins that are at most 0.1 % wide, over
 # the whole range of floating point, in 2 MB per site and without a range to choose or a second
@@ -165,11 +166,6 @@ def measure_sparsity(
 
     watch_inputs(network, tokens, sparsifiers, count, batch_tokens)
     return {site: zeros[site] / entries[site] for site in sparsifiers}
-
-
-def layer_of(site: str) -> int:
-    """The layer of a site named `model.layers.{i}.…`."""
-    return int(site.split(".")[2])
 
 
 def load_quantiles(path: str | Path | Sequence | None) -> pd.DataFrame | None:

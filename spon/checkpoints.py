@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
+from spon.sites import name_site
+
 NAME = re.compile(
     r"(?:spon_)?(?P<allocation>[A-Za-z0-9][\w.+-]*?)_s(?P<sparsity>0\.\d+)(?:_seed(?P<seed>\d+))?\.(?:pt|safetensors)"
 )
@@ -160,7 +162,8 @@ def name_sites(
             raise ValueError(
                 f"the checkpoint '{path}' has a bias '{name}': allowed are {form} of {', '.join(MAPS)}"
             )
-        sites[f"model.layers.{match['layer']}.{MAPS.get(match['map'], match['map'])}"] = tensor
+        site = name_site(int(match["layer"]), MAPS.get(match["map"], match["map"]))
+        sites[site] = tensor
     return sites
 
 

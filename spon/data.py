@@ -188,10 +188,10 @@ def tokenize_prompts(
 
 
 def save_prompts(
-    prompts: Mapping[str, Int[Tensor, "1 length"]], path: str | Path, metadata: dict[str, str]
+    prompts: Mapping[str, Int[Tensor, "1 length"]], path: str | Path, made_by: str
 ) -> None:
     """Write tokenised prompts."""
-    save_file(dict(prompts), path, metadata={"made_by": json.dumps(metadata, sort_keys=True)})
+    save_file(dict(prompts), path, metadata={"made_by": made_by})
 
 
 def read_prompts(path: str | Path) -> dict[str, Int[Tensor, "1 length"]]:
@@ -199,15 +199,9 @@ def read_prompts(path: str | Path) -> dict[str, Int[Tensor, "1 length"]]:
     return dict(sorted(load_file(path).items()))
 
 
-def save_tokens(
-    tokens: Int[Tensor, "blocks length"], path: str | Path, metadata: dict[str, str]
-) -> None:
+def save_tokens(tokens: Int[Tensor, "blocks length"], path: str | Path, made_by: str) -> None:
     """Write blocks of token ids."""
-    save_file(
-        {"tokens": tokens.to(torch.int32).contiguous()},
-        path,
-        metadata={"made_by": json.dumps(metadata, sort_keys=True)},
-    )
+    save_file({"tokens": tokens.to(torch.int32).contiguous()}, path, metadata={"made_by": made_by})
 
 
 def read_tokens(path: str | Path) -> Int[Tensor, "blocks length"]:

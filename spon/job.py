@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from spon.lineage import digest, records
+from spon.lineage import digest, records, stamp
 
 if TYPE_CHECKING:
     import pandas
@@ -57,14 +57,26 @@ class Job:
 
         return Cache(KEPT / self.metadata["study"], self.identity).keep
 
+    @property
+    def stamp(self) -> str:
+        """What made a file, as the text that is written into it."""
+        return stamp.write_stamp(self.metadata)
+
     def say(self, sentence: str | None) -> None:
         """Tell the user something, on the screen and in the log; nothing if there is no sentence."""
         if sentence:
             tell(self.screen, f"{self.metadata['rule']}: {sentence}")
 
-    def write_json(self, told: dict[str, Any], path: str | Path) -> None:
-        """Write an object as JSON, with what made it under the key `made_by`."""
-        text = json.dumps(told | {"made_by": self.metadata}, indent=1, allow_nan=False)
+    def write_json(self, content: dict[str, Any] | list[dict[str, Any]], path: str | Path) -> None:
+        """Write an object as JSON, with what made it under the key `made_by`; of a list, every object in it.
+
+        A member of a list that was taken out of it still says where it is from.
+        """
+        made_by = {"made_by": self.metadata}
+        stamped = (
+            [one | made_by for one in content] if isinstance(content, list) else content | made_by
+        )
+        text = json.dumps(stamped, indent=1, allow_nan=False, ensure_ascii=False)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
     def write_parquet(self, table: "pandas.DataFrame", path: str | Path, **options: Any) -> None:
@@ -73,7 +85,7 @@ class Job:
         import pyarrow.parquet
 
         arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
-        made_by = {"made_by": json.dumps(self.metadata, sort_keys=True)}
+        made_by = {"made_by": self.stamp}
         pyarrow.parquet.write_table(
             arrow.replace_schema_metadata(arrow.schema.metadata | made_by), path, **options
         )

@@ -9,10 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from spon.sites import layer_of
+
 
 def lowest_layer(sites: Iterable[str]) -> int:
     """The first layer that holds one of these sites."""
-    return min(int(site.split(".")[2]) for site in sites)
+    return min(map(layer_of, sites))
 
 
 def can_begin_inside(network: nn.Module, length: int) -> bool:

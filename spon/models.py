@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import cache, memory, progress, source
+from spon.sites import name_site
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts
 # are 1 % of a state, and bfloat16 rounds each entry by up to 0.4 %.
@@ -76,7 +77,7 @@ def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
             raise ValueError(
                 f"the scope names '{name}', which the model lacks: allowed are {', '.join(known)}"
             )
-    return [f"model.layers.{layer}.{name}" for layer in range(len(layers)) for name in maps]
+    return [name_site(layer, name) for layer in range(len(layers)) for name in maps]
 
 
 def final_states(

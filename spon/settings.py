@@ -10,8 +10,9 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from spon import allocate, checkpoints, corpus, memory, shapes, source
-from spon.study import DENSE, RANDOM, TEAL, TRAINED, Allocation, read_allocation
+from spon import checkpoints, corpus, memory, shapes, source
+from spon.sites import DENSE, RANDOM, TEAL, TRAINED, allocate_biases, choose_layers
+from spon.study import Allocation, read_allocation
 
 # Blocks of which text each key asks for.
 BLOCKS = [
@@ -263,7 +264,7 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
     for name in config["sweep"]["allocations"]:
         allocation = read_allocation(name, config)
         try:
-            allocate.allocate_biases(shape, allocation.maps, allocation.biases, allocation.layers)
+            allocate_biases(shape, allocation.maps, allocation.biases, allocation.layers)
         except ValueError as error:
             raise SettingsError(
                 f"config: allocations.{name} does not fit {key} '{model['path']}': {error}"
@@ -280,7 +281,7 @@ def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
         for dtype in (study["dtype"], STATES):
             memory.check_weights(shape, dtype, device, limit)
         for allocation in trained:
-            lowest = min(allocate.choose_layers(allocation.layers, shape["layers"]))
+            lowest = min(choose_layers(allocation.layers, shape["layers"]))
             memory.choose_split(
                 shape, study["dtype"], length, lowest, config["train"], limit, device
             )

@@ -5,19 +5,18 @@ part of the matrix product and folding a bias is saving it under the name that t
 """
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import hardshrink
 
+from spon.biases import read_biases
+
 Sparsifier = Callable[[Tensor], Tensor]
-SUFFIX = ".bias"
 
 
 def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tensor, "*batch d_in"]:
@@ -103,6 +102,26 @@ def make_sparsifiers(
     }
 
 
+def read_sparsifiers(
+    model: nn.Module, thresholds: str | Path | None, sparsification: Mapping, sparsity: float
+) -> dict[str, Sparsifier]:
+    """The S of every site that a file of thresholds names; without a file there are none.
+
+    Args:
+        model: Whose sites they are.
+        thresholds: The `thresholds.csv` of a scope at a sparsity.
+        sparsification: The study's `method` and `dense_share`.
+        sparsity: Share of a site's input entries set to zero, if it is sparsified by rank.
+    """
+    return make_sparsifiers(
+        model,
+        read_thresholds(thresholds),
+        method=sparsification["method"],
+        sparsity=sparsity,
+        dense_share=sparsification["dense_share"],
+    )
+
+
 @contextmanager
 def sparsified(model: nn.Module, sparsifiers: Mapping[str, Sparsifier]) -> Iterator[nn.Module]:
     """The model with the inputs of the named sites sparsified, for as long as the context lasts."""
@@ -141,23 +160,8 @@ def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> It
             linear.register_parameter("bias", originals[site])
 
 
-def save_biases(
-    biases: Mapping[str, Float[Tensor, "d_out"]], path: str | Path, metadata: dict[str, str]
-) -> None:
-    """Write biases, float32, under the parameter names that folding gives them.
-
-    Where the model has a bias of its own, what is written is to be added to it. All metadata is
-    one entry, since safetensors writes several in an order of its own.
-    """
-    tensors = {
-        site + SUFFIX: bias.detach().float().cpu().contiguous() for site, bias in biases.items()
-    }
-    save_file(tensors, path, metadata={"made_by": json.dumps(metadata, sort_keys=True)})
-
-
-def read_biases(path: str | Path | None) -> dict[str, Float[Tensor, "d_out"]]:
+def load_biases(path: str | Path | None) -> dict[str, Float[Tensor, "d_out"]]:
     """Read biases by site, float32, layer by layer; without a file there are none."""
-    if path is None:
-        return {}
-    found = {name.removesuffix(SUFFIX): bias for name, bias in load_file(path).items()}
-    return dict(sorted(found.items(), key=lambda item: int(item[0].split(".")[2])))
+    return (
+        {site: torch.from_numpy(bias) for site, bias in read_biases(path).items()} if path else {}
+    )

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-DENSE, TEAL = "DENSE", "BASELINE-TEAL"
-TRAINED, MEAN_RESIDUAL, RANDOM = "kl", "mean_residual", "random"
+from spon.sites import DENSE, EVALUATION, MEAN_RESIDUAL, RANDOM, RUN, TEAL, TRAINED
+
 # The runs that have biases of their own in the tables; random directions are evaluated many at a
 # time.
 LEARNED = (TRAINED, MEAN_RESIDUAL)
-RUN = ("allocation", "sparsity", "seed")
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Allocation:
     Attributes:
         maps: The linear maps of the scope; all of them are sparsified.
         biases: Those of them that get a bias.
-        layers: As `allocate.choose_layers` takes them.
+        layers: As `sites.choose_layers` takes them.
         learn: `kl` (trained), `mean_residual` or `random`.
         norms_of: The trained allocation whose norms random directions take; None for any other.
     """
@@ -135,13 +134,9 @@ class Study:
     @property
     def evaluations(self) -> list[dict]:
         """Every evaluation of the sweep as the tables name it: `allocation, scope, sparsity, seed`."""
-        dense = {"allocation": DENSE, "scope": "", "sparsity": None, "seed": None}
-        teal = [{"allocation": TEAL, **baseline, "seed": None} for baseline in self.baselines]
-        runs = [
-            run | {"scope": self.allocations[run["allocation"]].scope}
-            for run in self.runs(*LEARNED)
-        ]
-        return [dense, *teal, *runs]
+        baselines = [name_baseline(TEAL, **baseline) for baseline in self.baselines]
+        runs = [self.name_evaluation(**run) for run in self.runs(*LEARNED)]
+        return [name_baseline(DENSE), *baselines, *runs]
 
     @property
     def adaptations(self) -> list[dict]:
@@ -187,9 +182,20 @@ class Study:
         ]
         return drop_repeats(self.baselines + of_runs)
 
+    def name_evaluation(self, allocation: str, sparsity: float, seed: int) -> dict:
+        """A run as the tables name its evaluation: `allocation, scope, sparsity, seed`."""
+        scope = self.allocations[allocation].scope
+        names = (allocation, scope, sparsity, seed)
+        return dict(zip(EVALUATION, names, strict=True))
+
     def learning(self, run: Mapping) -> str:
         """How the biases of a run are learned."""
         return self.allocations[run["allocation"]].learn
+
+
+def name_baseline(name: str, scope: str = "", sparsity: float | None = None) -> dict:
+    """An evaluation without biases as the tables name it; the dense model has no scope and no sparsity."""
+    return dict(zip(EVALUATION, (name, scope, sparsity, None), strict=True))
 
 
 def drop_repeats(entries: Sequence[dict]) -> list[dict]:

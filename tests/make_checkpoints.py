@@ -1,11 +1,12 @@
 """Write resources/checkpoints: made-up biases of a made-up model, for trying out a study of checkpoints alone."""
 
+import json
 import sys
 from pathlib import Path
 
 import torch
 
-from spon import sparsify
+from spon.biases import write_biases
 
 CHECKPOINTS = Path(__file__).parents[1] / "resources/checkpoints"
 LAYERS, D_OUT, SPARSITY = 16, 32, 0.5
@@ -36,7 +37,9 @@ def make_checkpoints(folder: Path) -> None:
         "sparsity": "0.5",
         "seed": "1",
     }
-    sparsify.save_biases(sites, folder / "UNIF-ALL_s0.5_seed1.safetensors", made_by)
+    write_biases(
+        sites, folder / "UNIF-ALL_s0.5_seed1.safetensors", json.dumps(made_by, sort_keys=True)
+    )
 
 
 def save_published(biases: torch.Tensor, allocation: str, folder: Path) -> None:

@@ -1,11 +1,15 @@
 """The published checkpoints, where they are at hand; they are not ours to ship."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
-from spon import biases, checkpoints, sparsify
+from spon import checkpoints
+from spon.analyses import runs
+from spon.biases import write_biases
+from spon.sites import RUN
 
 REFERENCE = Path(__file__).parents[2] / "shared/reference"
 needs_published = pytest.mark.skipif(
@@ -13,16 +17,16 @@ needs_published = pytest.mark.skipif(
 )
 
 
-def gather_published(folder: Path) -> list[biases.Run]:
+def gather_published(folder: Path) -> list[runs.Run]:
     """TOP-50 and UNIF-ALL of Llama-3.2-1B at 50 %, imported as the workflow imports them."""
     found = checkpoints.find_checkpoints(REFERENCE / "checkpoints")
-    names, paths = [], []
+    paths = []
     for checkpoint in found:
         path = folder / f"{checkpoint['allocation']}.safetensors"
-        sparsify.save_biases(checkpoints.read_checkpoint(checkpoint["file"]), path, {})
-        names.append({name: checkpoint[name] for name in ("allocation", "sparsity", "seed")})
+        names = {name: str(checkpoint[name]) for name in RUN}
+        write_biases(checkpoints.read_checkpoint(checkpoint["file"]), path, json.dumps(names))
         paths.append(path)
-    return biases.gather_runs(names, paths)
+    return runs.gather_runs(paths)
 
 
 def read_published_table(name: str) -> list[dict[str, str]]:

@@ -51,7 +51,7 @@ def tabulate(loud=False):
         "marginal_gain": gains.tabulate_marginal_gain(outcomes),
         "pareto": pareto.tabulate_pareto(outcomes),
         "controls": controls.tabulate_controls(
-            outcomes, controls.NO_BLOCKS, controls.NO_BLOCKS, {}, resamples=200, seed=0
+            outcomes, controls.NO_BLOCKS, controls.NO_BLOCKS, resamples=200, seed=0
         ),
     }
 

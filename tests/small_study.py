@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from spon import allocate
+from spon.sites import allocate_biases
 from spon.tables import outcomes
 
 DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
@@ -18,10 +18,10 @@ LAYERS = {
 }
 LAYERS |= {"OUTER": [0, 3], "INNER": [1, 2], "LAYER-0": [0]}
 SITES = [
-    allocate.allocate_biases(SHAPE, [DOWN], [DOWN], layers).assign(allocation=a)
+    allocate_biases(SHAPE, [DOWN], [DOWN], layers).assign(allocation=a)
     for a, layers in LAYERS.items()
 ]
-SITES.append(allocate.allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
+SITES.append(allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
 SITES = [rows.assign(learn="kl") for rows in SITES]
 SITES.append(SITES[0].assign(allocation="MEAN-DOWN", learn="mean_residual"))
 BLOCKS, PREDICTIONS = 60, 10

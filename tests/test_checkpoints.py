@@ -13,6 +13,7 @@ from published_biases import REFERENCE, needs_published
 from safetensors.torch import save_file
 
 from spon import checkpoints, sparsify
+from spon.biases import write_biases
 
 BIAS = torch.tensor([1.0, -2.0])
 SITE = "model.layers.0.mlp.down_proj"
@@ -107,9 +108,7 @@ def test_every_map_of_a_llama_layer_is_named_as_its_site(tmp_path, name):
 
 def test_our_own_biases_are_a_checkpoint(tmp_path):
     path = tmp_path / "TOP-50_s0.5_seed1.safetensors"
-    sparsify.save_biases(
-        {SITE: BIAS}, path, {"allocation": "TOP-50", "sparsity": "0.5", "seed": "1"}
-    )
+    write_biases({SITE: BIAS}, path, '{"allocation": "TOP-50", "sparsity": "0.5", "seed": "1"}')
     assert checkpoints.read_checkpoint(path)[SITE].tolist() == [1.0, -2.0]
     save_file({f"{SITE}.bias": BIAS}, path)
     assert checkpoints.read_checkpoint(path)[SITE].tolist() == [1.0, -2.0]
@@ -118,8 +117,8 @@ def test_our_own_biases_are_a_checkpoint(tmp_path):
 def test_biases_that_share_one_storage_can_be_saved_apart(tmp_path):
     both = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     path = save(tmp_path, biases={"layer_0_down_proj": both[0], "layer_1_down_proj": both[1]})
-    sparsify.save_biases(checkpoints.read_checkpoint(path), tmp_path / "biases.safetensors", {})
-    assert sparsify.read_biases(tmp_path / "biases.safetensors")[
+    write_biases(checkpoints.read_checkpoint(path), tmp_path / "biases.safetensors", "{}")
+    assert sparsify.load_biases(tmp_path / "biases.safetensors")[
         "model.layers.1.mlp.down_proj"
     ].tolist() == [3.0, 4.0]
 
@@ -183,7 +182,7 @@ def test_a_file_whose_content_and_name_disagree_is_refused(tmp_path):
         f"{said} sparsity 0.6, but its name says 0.5:"
     )
     path = tmp_path / "TOP-50_s0.5_seed1.safetensors"
-    sparsify.save_biases({SITE: BIAS}, path, {"seed": "2"})
+    write_biases({SITE: BIAS}, path, '{"seed": "2"}')
     assert refuse(path).startswith(f"{said} seed 2, but its name says 1:")
 
 

@@ -87,7 +87,7 @@ def test_local_text_files_are_read_line_by_line_and_a_wrong_field_is_named(tmp_p
 
 def test_tokens_survive_the_file(tmp_path):
     tokens = torch.arange(6, dtype=torch.int32).view(2, 3)
-    data.save_tokens(tokens, tmp_path / "tokens.safetensors", {"rule": "tokenize_text"})
+    data.save_tokens(tokens, tmp_path / "tokens.safetensors", '{"rule": "tokenize_text"}')
     assert data.read_tokens(tmp_path / "tokens.safetensors").equal(tokens)
     assert data.take_even(tokens, 1).tolist() == [[0, 1, 2]]
 
@@ -96,7 +96,7 @@ def test_the_first_blocks_come_in_order_and_random_ones_by_the_seed():
     tokens = torch.arange(20, dtype=torch.int32).view(10, 2)
     draw = lambda order, seed: data.draw_blocks(
         tokens, 4, order, torch.Generator().manual_seed(seed)
-    )  # noqa: E731
+    )
     assert draw("first", 0).equal(tokens[:4])
     assert draw("random", 0).equal(draw("random", 0))
     assert not draw("random", 0).equal(draw("random", 1))
@@ -115,7 +115,7 @@ def test_prompts_are_blocks_of_their_own_in_the_order_of_the_file_with_a_bos_if_
     prompts = {"math": ["abc", "d"], "code": ["ba"]}
     protocol = data.Protocol(block_length=8, bos=True, join="", strip=True, dense_share=0.0)
     tokens = data.tokenize_prompts(prompts, Letters(), protocol)
-    data.save_prompts(tokens, tmp_path / "prompts.safetensors", {})
+    data.save_prompts(tokens, tmp_path / "prompts.safetensors", "{}")
     read = data.read_prompts(tmp_path / "prompts.safetensors")
     assert {name: ids.tolist() for name, ids in read.items()} == {
         "00.math": [[99, 0, 1, 2]],

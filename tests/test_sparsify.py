@@ -85,17 +85,3 @@ def test_gradients_reach_a_float32_bias_through_a_bfloat16_model():
         model(X.to(torch.bfloat16)).sum().backward()
     assert bias.grad.item() == 2.0
     assert bias.dtype == torch.float32
-
-
-def test_biases_survive_the_file_under_the_names_that_folding_needs(tmp_path):
-    from safetensors import safe_open
-
-    path = tmp_path / "biases.safetensors"
-    sparsify.save_biases(
-        {"model.layers.0.mlp.down_proj": torch.tensor([1.0, -2.0])}, path, {"rule": "train_spon"}
-    )
-    with safe_open(path, framework="pt") as file:
-        assert list(file.keys()) == ["model.layers.0.mlp.down_proj.bias"]
-        assert file.metadata() == {"made_by": '{"rule": "train_spon"}'}
-    assert sparsify.read_biases(path)["model.layers.0.mlp.down_proj"].tolist() == [1.0, -2.0]
-    assert sparsify.read_biases(None) == {}

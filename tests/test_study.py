@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spon.study import LEARNED, RANDOM, TRAINED, Study, drop_repeats
+from spon.sites import RANDOM, TRAINED
+from spon.study import LEARNED, Study, drop_repeats
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config/config.yaml").read_text())
 RUN = {"allocation": "TOP-50", "sparsity": 0.5, "seed": 0}

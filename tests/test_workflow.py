@@ -83,7 +83,7 @@ def test_sparsity_does_damage_and_biases_are_trained(tiny):
     assert (dense["kl_nats"] == 0).all()
     assert (teal["kl_nats"] > 0).all()
     assert spon["kl_nats"].mean() < teal["kl_nats"].mean()
-    biases = sparsify.read_biases(results / "TOP-50/s0.5/seed0/biases.safetensors")
+    biases = sparsify.load_biases(results / "TOP-50/s0.5/seed0/biases.safetensors")
     assert list(biases) == ["model.layers.0.mlp.down_proj"]
     assert biases["model.layers.0.mlp.down_proj"].abs().max() > 0
 
@@ -93,7 +93,7 @@ def test_a_seed_changes_biases_and_the_same_seed_gives_the_same_bytes(tiny):
     first, second = (tiny.folder / run.format(seed) for seed in (0, 1))
     before = first.read_bytes()
     values = [
-        sparsify.read_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)
+        sparsify.load_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)
     ]
     assert not values[0].equal(values[1])
     tiny.run(run.format(0), "--force")

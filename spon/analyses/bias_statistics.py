@@ -6,7 +6,8 @@ from jaxtyping import Float64, Int
 from scipy.stats import binomtest, median_abs_deviation, norm, normaltest
 
 from spon import stats
-from spon.biases import Run, describe_site
+from spon.analyses.runs import Run
+from spon.sites import describe_site
 
 # The published definition adds this to std⁴, which is as small in a bias of Llama-3.2-1B.
 PUBLISHED_FLOOR = 1e-12

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from scipy.stats import t
 from torch import Tensor, nn
 
-from spon import biases, directions, models, sparsify
+from spon import directions, models, sparsify
+from spon.sites import describe_site
 
 # Groups of neighbouring blocks, each left out once for the interval of CKA.
 GROUPS = 16
@@ -183,7 +184,7 @@ def average_sites(
 
 def describe(definition: str, category: str, site: str) -> dict:
     """Where a row stands."""
-    return {"definition": definition, "category": category, **biases.describe_site(site)}
+    return {"definition": definition, "category": category, **describe_site(site)}
 
 
 def compare_states(states: States, cka: Callable[[Tensor, Tensor], float], seed: int) -> dict:

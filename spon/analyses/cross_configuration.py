@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from spon import directions, stats
-from spon.biases import Run, describe_site
+from spon.analyses.runs import Run
+from spon.sites import describe_site
 
 COLUMNS = [
     *[

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import biases, directions, models, sparsify, stats
+from spon import directions, models, sparsify, stats
+from spon.sites import layer_of, map_of, name_layer
 
 # Of the 25.
 PUBLISHED_PROMPTS = 15
@@ -128,7 +129,7 @@ def collect_squares(
 def pass_batch(setting: Setting, batch: Int[Tensor, "blocks length"]) -> Iterator[tuple]:
     """Place, module and the dense, TEAL and SPON states there, for one batch."""
     network, sparsifiers, learned = setting.network, setting.sparsifiers, setting.learned
-    layers = [f"model.layers.{layer}" for layer in range(len(network.get_decoder().layers))]
+    layers = [name_layer(layer) for layer in range(len(network.get_decoder().layers))]
     modules = [*sparsifiers, *layers]
     dense = models.record(network, batch, modules)
     with sparsify.sparsified(network, sparsifiers):
@@ -199,8 +200,8 @@ def name_module(place: str, module: str, setting: Setting) -> dict:
     if module == "all":
         return names | {"site": "all", "biased": True}
     if place == "residual":
-        return names | {"layer": biases.layer_of(module)}
-    return names | {"site": module, "layer": biases.layer_of(module), "map": biases.map_of(module)}
+        return names | {"layer": layer_of(module)}
+    return names | {"site": module, "layer": layer_of(module), "map": map_of(module)}
 
 
 def recover(teal: float, spon: float) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import permutation_test, rankdata, spearmanr
 
-from spon.biases import Run, describe_site
+from spon.analyses.runs import Run
+from spon.sites import describe_site
 
 COLUMNS = [
     *[

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import biases, directions, models
+from spon import directions, models
+from spon.sites import layer_of, map_of
 
 
 def align_with_components(
@@ -87,8 +88,8 @@ def align_site(
     null = directions.max_cosines(len(bias), len(cosines), draws, seed)
     names = {
         "site": site,
-        "layer": biases.layer_of(site),
-        "map": biases.map_of(site),
+        "layer": layer_of(site),
+        "map": map_of(site),
         "samples": len(outputs),
     }
     each = {

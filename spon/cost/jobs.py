@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from spon.study import DENSE, MEAN_RESIDUAL, RANDOM, TEAL, TRAINED, Study
+from spon.sites import DENSE, MEAN_RESIDUAL, RANDOM, TEAL, TRAINED
+from spon.study import Study
 
 
 def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> list[dict]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from spon import allocate
+from spon.sites import choose_layers
 
 STATES = "float32"  # in which hidden states are compared, as `spon.models` says
 CHARACTERS = 4  # of a token, about
@@ -70,7 +70,7 @@ class Study:
 
     def layers_of(self, allocation: str) -> list[int]:
         """The layers of an allocation."""
-        return allocate.choose_layers(
+        return choose_layers(
             self.settings["allocations"][allocation]["layers"], self.shape["layers"]
         )
 

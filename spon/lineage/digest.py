@@ -16,7 +16,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 # The seam moves files, logs and threads, and progress is shown meanwhile; no number depends on
 # them.
-APART = {"job", "lineage.digest", "lineage.records", "progress"}
+APART = {"job", "lineage.digest", "lineage.records", "lineage.stamp", "progress"}
 PROGRESS = "progress"
 
 

@@ -1,4 +1,4 @@
-"""What an artifact says of itself: the study, rule and job that made it, read from inside the file.
+"""What an artifact says of itself: the study, rule and job that made it, written into the file and read from it.
 
 Kinds are told by their content, since a file that was sent around may have another name.
 """
@@ -6,13 +6,18 @@ Kinds are told by their content, since a file that was sent around may have anot
 import html
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NAMES = ("study", "rule", "job")
 KEYWORDS = re.compile(rb"/Keywords \(((?:\\.|[^\\()])*)\)", re.S)
 META = re.compile(r'<meta name="made-by" content="([^"]*)"')
+
+
+def write_stamp(origin: Mapping[str, str]) -> str:
+    """What is written into a file under `made_by`: its origin as JSON, the same in any order of keys."""
+    return json.dumps(origin, sort_keys=True)
 
 
 def read_origin(path: str | Path) -> dict[str, str]:
@@ -38,7 +43,7 @@ def choose_reader(start: bytes) -> Callable[[Path], object] | None:
         return read_parquet
     if start[8:9] == b"{":
         return read_safetensors
-    if start.lstrip().startswith(b"{"):
+    if start.lstrip().startswith((b"{", b"[")):
         return read_json
     return read_html if start.lstrip().startswith(b"<") else None
 
@@ -89,8 +94,9 @@ def read_parquet(path: Path) -> object:
 
 
 def read_json(path: Path) -> object:
-    """The key `made_by` of a JSON object."""
-    return json.loads(path.read_bytes())["made_by"]
+    """The key `made_by` of a JSON object, or of the first one in a list."""
+    content = json.loads(path.read_bytes())
+    return (content[0] if isinstance(content, list) else content)["made_by"]
 
 
 def read_html(path: Path) -> object:

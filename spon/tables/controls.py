@@ -1,7 +1,8 @@
 """Does training earn its cost? Runs beside biases that nobody trained, and beside themselves on the dense model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ DIFFERENCE = ["difference_nats_per_token", "low", "high", "p_value", "p_holm"]
 # What a study without such evaluations has.
 COLUMN_TYPES = {
     "allocation": str,
+    "norms_of": str,
     "sparsity": float,
     "seed": int,
     "draw": int,
@@ -60,7 +62,6 @@ def tabulate_controls(
     outcomes: Outcomes,
     on_dense: pd.DataFrame,
     draws: pd.DataFrame,
-    norms_of: Mapping[str, str],
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -73,8 +74,8 @@ def tabulate_controls(
     Args:
         outcomes: All evaluations, those of the mean residual among them.
         on_dense: Blocks of the biased dense model: `allocation, sparsity, seed, block, nll_nats, kl_nats, predictions`.
-        draws: Blocks of random directions: the same and `draw`; `allocation` is that of the control.
-        norms_of: The trained allocation whose norms each random one has.
+        draws: Blocks of random directions: the same and `draw`; `allocation` is that of the control,
+            `norms_of` the trained one whose norms it has.
         resamples: Bootstrap draws for shares.
         seed: Of the resampling.
 
@@ -84,7 +85,7 @@ def tabulate_controls(
     """
     found = [
         *compare_with_residual(outcomes),
-        *compare_with_draws(outcomes, draws, norms_of),
+        *compare_with_draws(outcomes, draws),
         *compare_on_dense(outcomes, on_dense),
     ]
     rows = [describe_comparison(outcomes, comparison, resamples, seed) for comparison in found]
@@ -95,6 +96,11 @@ def tabulate_controls(
             frame.loc[family, "p_value"].to_numpy(float)
         )
     return frame
+
+
+def read_blocks(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """The blocks of some evaluations, whose rows name what they are of; there may be none."""
+    return pd.concat([NO_BLOCKS, *map(pd.read_parquet, paths)], ignore_index=True)
 
 
 def compare_with_residual(outcomes: Outcomes) -> Iterator[Comparison]:
@@ -117,12 +123,12 @@ def compare_with_residual(outcomes: Outcomes) -> Iterator[Comparison]:
                     yield Comparison(names | {"measure": measure}, gains[:, 0], gains[:, 1:])
 
 
-def compare_with_draws(
-    outcomes: Outcomes, draws: pd.DataFrame, norms_of: Mapping[str, str]
-) -> Iterator[Comparison]:
+def compare_with_draws(outcomes: Outcomes, draws: pd.DataFrame) -> Iterator[Comparison]:
     """Trained runs beside random directions, on the blocks on which these were evaluated."""
-    for (allocation, sparsity, seed), blocks in draws.groupby(KEYS[:1] + KEYS[2:]):
-        point = find_point(outcomes, norms_of[allocation], sparsity, seed)
+    for (allocation, norms_of, sparsity, seed), blocks in draws.groupby(
+        ["allocation", "norms_of", "sparsity", "seed"]
+    ):
+        point = find_point(outcomes, norms_of, sparsity, seed)
         names = {"control": "random", "reference": allocation, "point": point}
         for measure in MEASURES:
             nats = blocks[f"{measure}_nats"] / blocks["predictions"]

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from spon import allocate, stats
+from spon import stats
+from spon.sites import DENSE, EVALUATION, TEAL, TRAINED, model_sparsity
 
-DENSE, TEAL = "DENSE", "BASELINE-TEAL"
 DENSE_POINT = 0
-KEYS = ["allocation", "scope", "sparsity", "seed"]
+KEYS = EVALUATION
 NO_SEED = -1
-TRAINED = "kl"
 # What adds up over blocks; perplexity does not, it is a function of the mean nll.
 MEASURES = ("nll", "kl")
 Sites = frozenset[tuple[int, str]]
@@ -172,15 +171,12 @@ def read_outcomes(paths: Mapping, spec: Mapping) -> Outcomes:
     """Read all evaluations of a study and put them side by side.
 
     Args:
-        paths: `model`, `protocol`, and the lists `sites` and `nll`.
-        spec: `evaluations` names the files of `nll` and `allocations` those of `sites`, in their order; `scopes`, and
-            the `draws` and `seed` of `statistics`.
+        paths: `model`, `protocol`, and the lists `sites` and `nll`, whose rows name what they are of.
+        spec: The maps of each scope as `scopes`, and the `draws` and `seed` of `statistics`.
     """
-    evaluations = zip(spec["evaluations"], paths["nll"], strict=True)
-    allocations = zip(spec["allocations"], paths["sites"], strict=True)
     return gather_outcomes(
-        blocks=pd.concat([pd.read_parquet(path).assign(**names) for names, path in evaluations]),
-        sites=pd.concat([pd.read_csv(path).assign(**names) for names, path in allocations]),
+        blocks=pd.concat(map(pd.read_parquet, paths["nll"]), ignore_index=True),
+        sites=pd.concat(map(pd.read_csv, paths["sites"]), ignore_index=True),
         shape=json.loads(Path(paths["model"]).read_text())["shape"],
         scopes=spec["scopes"],
         protocol=json.loads(Path(paths["protocol"]).read_text())["protocol"],
@@ -212,7 +208,7 @@ def describe_points(
         label=[label_point(*key) for key in points[KEYS].itertuples(index=False, name=None)],
         teal=[teal[row.scope, row.sparsity] for row in points.itertuples()],
         model_sparsity=[
-            allocate.model_sparsity(shape, scopes[row.scope], row.sparsity) if row.scope else 0.0
+            model_sparsity(shape, scopes[row.scope], row.sparsity) if row.scope else 0.0
             for row in points.itertuples()
         ],
     )

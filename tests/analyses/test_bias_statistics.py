@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from scipy.stats import kurtosis, kurtosistest, norm
 
 from spon.analyses import bias_statistics
-from spon.biases import Run
+from spon.analyses.runs import Run
 
 SITE = "model.layers.{}.mlp.down_proj"
 # The quantiles of a normal distribution: as normal as 2,000 numbers can be.

@@ -5,7 +5,7 @@ import pytest
 from published_biases import agrees, gather_published, needs_published, read_published_table
 
 from spon.analyses import cross_configuration
-from spon.biases import Run
+from spon.analyses.runs import Run
 
 SITES = [f"model.layers.{layer}.mlp.down_proj" for layer in range(3)]
 EAST, NORTH, UP = np.eye(3)
@@ -41,7 +41,7 @@ def test_length_changes_the_difference_and_not_the_cosine():
     assert (row["cosine"], row["l2_difference"]) == (-1, 4)
 
 
-def test_the_null_is_that_of_draw_directions():
+def test_the_null_is_that_of_random_directions():
     # In three dimensions 95 % of random directions stay under a cosine of 0.95.
     assert compare(make("TOP-50", EAST), UNIF_ALL)["null_95"].tolist() == pytest.approx([0.95])
 

@@ -5,7 +5,7 @@ import pytest
 from published_biases import gather_published, needs_published
 
 from spon.analyses import norm_ranking
-from spon.biases import Run
+from spon.analyses.runs import Run
 
 DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import combine_pvalues, kurtosis, kurtosistest, spearmanr
 
 from spon.analyses import bias_statistics, cross_configuration, norm_ranking
-from spon.biases import Run
+from spon.analyses.runs import Run
 from spon.claims import analysis_effects as found_in
 from spon.claims.effects import BIASES_ALONE, HALF, Evidence
 
@@ -146,7 +146,7 @@ def test_cka_is_as_far_from_a_bound_as_its_interval_says():
     )
 
 
-def test_a_mean_cosine_is_held_against_draw_directions():
+def test_a_mean_cosine_is_held_against_random_directions():
     found = only(
         found_in.cosine_across_allocations(
             study(cross_configuration=ACROSS + SEEDS), "UNIF-ALL", "TOP-50"

@@ -132,34 +132,20 @@ def test_an_interval_is_said_if_there_is_one():
 
 
 def test_a_study_is_read_from_its_files(tmp_path):
-    named, paths = (
-        [],
-        {
-            "nll": [],
-            "sites": [],
-            "model": tmp_path / "model.json",
-            "protocol": tmp_path / "protocol.json",
-        },
-    )
+    paths = {"nll": [], "sites": []}
+    paths |= {name: tmp_path / f"{name}.json" for name in ("model", "protocol")}
     for number, evaluation in enumerate(ALL):
-        keys = ["allocation", "scope", "sparsity", "seed"]
-        named.append(evaluation[keys].iloc[0].to_dict())
         paths["nll"].append(tmp_path / f"{number}.parquet")
-        evaluation.drop(columns=keys).to_parquet(paths["nll"][-1])
+        evaluation.astype({"seed": "Int64"}).to_parquet(paths["nll"][-1])
     for number, rows in enumerate(SITES):
         paths["sites"].append(tmp_path / f"{number}.csv")
-        rows.drop(columns=["allocation", "learn"]).to_csv(paths["sites"][-1], index=False)
+        rows.to_csv(paths["sites"][-1], index=False)
     paths["model"].write_text(json.dumps({"shape": SHAPE}))
     paths["protocol"].write_text(json.dumps({"protocol": "a1b2"}))
     paths["norm_ranking"] = tmp_path / "norm_ranking.csv"
     RUNS.to_csv(paths["norm_ranking"], index=False)
     paths |= {"bias_statistics": [paths["norm_ranking"]] * 2, "pca_alignment": []}
-    spec = {
-        "evaluations": named,
-        "allocations": [rows[["allocation", "learn"]].iloc[0].to_dict() for rows in SITES],
-        "scopes": SCOPES,
-        "statistics": {"draws": 200, "seed": 0},
-    }
+    spec = {"scopes": SCOPES, "statistics": {"draws": 200, "seed": 0}}
     found = effects.read_evidence(paths, spec)
     expected = gather(*ALL)
     assert found.outcomes.points["label"].tolist() == expected.points["label"].tolist()

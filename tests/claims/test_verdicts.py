@@ -10,7 +10,7 @@ import pytest
 from small_study import ALL, BOTTOM_50, DENSE, NOISE, TEAL, TOP_50, UNIF_ALL, gather, score
 
 from spon.analyses import bias_statistics
-from spon.biases import Run
+from spon.analyses.runs import Run
 from spon.claims import ledger, verdicts
 from spon.claims.effects import Effect, Evidence
 

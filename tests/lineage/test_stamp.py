@@ -4,7 +4,7 @@ import lineage_tree as tree
 import pytest
 
 from spon.lineage import records
-from spon.lineage.stamp import read_origin
+from spon.lineage.stamp import read_origin, write_stamp
 
 ORIGIN = {"study": "s", "rule": "plot_figure", "job": "0123456789abcdef"}
 
@@ -68,9 +68,8 @@ def test_figures_name_their_job_as_matplotlib_writes_it(tmp_path):
 def test_biases_name_their_job_as_they_are_saved(tmp_path):
     import torch
 
-    from spon import sparsify
+    from spon.biases import write_biases
 
-    sparsify.save_biases(
-        {"model.layers.0.mlp.down_proj": torch.zeros(2)}, tmp_path / "b.safetensors", ORIGIN
-    )
+    path = tmp_path / "b.safetensors"
+    write_biases({"model.layers.0.mlp.down_proj": torch.zeros(2)}, path, write_stamp(ORIGIN))
     assert read_origin(tmp_path / "b.safetensors") == ORIGIN

@@ -82,7 +82,7 @@ rule compare_categories:
             "analyses.batch_tokens",
             "analyses.draws",
             "analyses.seed",
-            measure=sparsified_states,
+            sparsification=sparsified_states,
         ),
     script:
         "../scripts/compare_categories.py"
@@ -114,7 +114,7 @@ rule measure_shifts:
             "analyses.batch_tokens",
             "analyses.draws",
             "analyses.seed",
-            measure=sparsified_states,
+            sparsification=sparsified_states,
         ),
     script:
         "../scripts/measure_shifts.py"
@@ -154,7 +154,6 @@ rule rank_norms:
     params:
         spec=spec(
             "rank_norms.py",
-            runs=lambda wildcards: study(wildcards).compared,
             layers=lambda wildcards: study(wildcards).settings.get("layers"),
         ),
     script:
@@ -174,10 +173,7 @@ rule compare_configurations:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec(
-            "compare_configurations.py",
-            runs=lambda wildcards: study(wildcards).compared,
-        ),
+        spec=spec("compare_configurations.py"),
     script:
         "../scripts/compare_configurations.py"
 

@@ -33,7 +33,7 @@ rule read_quantiles:
             "calibrate.blocks",
             "calibrate.batch_tokens",
             maps=maps,
-            measure=sparsification,
+            sparsification=sparsification,
         ),
     script:
         "../scripts/read_quantiles.py"
@@ -68,7 +68,7 @@ rule choose_thresholds:
             "calibrate.held_out_blocks",
             "calibrate.batch_tokens",
             maps=maps,
-            measure=sparsification,
+            sparsification=sparsification,
         ),
     script:
         "../scripts/choose_thresholds.py"

@@ -1,5 +1,15 @@
 """Held-out likelihood. Dense and TEAL are the SPON evaluation with inputs left out."""
 
+from spon.sites import DENSE, TEAL
+from spon.study import name_baseline
+
+
+def names_of_run(wildcards):
+    """What an evaluation of a run calls itself."""
+    return study(wildcards).name_evaluation(
+        wildcards.allocation, float(wildcards.sparsity), int(wildcards.seed)
+    )
+
 
 def dense(wildcards):
     """How a study's model is loaded where nothing is sparsified."""
@@ -31,7 +41,12 @@ rule evaluate_spon:
     resources:
         **MODEL,
     params:
-        spec=spec("evaluate.py", "evaluate", measure=sparsification),
+        spec=spec(
+            "evaluate.py",
+            "evaluate",
+            names=names_of_run,
+            sparsification=sparsification,
+        ),
     script:
         "../scripts/evaluate.py"
 
@@ -47,6 +62,15 @@ use rule evaluate_spon as evaluate_teal with:
         "logs/{study}/{scope}/s{sparsity}/teal/evaluate_teal.log",
     benchmark:
         "benchmarks/{study}/{scope}/s{sparsity}/teal/evaluate_teal.tsv"
+    params:
+        spec=spec(
+            "evaluate.py",
+            "evaluate",
+            names=lambda wildcards: name_baseline(
+                TEAL, wildcards.scope, float(wildcards.sparsity)
+            ),
+            sparsification=sparsification,
+        ),
 
 
 use rule evaluate_spon as evaluate_dense with:
@@ -60,7 +84,12 @@ use rule evaluate_spon as evaluate_dense with:
     benchmark:
         "benchmarks/{study}/dense/evaluate_dense.tsv"
     params:
-        spec=spec("evaluate.py", "evaluate", measure=dense),
+        spec=spec(
+            "evaluate.py",
+            "evaluate",
+            names=name_baseline(DENSE),
+            sparsification=dense,
+        ),
 
 
 use rule evaluate_dense as evaluate_on_dense with:
@@ -74,6 +103,13 @@ use rule evaluate_dense as evaluate_on_dense with:
         "logs/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_on_dense.log",
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_on_dense.tsv"
+    params:
+        spec=spec(
+            "evaluate.py",
+            "evaluate",
+            names=names_of_run,
+            sparsification=dense,
+        ),
 
 
 rule evaluate_draws:
@@ -102,7 +138,13 @@ rule evaluate_draws:
             "evaluate",
             "controls.draws",
             "controls.draw_blocks",
-            measure=sparsification,
+            names=lambda wildcards: {
+                "norms_of": study(wildcards)
+                .allocations[wildcards.allocation]
+                .norms_of,
+                **names_of_run(wildcards),
+            },
+            sparsification=sparsification,
         ),
     script:
         "../scripts/evaluate_draws.py"

@@ -8,8 +8,9 @@ def evidence(wildcards):
 
 
 def settings_of_evidence(wildcards):
-    """The settings of a study's evaluations; a study of biases alone has none."""
-    return settings_of_outcomes(wildcards) if study(wildcards).has_model else {}
+    """How evaluations are put side by side; a study of biases alone has none."""
+    evaluated = {"scopes": scopes(wildcards), "statistics": config["statistics"]}
+    return evaluated if study(wildcards).has_model else {}
 
 
 rule decide_claims:
@@ -118,11 +119,7 @@ rule write_findings:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec(
-            "write_findings.py",
-            settings=settings_of_findings,
-            thresholds=lambda wildcards: study(wildcards).baselines,
-        ),
+        spec=spec("write_findings.py", settings=settings_of_findings),
     script:
         "../scripts/write_findings.py"
 

@@ -1,6 +1,7 @@
 """From per-block likelihoods to tables with paired intervals."""
 
-from spon.study import DENSE, LEARNED, TEAL
+from spon.sites import DENSE, TEAL
+from spon.study import LEARNED
 
 TABLES = [
     "perplexity",
@@ -25,15 +26,6 @@ def table(name):
     return [shown, f"{path}.json", f"{path}.tex"]
 
 
-def learned_allocations(study):
-    """The allocations of the sweep that have biases of their own, and how these are learned."""
-    return [
-        {"allocation": one.name, "learn": one.learn}
-        for one in study.swept
-        if one.learn in LEARNED
-    ]
-
-
 def outcomes(wildcards):
     """All evaluations of a study, and what they were made with."""
     chosen = study(wildcards)
@@ -42,10 +34,10 @@ def outcomes(wildcards):
     for names in chosen.evaluations:
         maker = baselines.get(names["allocation"], rules.evaluate_spon)
         nll.append(maker.output.nll.format(study=chosen.name, **names))
-    for names in learned_allocations(chosen):
-        sites.append(
-            rules.allocate_biases.output.sites.format(study=chosen.name, **names)
-        )
+    for allocation in chosen.swept:
+        if allocation.learn in LEARNED:
+            pattern = rules.allocate_biases.output.sites
+            sites.append(pattern.format(study=chosen.name, allocation=allocation.name))
     return {
         "model": rules.fetch_model.output.model,
         "protocol": rules.tokenize_text.output.protocol.replace("{part}", "evaluation"),
@@ -54,15 +46,9 @@ def outcomes(wildcards):
     }
 
 
-def settings_of_outcomes(wildcards):
-    """What tells a study's evaluations apart, and how they are put side by side."""
-    chosen = study(wildcards)
-    return {
-        "evaluations": chosen.evaluations,
-        "allocations": learned_allocations(chosen),
-        "scopes": chosen.scopes,
-        "statistics": config["statistics"],
-    }
+def scopes(wildcards):
+    """The linear maps of every scope of a study's sweep, in the order of the tables."""
+    return study(wildcards).scopes
 
 
 def files_of_runs(pattern, runs):
@@ -84,7 +70,7 @@ rule tabulate:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("tabulate.py", outcomes=settings_of_outcomes),
+        spec=spec("tabulate.py", "statistics", scopes=scopes),
     script:
         "../scripts/tabulate.py"
 
@@ -108,17 +94,7 @@ rule tabulate_controls:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec(
-            "tabulate_controls.py",
-            outcomes=settings_of_outcomes,
-            adaptations=lambda wildcards: study(wildcards).adaptations,
-            random=lambda wildcards: study(wildcards).runs(RANDOM),
-            norms_of=lambda wildcards: {
-                one.name: one.norms_of
-                for one in study(wildcards).swept
-                if one.learn == RANDOM
-            },
-        ),
+        spec=spec("tabulate_controls.py", "statistics", scopes=scopes),
     script:
         "../scripts/tabulate_controls.py"
 

@@ -1,16 +1,13 @@
 """Where biases go, and what they learn."""
 
-from spon.study import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.sites import MEAN_RESIDUAL, RANDOM, TRAINED
 
 
-def sites_to_bias(wildcards):
-    """Which maps of which layers get a bias."""
-    allocation = study(wildcards).allocations[wildcards.allocation]
-    return {
-        "maps": allocation.maps,
-        "biases": allocation.biases,
-        "layers": allocation.layers,
-    }
+def setting_of_allocation(name):
+    """A setting of the allocation at hand."""
+    return lambda wildcards: getattr(
+        study(wildcards).allocations[wildcards.allocation], name
+    )
 
 
 def learned_by(way):
@@ -32,7 +29,13 @@ rule allocate_biases:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("allocate_biases.py", allocation=sites_to_bias),
+        spec=spec(
+            "allocate_biases.py",
+            **{
+                name: setting_of_allocation(name)
+                for name in ("maps", "biases", "layers", "learn")
+            },
+        ),
     script:
         "../scripts/allocate_biases.py"
 
@@ -60,7 +63,7 @@ rule train_spon:
     resources:
         **MODEL,
     params:
-        spec=spec("train_spon.py", "train", "memory_gib", measure=sparsification),
+        spec=spec("train_spon.py", "train", "memory_gib", sparsification=sparsification),
     script:
         "../scripts/train_spon.py"
 
@@ -92,7 +95,7 @@ rule average_residual:
             "train.blocks",
             "train.order",
             "calibrate.batch_tokens",
-            measure=sparsification,
+            sparsification=sparsification,
         ),
     script:
         "../scripts/average_residual.py"

@@ -3,6 +3,7 @@
 from spon import data, models, sparsify
 from spon.analyses import pca_alignment
 from spon.job import job
+from spon.sites import RUN, name_rows
 
 with job(snakemake) as here:
     spec, names = snakemake.params.spec, dict(snakemake.wildcards.items())
@@ -11,11 +12,11 @@ with job(snakemake) as here:
         network,
         held_out=data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
         prompts=data.read_prompts(snakemake.input.prompts),
-        learned=sparsify.read_biases(snakemake.input.biases),
+        learned=sparsify.load_biases(snakemake.input.biases),
         components=spec["components"],
         batch_tokens=spec["batch_tokens"],
         draws=spec["draws"],
         seed=spec["seed"],
     )
-    run = {name: names[name] for name in ("allocation", "sparsity", "seed")}
-    table.assign(**run)[[*run, *table.columns]].to_csv(snakemake.output.pca_alignment, index=False)
+    run = {name: names[name] for name in RUN}
+    name_rows(table, run).to_csv(snakemake.output.pca_alignment, index=False)

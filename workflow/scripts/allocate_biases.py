@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
-from spon import allocate
 from spon.job import job
+from spon.sites import allocate_biases, name_rows
 
 with job(snakemake):
-    allocation = snakemake.params.spec["allocation"]
-    shape = json.loads(Path(snakemake.input.model).read_text())["shape"]
-    sites = allocate.allocate_biases(
-        shape, allocation["maps"], allocation["biases"], allocation["layers"]
+    spec = snakemake.params.spec
+    sites = allocate_biases(
+        json.loads(Path(snakemake.input.model).read_text())["shape"],
+        scope_maps=spec["maps"],
+        biased_maps=spec["biases"],
+        layers=spec["layers"],
     )
-    sites.to_csv(snakemake.output.sites, index=False)
+    names = {"allocation": snakemake.wildcards.allocation, "learn": spec["learn"]}
+    name_rows(sites, names).to_csv(snakemake.output.sites, index=False)

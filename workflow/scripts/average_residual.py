@@ -4,12 +4,13 @@ import pandas as pd
 import torch
 
 from spon import data, models, sparsify, untrained
+from spon.biases import write_biases
 from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
     network = models.load(
-        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+        snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     seed = torch.Generator().manual_seed(int(snakemake.wildcards.seed))
     biases = untrained.average_residual(
@@ -17,14 +18,13 @@ with job(snakemake) as here:
         tokens=data.draw_blocks(
             data.read_tokens(snakemake.input.tokens), spec["blocks"], spec["order"], seed
         ),
-        sparsifiers=sparsify.make_sparsifiers(
+        sparsifiers=sparsify.read_sparsifiers(
             network,
-            sparsify.read_thresholds(snakemake.input.thresholds),
-            method=spec["measure"]["method"],
-            sparsity=float(snakemake.wildcards.sparsity),
-            dense_share=spec["measure"]["dense_share"],
+            snakemake.input.thresholds,
+            spec["sparsification"],
+            float(snakemake.wildcards.sparsity),
         ),
         sites=pd.read_csv(snakemake.input.sites)["site"].tolist(),
         batch_tokens=spec["batch_tokens"],
     )
-    sparsify.save_biases(biases, snakemake.output.biases, here.metadata)
+    write_biases(biases, snakemake.output.biases, here.stamp)

@@ -2,11 +2,12 @@
 
 from spon import calibrate, data, models
 from spon.job import job
+from spon.sites import name_rows
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
     network = models.load(
-        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+        snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     tokens = data.read_tokens(snakemake.input.tokens)
     thresholds = calibrate.choose_thresholds(
@@ -18,9 +19,10 @@ with job(snakemake) as here:
         network,
         data.take_even(tokens, spec["held_out_blocks"]),
         thresholds,
-        method=spec["measure"]["method"],
+        method=spec["sparsification"]["method"],
         sparsity=float(snakemake.wildcards.sparsity),
-        dense_share=spec["measure"]["dense_share"],
+        dense_share=spec["sparsification"]["dense_share"],
         batch_tokens=spec["batch_tokens"],
     )
-    measured.to_csv(snakemake.output.thresholds, index=False)
+    names = {name: snakemake.wildcards[name] for name in ("scope", "sparsity")}
+    name_rows(measured, names).to_csv(snakemake.output.thresholds, index=False)

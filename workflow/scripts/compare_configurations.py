@@ -1,10 +1,10 @@
 """Compare the biases of all pairs of runs at the sites that they share."""
 
-from spon import biases
-from spon.analyses import cross_configuration
+from spon.analyses import cross_configuration, runs
 from spon.job import job
 
 with job(snakemake):
-    runs = biases.gather_runs(snakemake.params.spec["runs"], snakemake.input.biases)
-    table = cross_configuration.describe_cross_configuration(runs)
+    table = cross_configuration.describe_cross_configuration(
+        runs.gather_runs(snakemake.input.biases)
+    )
     table.to_csv(snakemake.output.cross_configuration, index=False)

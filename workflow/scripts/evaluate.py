@@ -2,24 +2,24 @@
 
 from spon import data, evaluate, models, sparsify
 from spon.job import job
+from spon.sites import name_rows
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
     network = models.load(
-        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+        snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     blocks = evaluate.evaluate(
         network,
         tokens=data.read_tokens(snakemake.input.tokens),
-        sparsifiers=sparsify.make_sparsifiers(
+        sparsifiers=sparsify.read_sparsifiers(
             network,
-            sparsify.read_thresholds(snakemake.input.get("thresholds")),
-            method=spec["measure"]["method"],
-            sparsity=float(snakemake.wildcards.get("sparsity", 0)),
-            dense_share=spec["measure"]["dense_share"],
+            snakemake.input.get("thresholds"),
+            spec["sparsification"],
+            float(snakemake.wildcards.get("sparsity", 0)),
         ),
-        biases=sparsify.read_biases(snakemake.input.get("biases")),
+        biases=sparsify.load_biases(snakemake.input.get("biases")),
         **spec["evaluate"],
         keep=here.keep,
     )
-    here.write_parquet(blocks, snakemake.output.nll)
+    here.write_parquet(name_rows(blocks, spec["names"]), snakemake.output.nll)

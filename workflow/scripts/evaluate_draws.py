@@ -2,29 +2,28 @@
 
 from spon import data, evaluate, models, sparsify, untrained
 from spon.job import job
+from spon.sites import name_rows
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
     network = models.load(
-        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+        snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
-    biases = sparsify.read_biases(snakemake.input.biases)
+    biases = sparsify.load_biases(snakemake.input.biases)
     tokens = data.read_tokens(snakemake.input.tokens)
-    chosen = data.choose_blocks(len(tokens), spec["draw_blocks"], "even")
+    taken = data.choose_blocks(len(tokens), spec["draw_blocks"], "even")
     blocks = evaluate.evaluate_draws(
         network,
-        tokens=tokens[chosen],
-        sparsifiers=sparsify.make_sparsifiers(
+        tokens=tokens[taken],
+        sparsifiers=sparsify.read_sparsifiers(
             network,
-            sparsify.read_thresholds(snakemake.input.thresholds),
-            method=spec["measure"]["method"],
-            sparsity=float(snakemake.wildcards.sparsity),
-            dense_share=spec["measure"]["dense_share"],
+            snakemake.input.thresholds,
+            spec["sparsification"],
+            float(snakemake.wildcards.sparsity),
         ),
         draws=[untrained.draw_directions(biases, seed) for seed in range(spec["draws"])],
         **spec["evaluate"],
         keep=here.keep,
     )
-    here.write_parquet(
-        blocks.assign(block=chosen[blocks["block"].to_numpy()]), snakemake.output.draws
-    )
+    blocks["block"] = taken[blocks["block"].to_numpy()]
+    here.write_parquet(name_rows(blocks, spec["names"]), snakemake.output.draws)

@@ -1,11 +1,11 @@
 """Import the biases of one checkpoint as a run."""
 
-from spon import checkpoints, sparsify
+from spon import biases, checkpoints
 from spon.job import job
 
 with job(snakemake) as here:
     checkpoint, names = snakemake.input.checkpoint, snakemake.wildcards
     checkpoints.check_run(checkpoint, names.allocation, float(names.sparsity), int(names.seed))
-    sparsify.save_biases(
-        checkpoints.read_checkpoint(checkpoint), snakemake.output.biases, here.metadata
+    biases.write_biases(
+        checkpoints.read_checkpoint(checkpoint), snakemake.output.biases, here.stamp
     )

@@ -1,11 +1,8 @@
 """List the checkpoints of a study, with their digests."""
 
-import json
-from pathlib import Path
-
 from spon import checkpoints
 from spon.job import job
 
-with job(snakemake):
+with job(snakemake) as here:
     listed = [checkpoints.describe_file(path) for path in snakemake.input.checkpoints]
-    Path(snakemake.output.checkpoints).write_text(json.dumps(listed, indent=2) + "\n")
+    here.write_json(listed, snakemake.output.checkpoints)

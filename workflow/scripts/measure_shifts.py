@@ -3,6 +3,7 @@
 from spon import data, models, sparsify
 from spon.analyses import hidden_state_shift
 from spon.job import job
+from spon.sites import RUN, name_rows
 
 with job(snakemake) as here:
     spec, names = snakemake.params.spec, dict(snakemake.wildcards.items())
@@ -11,19 +12,13 @@ with job(snakemake) as here:
         network,
         held_out=data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
         prompts=data.read_prompts(snakemake.input.prompts),
-        sparsifiers=sparsify.make_sparsifiers(
-            network,
-            sparsify.read_thresholds(snakemake.input.thresholds),
-            method=spec["measure"]["method"],
-            sparsity=float(names["sparsity"]),
-            dense_share=spec["measure"]["dense_share"],
+        sparsifiers=sparsify.read_sparsifiers(
+            network, snakemake.input.thresholds, spec["sparsification"], float(names["sparsity"])
         ),
-        learned=sparsify.read_biases(snakemake.input.biases),
+        learned=sparsify.load_biases(snakemake.input.biases),
         batch_tokens=spec["batch_tokens"],
         draws=spec["draws"],
         seed=spec["seed"],
     )
-    run = {name: names[name] for name in ("allocation", "sparsity", "seed")}
-    table.assign(**run)[[*run, *table.columns]].to_csv(
-        snakemake.output.hidden_state_shift, index=False
-    )
+    run = {name: names[name] for name in RUN}
+    name_rows(table, run).to_csv(snakemake.output.hidden_state_shift, index=False)

@@ -6,13 +6,13 @@ from spon.job import job
 with job(snakemake) as here:
     spec = snakemake.params.spec
     network = models.load(
-        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+        snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     quantiles = calibrate.read_quantiles(
         network,
         data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
         sites=models.name_sites(network, spec["maps"]),
         batch_tokens=spec["batch_tokens"],
-        dense_share=spec["measure"]["dense_share"],
+        dense_share=spec["sparsification"]["dense_share"],
     )
     here.write_parquet(quantiles, snakemake.output.quantiles)

@@ -1,15 +1,10 @@
 """Tabulate all evaluations of a study."""
 
-import json
-from pathlib import Path
-
 from spon.job import job
 from spon.tables import gains, outcomes, pareto, perplexity
 
-with job(snakemake):
-    found = outcomes.read_outcomes(
-        dict(snakemake.input.items()), snakemake.params.spec["outcomes"]
-    )
+with job(snakemake) as here:
+    found = outcomes.read_outcomes(dict(snakemake.input.items()), snakemake.params.spec)
     perplexity.write_table(perplexity.tabulate_perplexity(found), *snakemake.output.perplexity)
     perplexity.write_table(
         perplexity.tabulate_damage_recovery(found), *snakemake.output.damage_recovery
@@ -18,6 +13,4 @@ with job(snakemake):
     perplexity.write_table(gains.tabulate_marginal_gain(found), *snakemake.output.marginal_gain)
     perplexity.write_table(pareto.tabulate_pareto(found), *snakemake.output.pareto)
     perplexity.write_table(perplexity.tabulate_contrasts(found), *snakemake.output.contrasts)
-    Path(snakemake.output.summary).write_text(
-        json.dumps(perplexity.summarise(found), indent=1) + "\n"
-    )
+    here.write_json(perplexity.summarise(found), snakemake.output.summary)

@@ -18,4 +18,4 @@ with job(snakemake) as here:
     tokens = data.tokenize_prompts(
         prompts, tokenizer, data.Protocol(**snakemake.params.spec["protocol"])
     )
-    data.save_prompts(tokens, snakemake.output.prompts, here.metadata)
+    data.save_prompts(tokens, snakemake.output.prompts, here.stamp)

@@ -19,6 +19,6 @@ with job(snakemake) as here:
     tokens = data.tokenize(
         documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"]
     )
-    data.save_tokens(tokens, snakemake.output.tokens, here.metadata)
+    data.save_tokens(tokens, snakemake.output.tokens, here.stamp)
     description = data.describe_tokens(tokens, spec["text"], spec["protocol"])
     here.write_json(description, snakemake.output.protocol)

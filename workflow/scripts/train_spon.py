@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from spon import data, layers, memory, models, sparsify, train
+from spon.biases import write_biases
 from spon.job import job
 
 with job(snakemake) as here:
@@ -15,7 +16,7 @@ with job(snakemake) as here:
     tokens = data.read_tokens(snakemake.input.tokens)
     split_blocks = memory.choose_split(
         json.loads(Path(snakemake.input.model).read_text())["shape"],
-        dtype=spec["measure"]["dtype"],
+        dtype=spec["sparsification"]["dtype"],
         block_length=tokens.shape[1],
         lowest_layer=layers.lowest_layer(sites),
         train=spec["train"],
@@ -23,17 +24,16 @@ with job(snakemake) as here:
         device=here.device,
     )
     network = models.load(
-        snakemake.input.model, here.device, spec["measure"]["dtype"], here.memory_gib
+        snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     biases, curve = train.learn_biases(
         network,
         tokens=tokens,
-        sparsifiers=sparsify.make_sparsifiers(
+        sparsifiers=sparsify.read_sparsifiers(
             network,
-            sparsify.read_thresholds(snakemake.input.thresholds),
-            method=spec["measure"]["method"],
-            sparsity=float(snakemake.wildcards.sparsity),
-            dense_share=spec["measure"]["dense_share"],
+            snakemake.input.thresholds,
+            spec["sparsification"],
+            float(snakemake.wildcards.sparsity),
         ),
         sites=sites,
         recipe=train.Recipe(**spec["train"]),
@@ -41,5 +41,5 @@ with job(snakemake) as here:
         split_blocks=split_blocks,
         keep=here.keep,
     )
-    sparsify.save_biases(biases, snakemake.output.biases, here.metadata)
+    write_biases(biases, snakemake.output.biases, here.stamp)
     train.write_curve(curve, snakemake.output.curve)

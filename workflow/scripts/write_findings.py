@@ -15,21 +15,8 @@ with job(snakemake):
         name: [value] if isinstance(value, str) else list(value)
         for name, value in snakemake.input.items()
     }
-    spec = snakemake.params.spec
-    figures = {
-        Path(path).stem: Path(os.path.relpath(path, folder)).as_posix()
-        for path in paths.get("figures", [])
-    }
-    # Thresholds do not say which scope and sparsity they are for; their order does.
-    added = {"thresholds": spec.get("thresholds", [])}
     tables = {
-        name: pd.concat(
-            [
-                pd.read_csv(path).assign(**columns)
-                for path, columns in zip(files, added.get(name, [{}] * len(files)), strict=True)
-            ],
-            ignore_index=True,
-        )
+        name: pd.concat(map(pd.read_csv, files), ignore_index=True)
         for name, files in paths.items()
         if files and files[0].endswith(".csv")
     }
@@ -38,7 +25,10 @@ with job(snakemake):
         for name, files in paths.items()
         if files and files[0].endswith(".json")
     }
-    text = write_findings(
-        snakemake.wildcards.study, tables, {**facts, "settings": spec["settings"]}, figures
-    )
+    figures = {
+        Path(path).stem: Path(os.path.relpath(path, folder)).as_posix()
+        for path in paths.get("figures", [])
+    }
+    facts["settings"] = snakemake.params.spec["settings"]
+    text = write_findings(snakemake.wildcards.study, tables, facts, figures)
     Path(snakemake.output.findings).write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ from spon.tables import controls
 def test_training_earns_its_cost_beside_what_the_mean_residual_gains(gain, words):
     outcomes = gather(*ALL, score("MEAN-DOWN", "down_proj", 0.5, 0, gain, 0.35))
     table = controls.tabulate_controls(
-        outcomes, controls.NO_BLOCKS, controls.NO_BLOCKS, {}, resamples=200, seed=0
+        outcomes, controls.NO_BLOCKS, controls.NO_BLOCKS, resamples=200, seed=0
     )
     text = write_findings("small", {"controls": table}, {}, {})
     assert "At down_proj, training earns its cost" in text

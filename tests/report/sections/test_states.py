@@ -41,7 +41,7 @@ CATEGORY = RUN | {
 HELD_OUT = CATEGORY | {"category": "held_out", "cka_low": 0.985, "cka_high": 0.994}
 
 
-def test_alignment_counts_the_sites_that_draw_directions_do_not_reach():
+def test_alignment_counts_the_sites_that_random_directions_do_not_reach():
     sound = ALIGNED | {
         "definition": "sound",
         "samples": 8128,

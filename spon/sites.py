@@ -1,4 +1,7 @@
-"""Which sites of a model get a bias, and how much of the model a scope is."""
+"""What sites and runs are called, which sites get a bias, and how much of the model a scope is.
+
+A site is named as transformers names the module, so its bias is that name and `.bias`.
+"""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -7,6 +10,50 @@ from decimal import ROUND_HALF_UP, Decimal
 import pandas as pd
 
 COLUMNS = ["site", "layer", "map", "d_in", "d_out"]
+# What names a run; and an evaluation, in the order of the tables.
+RUN = ["allocation", "sparsity", "seed"]
+EVALUATION = ["allocation", "scope", "sparsity", "seed"]
+# How the tables call evaluations without biases.
+DENSE, TEAL = "DENSE", "BASELINE-TEAL"
+# How the biases of an allocation are learned.
+TRAINED, MEAN_RESIDUAL, RANDOM = "kl", "mean_residual", "random"
+
+
+def name_site(layer: int, map_: str) -> str:
+    """The name of a layer's linear map: `model.layers.3.mlp.down_proj`."""
+    return f"{name_layer(layer)}.{map_}"
+
+
+def name_layer(layer: int) -> str:
+    """The name of a whole layer: `model.layers.3`."""
+    return f"model.layers.{layer}"
+
+
+def layer_of(site: str) -> int:
+    """The layer of a site, or of a whole layer: 3 of `model.layers.3.mlp.down_proj`."""
+    return int(site.split(".")[2])
+
+
+def map_of(site: str) -> str:
+    """The linear map of a site: `mlp.down_proj` of `model.layers.3.mlp.down_proj`."""
+    return site.split(".", maxsplit=3)[3]
+
+
+def describe_site(site: str) -> dict:
+    """A site with its layer and map, as the tables name it."""
+    return {"site": site, "layer": layer_of(site), "map": map_of(site)}
+
+
+def order_of(site: str) -> tuple[int, str]:
+    """What sites are sorted by: layer by layer, in it by the name of the map."""
+    return layer_of(site), map_of(site)
+
+
+def name_rows(table: pd.DataFrame, names: Mapping[str, object]) -> pd.DataFrame:
+    """A table whose first columns say what all of its rows are of; what has no seed has none there."""
+    types = {"sparsity": float, "seed": "Int64"}
+    named = table.assign(**names)[[*names, *table.columns]]
+    return named.astype({name: types[name] for name in types if name in names})
 
 
 def choose_layers(layers: object, count: int) -> list[int]:
@@ -75,7 +122,7 @@ def list_sites(shape: Mapping, maps: Sequence[str], layers: Sequence[int]) -> pd
     check_maps(shape, maps)
     rows = [
         (
-            f"model.layers.{layer}.{name}",
+            name_site(layer, name),
             layer,
             name,
             shape["maps"][name]["d_in"],

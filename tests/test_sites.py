@@ -1,8 +1,9 @@
 """Which layers and sites an allocation stands for, on models small enough to count."""
 
+import pandas as pd
 import pytest
 
-from spon import allocate
+from spon import sites
 
 # 2 x (4 x 4 + 12 x 4) = 128 weights, of which down_proj holds 3/4.
 SHAPE = {
@@ -26,7 +27,7 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
     ],
 )
 def test_layers_are_counted_from_the_input_and_come_in_ascending_order(layers, chosen):
-    assert allocate.choose_layers(layers, 8) == chosen
+    assert sites.choose_layers(layers, 8) == chosen
 
 
 @pytest.mark.parametrize(
@@ -42,17 +43,17 @@ def test_layers_are_counted_from_the_input_and_come_in_ascending_order(layers, c
     ],
 )
 def test_half_a_layer_counts_as_one_and_no_share_is_empty(share, count, chosen):
-    assert len(allocate.choose_layers({"first": share}, count)) == chosen
-    assert len(allocate.choose_layers({"last": share}, count)) == chosen
+    assert len(sites.choose_layers({"first": share}, count)) == chosen
+    assert len(sites.choose_layers({"last": share}, count)) == chosen
 
 
 def test_first_and_last_halves_share_no_layer_and_leave_none_out():
-    halves = allocate.choose_layers({"first": 0.5}, 16) + allocate.choose_layers({"last": 0.5}, 16)
+    halves = sites.choose_layers({"first": 0.5}, 16) + sites.choose_layers({"last": 0.5}, 16)
     assert halves == list(range(16))
 
 
 def test_random_layers_depend_on_the_seed_alone():
-    drawn = [allocate.choose_layers({"random": 0.5, "seed": seed}, 8) for seed in (3, 3, 4)]
+    drawn = [sites.choose_layers({"random": 0.5, "seed": seed}, 8) for seed in (3, 3, 4)]
     assert drawn[0] == drawn[1] == [0, 2, 5, 6]
     assert drawn[2] != drawn[0]
     assert len(set(drawn[2])) == 4
@@ -73,15 +74,15 @@ WRONG_SHARES = [
 )
 def test_impossible_layers_are_refused_with_the_value_and_what_is_allowed(layers):
     with pytest.raises(ValueError) as error:
-        allocate.choose_layers(layers, 8)
+        sites.choose_layers(layers, 8)
     assert str(error.value).startswith(f"layers is {layers!r}: allowed are all, alternating, ")
     assert str(error.value).endswith("from 0 to 7")
 
 
 def test_sites_are_listed_layer_by_layer_with_their_sizes():
-    sites = allocate.list_sites(SHAPE, [OUT, DOWN], [0, 1])
-    assert sites.columns.tolist() == ["site", "layer", "map", "d_in", "d_out"]
-    assert sites.values.tolist() == [
+    table = sites.list_sites(SHAPE, [OUT, DOWN], [0, 1])
+    assert table.columns.tolist() == ["site", "layer", "map", "d_in", "d_out"]
+    assert table.values.tolist() == [
         ["model.layers.0.self_attn.o_proj", 0, OUT, 4, 4],
         ["model.layers.0.mlp.down_proj", 0, DOWN, 12, 4],
         ["model.layers.1.self_attn.o_proj", 1, OUT, 4, 4],
@@ -91,9 +92,9 @@ def test_sites_are_listed_layer_by_layer_with_their_sizes():
 
 def test_an_unknown_map_is_refused_with_the_maps_that_there_are():
     for call in (
-        lambda: allocate.list_sites(SHAPE, ["mlp.fc1"], [0]),
-        lambda: allocate.allocate_biases(SHAPE, ["mlp.fc1"], [], "all"),
-        lambda: allocate.model_sparsity(SHAPE, ["mlp.fc1"], 0.5),
+        lambda: sites.list_sites(SHAPE, ["mlp.fc1"], [0]),
+        lambda: sites.allocate_biases(SHAPE, ["mlp.fc1"], [], "all"),
+        lambda: sites.model_sparsity(SHAPE, ["mlp.fc1"], 0.5),
     ):
         with pytest.raises(ValueError) as error:
             call()
@@ -103,23 +104,23 @@ def test_an_unknown_map_is_refused_with_the_maps_that_there_are():
 
 
 def test_biases_go_only_to_the_chosen_maps_and_layers_of_the_scope():
-    sites = allocate.allocate_biases(SHAPE, [OUT, DOWN], [DOWN], {"last": 0.5})
-    assert sites["site"].tolist() == ["model.layers.1.mlp.down_proj"]
+    table = sites.allocate_biases(SHAPE, [OUT, DOWN], [DOWN], {"last": 0.5})
+    assert table["site"].tolist() == ["model.layers.1.mlp.down_proj"]
 
 
 def test_a_map_that_is_not_sparsified_gets_no_bias():
     with pytest.raises(ValueError) as error:
-        allocate.allocate_biases(SHAPE, [DOWN], [OUT], "all")
+        sites.allocate_biases(SHAPE, [DOWN], [OUT], "all")
     assert str(error.value) == (
         "biases names 'self_attn.o_proj', which the scope does not sparsify: allowed are mlp.down_proj"
     )
 
 
 def test_model_sparsity_is_the_scopes_share_of_the_decoders_linear_weights():
-    assert allocate.model_sparsity(SHAPE, [DOWN], 0.5) == 0.375
-    assert allocate.model_sparsity(SHAPE, [OUT], 0.5) == 0.125
-    assert allocate.model_sparsity(SHAPE, [DOWN, OUT], 0.5) == 0.5
-    assert allocate.model_sparsity(SHAPE, [], 0.5) == 0
+    assert sites.model_sparsity(SHAPE, [DOWN], 0.5) == 0.375
+    assert sites.model_sparsity(SHAPE, [OUT], 0.5) == 0.125
+    assert sites.model_sparsity(SHAPE, [DOWN, OUT], 0.5) == 0.5
+    assert sites.model_sparsity(SHAPE, [], 0.5) == 0
 
 
 def test_the_published_scopes_hold_the_published_shares_of_the_model():
@@ -133,9 +134,29 @@ def test_the_published_scopes_hold_the_published_shares_of_the_model():
     }
     sizes |= {"gate": (2048, 8192), "up": (2048, 8192)}
     maps = {name: {"d_in": d_in, "d_out": d_out} for name, (d_in, d_out) in sizes.items()}
-    assert allocate.model_sparsity({"layers": 16, "maps": maps}, [OUT], 0.6) == pytest.approx(
+    assert sites.model_sparsity({"layers": 16, "maps": maps}, [OUT], 0.6) == pytest.approx(
         0.041, abs=5e-4
     )
-    assert allocate.model_sparsity({"layers": 16, "maps": maps}, [DOWN], 0.6) == pytest.approx(
+    assert sites.model_sparsity({"layers": 16, "maps": maps}, [DOWN], 0.6) == pytest.approx(
         0.166, abs=5e-4
     )
+
+
+def test_a_site_tells_its_layer_and_its_map():
+    site = "model.layers.11.self_attn.o_proj"
+    assert sites.name_site(11, OUT) == site
+    assert (sites.layer_of(site), sites.map_of(site)) == (11, OUT)
+    assert sites.describe_site(site) == {"site": site, "layer": 11, "map": OUT}
+    assert sorted([site, sites.name_site(2, OUT)], key=sites.order_of) == [
+        "model.layers.2." + OUT,
+        site,
+    ]
+
+
+def test_rows_are_named_in_front_and_what_has_no_seed_has_none():
+    table = pd.DataFrame({"block": [0, 1]})
+    run = sites.name_rows(table, {"allocation": "TOP-50", "sparsity": "0.5", "seed": "1"})
+    assert run.values.tolist() == [["TOP-50", 0.5, 1, 0], ["TOP-50", 0.5, 1, 1]]
+    dense = sites.name_rows(table, {"allocation": "DENSE", "sparsity": None, "seed": None})
+    assert dense["seed"].isna().all()
+    assert dense["sparsity"].dtype == float

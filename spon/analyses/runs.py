@@ -1,0 +1,76 @@
+"""Learned biases as the analyses see them: runs of float64 vectors, in the order of the layers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from spon.biases import read_biases, read_names
+from spon.sites import RUN, map_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """The biases of an allocation at a sparsity with a seed.
+
+    Attributes:
+        biases: By site, layer by layer.
+    """
+
+    allocation: str
+    sparsity: float
+    seed: int
+    biases: dict[str, Float64[np.ndarray, "d_out"]]
+
+    @property
+    def names(self) -> dict:
+        """What tells this run from the others, as the tables begin."""
+        return {name: getattr(self, name) for name in RUN}
+
+    @property
+    def maps(self) -> frozenset[str]:
+        """The linear maps that have a bias in some layer."""
+        return frozenset(map(map_of, self.biases))
+
+
+def read_run(path: str | Path) -> Run:
+    """Read the biases of one run, which its file names.
+
+    Args:
+        path: A file of `biases.write_biases`.
+    """
+    names = read_names(path)
+    values = {site: bias.astype(np.float64) for site, bias in read_biases(path).items()}
+    return Run(names["allocation"], float(names["sparsity"]), int(names["seed"]), values)
+
+
+def gather_runs(paths: Sequence[str | Path]) -> list[Run]:
+    """Read the biases of several runs of one model.
+
+    Raises:
+        ValueError: A site has a bias of another length in another run.
+    """
+    runs = [read_run(path) for path in paths]
+    sizes: dict[str, tuple[str, int]] = {}
+    for run in runs:
+        for site, bias in run.biases.items():
+            first, size = sizes.setdefault(site, (run.allocation, len(bias)))
+            if size != len(bias):
+                raise ValueError(
+                    f"the bias of {site} has {size} entries in {first} and {len(bias)} in "
+                    f"{run.allocation}: allowed are runs of one model"
+                )
+    return runs
+
+
+def count_layers(model: str | Path | None, layers: int | None) -> int:
+    """Layers of the model that biases belong to.
+
+    Args:
+        model: Its `model.json`, if the study has a model.
+        layers: What the study says, if it has none.
+    """
+    return json.loads(Path(model).read_text())["shape"]["layers"] if model else layers

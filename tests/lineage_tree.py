@@ -8,10 +8,24 @@ from pathlib import Path
 
 from spon.lineage import digest, records
 
-ENVIRONMENT = {"python": "3.11.7", "lock": "0" * 16, "torch": None, "cuda": None, "device": "cpu", "threads": 1}
+ENVIRONMENT = {
+    "python": "3.11.7",
+    "lock": "0" * 16,
+    "torch": None,
+    "cuda": None,
+    "device": "cpu",
+    "threads": 1,
+}
 WEIGHTS, MODEL = "resources/model.bin", "results/s/model.json"
-BIASES, CURVE, NLL = (f"results/s/TOP-50/seed0/{name}" for name in ("biases.safetensors", "curve.csv", "nll.parquet"))
-PNG, PDF, PAGE, NOTES = "figures/s/fig1.png", "figures/s/fig1.pdf", "results/s/page.html", "results/s/notes.md"
+BIASES, CURVE, NLL = (
+    f"results/s/TOP-50/seed0/{name}" for name in ("biases.safetensors", "curve.csv", "nll.parquet")
+)
+PNG, PDF, PAGE, NOTES = (
+    "figures/s/fig1.png",
+    "figures/s/fig1.pdf",
+    "results/s/page.html",
+    "results/s/notes.md",
+)
 ALL = [MODEL, BIASES, CURVE, NLL, PNG, PDF, PAGE, NOTES]
 CODE = {
     "fetch_model": {"script": "a" * 16, "source": "b" * 16},
@@ -21,7 +35,12 @@ CODE = {
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
 def png(origin: dict, pixels: bytes) -> bytes:
@@ -29,13 +48,23 @@ def png(origin: dict, pixels: bytes) -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
     text = b"".join(chunk(b"tEXt", f"{name}\0{value}".encode()) for name, value in origin.items())
     return (
-        b"\x89PNG\r\n\x1a\n" + header + text + chunk(b"IDAT", zlib.compress(b"\0" + pixels[:1])) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + text
+        + chunk(b"IDAT", zlib.compress(b"\0" + pixels[:1]))
+        + chunk(b"IEND", b"")
     )
 
 
 def pdf(origin: dict, content: bytes) -> bytes:
     keywords = json.dumps(origin).replace("(", "\\(").replace(")", "\\)").encode()
-    return b"%PDF-1.4\n" + content + b"\n1 0 obj\n<<\n/Keywords (" + keywords + b")\n>>\nendobj\n%%EOF\n"
+    return (
+        b"%PDF-1.4\n"
+        + content
+        + b"\n1 0 obj\n<<\n/Keywords ("
+        + keywords
+        + b")\n>>\nendobj\n%%EOF\n"
+    )
 
 
 def safetensors(origin: dict, content: bytes) -> bytes:
@@ -49,7 +78,9 @@ def parquet(origin: dict, content: bytes, path: Path) -> None:
     import pyarrow.parquet
 
     table = pyarrow.table({"nll_nats": list(content)})
-    pyarrow.parquet.write_table(table.replace_schema_metadata({"made_by": json.dumps(origin)}), path)
+    pyarrow.parquet.write_table(
+        table.replace_schema_metadata({"made_by": json.dumps(origin)}), path
+    )
 
 
 def write(path: str, content: bytes | str) -> None:
@@ -57,7 +88,9 @@ def write(path: str, content: bytes | str) -> None:
     Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def run(rule: str, wildcards: dict, settings: dict, inputs: list[str], outputs: list[str], code: dict) -> None:
+def run(
+    rule: str, wildcards: dict, settings: dict, inputs: list[str], outputs: list[str], code: dict
+) -> None:
     """A job as the seam runs it: its outputs hold a digest of its description, so that what is above decides them."""
     log = f"logs/s/{'/'.join(wildcards.values())}/{rule}.log"
     path = records.record_path(log)
@@ -77,7 +110,10 @@ def run(rule: str, wildcards: dict, settings: dict, inputs: list[str], outputs: 
             write(output, json.dumps({"made_by": origin, "content": content.decode()}))
         elif kind == ".html":
             told_by = json.dumps(origin).replace('"', "&quot;")
-            write(output, f'<!doctype html><meta name="made-by" content="{told_by}"><p>{content.decode()}</p>')
+            write(
+                output,
+                f'<!doctype html><meta name="made-by" content="{told_by}"><p>{content.decode()}</p>',
+            )
         else:
             write(output, content)
     records.finish_record(path, told, outputs, code, ENVIRONMENT)
@@ -86,12 +122,26 @@ def run(rule: str, wildcards: dict, settings: dict, inputs: list[str], outputs: 
 def make_study(epochs: int = 10, weights: str = "weights", code: dict = CODE) -> None:
     """The three jobs, in the working directory."""
     write(WEIGHTS, weights)
-    run("fetch_model", {}, {"model": {"path": "resources"}}, [WEIGHTS], [MODEL], code["fetch_model"])
+    run(
+        "fetch_model",
+        {},
+        {"model": {"path": "resources"}},
+        [WEIGHTS],
+        [MODEL],
+        code["fetch_model"],
+    )
     wildcards = {"allocation": "TOP-50", "seed": "0"}
     recipe = {"train": {"epochs": epochs, "learning_rate": 0.001}, "blocks": 24}
     run("train_spon", wildcards, recipe, [MODEL], [BIASES, CURVE, NLL], code["train_spon"])
     drawn = [BIASES, CURVE, NLL, MODEL]
-    run("plot_figure", {}, {"colours": ["black", "blue"]}, drawn, [PNG, PDF, PAGE, NOTES], code["plot_figure"])
+    run(
+        "plot_figure",
+        {},
+        {"colours": ["black", "blue"]},
+        drawn,
+        [PNG, PDF, PAGE, NOTES],
+        code["plot_figure"],
+    )
 
 
 def flip(path: str | Path, place: int = -1) -> None:
@@ -103,7 +153,9 @@ def flip(path: str | Path, place: int = -1) -> None:
 
 def git(*arguments: str) -> str:
     identity = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main")
-    return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *identity, *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def commit(message: str) -> str:

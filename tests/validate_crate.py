@@ -37,7 +37,9 @@ class Shipped(BaseAdapter):
         response.status_code, response.url, response.request = 200, request.url, request
         response.headers["Content-Type"] = "application/ld+json"
         body = io.BytesIO(json.dumps({"@context": context | TERMS}).encode())
-        response.raw = HTTPResponse(body, response.headers, 200, preload_content=False, request_url=CONTEXT)
+        response.raw = HTTPResponse(
+            body, response.headers, 200, preload_content=False, request_url=CONTEXT
+        )
         return response
 
     def close(self):

@@ -13,8 +13,20 @@ from spon.figures.style import DOUBLE, MUTED, dress_rows, printed
 STAGES = {
     "text": ("fetch_model", "collect_docstrings", "tokenize_text", "tokenize_prompts"),
     "calibration": ("read_quantiles", "choose_thresholds"),
-    "training": ("allocate_biases", "train_spon", "average_residual", "import_checkpoint", "list_checkpoints"),
-    "evaluation": ("evaluate_dense", "evaluate_teal", "evaluate_spon", "evaluate_on_dense", "evaluate_draws"),
+    "training": (
+        "allocate_biases",
+        "train_spon",
+        "average_residual",
+        "import_checkpoint",
+        "list_checkpoints",
+    ),
+    "evaluation": (
+        "evaluate_dense",
+        "evaluate_teal",
+        "evaluate_spon",
+        "evaluate_on_dense",
+        "evaluate_draws",
+    ),
     "analyses": (
         "align_with_components",
         "compare_categories",
@@ -45,10 +57,14 @@ def count_cost(benchmarks: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """
     if not benchmarks:
         raise ValueError("there are no benchmarks to count: run the study first")
-    jobs = pd.concat([read_jobs(path, table) for path, table in benchmarks.items()], ignore_index=True)
+    jobs = pd.concat(
+        [read_jobs(path, table) for path, table in benchmarks.items()], ignore_index=True
+    )
     order = [*STAGES, LAST]
     names = sorted(jobs["rule"].unique(), key=lambda rule: (order.index(stage_of(rule)), rule))
-    rules = {name: {"stage": stage_of(name), **add_up(jobs[jobs["rule"] == name])} for name in names}
+    rules = {
+        name: {"stage": stage_of(name), **add_up(jobs[jobs["rule"] == name])} for name in names
+    }
     return {"rules": rules, "total": add_up(jobs)}
 
 
@@ -56,7 +72,9 @@ def read_jobs(path: str, table: pd.DataFrame) -> pd.DataFrame:
     """A benchmark's rows with the rule and what is counted; what Snakemake could not measure is missing."""
     if missing := sorted(set(MEASURED) - set(table)):
         raise ValueError(f"the benchmark {path} has no column {', '.join(missing)}")
-    columns = {name: pd.to_numeric(table[column], errors="coerce") for column, name in MEASURED.items()}
+    columns = {
+        name: pd.to_numeric(table[column], errors="coerce") for column, name in MEASURED.items()
+    }
     return pd.DataFrame(columns).assign(rule=PurePosixPath(path).stem)
 
 
@@ -91,17 +109,28 @@ def plot_cost(cost: Mapping[str, Any]) -> Figure:
         plot_stage(ax, row, rules)
         jobs = sum(rule["jobs"] for rule in cost["rules"].values() if rule["stage"] == stage)
         beside = f"{sum(rules.values()):,.0f} s, {count(jobs, 'job')}"
-        ax.annotate(beside, (sum(rules.values()), row), (3, 0), textcoords="offset points", va="center_baseline")
+        ax.annotate(
+            beside,
+            (sum(rules.values()), row),
+            (3, 0),
+            textcoords="offset points",
+            va="center_baseline",
+        )
     dress_rows(ax, list(stages))
     total = cost["total"]
-    ax.set(xlim=(0, 1.2 * widest or 1), xlabel=f"seconds, summed over jobs ({total['seconds']:,.0f} in all)")
+    ax.set(
+        xlim=(0, 1.2 * widest or 1),
+        xlabel=f"seconds, summed over jobs ({total['seconds']:,.0f} in all)",
+    )
     ax.grid(visible=False)  # its lines would run through the names
     return figure
 
 
 def rules_of(cost: Mapping[str, Any], stage: str) -> dict[str, float]:
     """The seconds of a stage's rules, longest first."""
-    rules = {name: rule["seconds"] for name, rule in cost["rules"].items() if rule["stage"] == stage}
+    rules = {
+        name: rule["seconds"] for name, rule in cost["rules"].items() if rule["stage"] == stage
+    }
     return dict(sorted(rules.items(), key=lambda item: -item[1]))
 
 
@@ -111,7 +140,10 @@ def plot_stage(ax: Axes, row: int, rules: dict[str, float]) -> None:
     for number, (name, seconds) in enumerate(rules.items()):
         ax.barh(row, seconds, 0.36, left, color=GREYS[number % 2], ec="white", lw=0.4, gid=name)
         left += seconds
-    named = [f"{name} {100 * seconds / (whole or 1):.0f} %" for name, seconds in list(rules.items())[:NAMED]]
+    named = [
+        f"{name} {100 * seconds / (whole or 1):.0f} %"
+        for name, seconds in list(rules.items())[:NAMED]
+    ]
     named += [f"{len(rules) - NAMED} more"] * (len(rules) > NAMED)
     under = ax.text(0, row + 0.22, " · ".join(named), va="top", color=MUTED, size=5.5)
     under.set_in_layout(False)  # it may be longer than its bar, and there is room for it

@@ -66,7 +66,11 @@ def make_plan(
 
 
 def plan_rule(
-    name: str, works: Sequence[Work], study: Study, rate: Mapping[str, Any], measured: Mapping[str, Any] | None
+    name: str,
+    works: Sequence[Work],
+    study: Study,
+    rate: Mapping[str, Any],
+    measured: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What the jobs of a rule ask for together, beside what earlier ones took."""
     work = sum(works, Work())
@@ -107,11 +111,15 @@ def add_up(rules: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "teraflop": sum(rule["teraflop"] for rule in rules),
         "seconds": sum(rule["seconds"] for rule in rules),
         "measured_jobs": sum(rule["measured_jobs"] for rule in measured) if measured else None,
-        "measured_seconds": sum(rule["measured_seconds"] for rule in measured) if measured else None,
+        "measured_seconds": sum(rule["measured_seconds"] for rule in measured)
+        if measured
+        else None,
     }
 
 
-def estimate_wall(rules: Mapping[str, Mapping[str, Any]], machine: Mapping[str, Any]) -> int | float:
+def estimate_wall(
+    rules: Mapping[str, Mapping[str, Any]], machine: Mapping[str, Any]
+) -> int | float:
     """Time by the clock: behind the corpus, which takes all cores, models and whatever else runs beside them.
 
     On a CPU all jobs share its cores; on a GPU one model runs at a time, while the cores do the rest.
@@ -131,9 +139,16 @@ def estimate_disk(study: Study, jobs: Sequence[Mapping[str, Any]]) -> dict[str, 
     evaluated = sum(name.startswith("evaluate_") for name in names) - draws
     rows = evaluated * settings["text"]["evaluation"]["blocks"]
     rows += draws * settings["controls"]["draws"] * settings["controls"]["draw_blocks"]
-    found = [job["allocation"] for job in jobs if job["rule"] in ("train_spon", "average_residual")]
+    found = [
+        job["allocation"] for job in jobs if job["rule"] in ("train_spon", "average_residual")
+    ]
     entries = sum(site["d_out"] for allocation in found for site in study.sites_of(allocation))
-    maps = [name for job in jobs if job["rule"] == "read_quantiles" for name in settings["scopes"][job["scope"]]]
+    maps = [
+        name
+        for job in jobs
+        if job["rule"] == "read_quantiles"
+        for name in settings["scopes"][job["scope"]]
+    ]
     tokens = sum(text["blocks"] for text in settings["text"].values()) * study.length
     return {
         "weights": weight_bytes(study) if "repository" in settings["model"] else 0,
@@ -142,7 +157,9 @@ def estimate_disk(study: Study, jobs: Sequence[Mapping[str, Any]]) -> dict[str, 
         + QUANTILE * SHARES * len(maps) * study.shape["layers"]
         + CORPUS * ("collect_docstrings" in names)
         + REPORT,
-        "cache": count_cached(study, jobs) * study.shape["width"] * memory.SIZES[settings["dtype"]],
+        "cache": count_cached(study, jobs)
+        * study.shape["width"]
+        * memory.SIZES[settings["dtype"]],
     }
 
 
@@ -156,7 +173,9 @@ def count_cached(study: Study, jobs: Sequence[Mapping[str, Any]]) -> int:
     return (blocks + drawn * settings["controls"]["draw_blocks"]) * study.length
 
 
-def estimate_memory(study: Study, jobs: Sequence[Mapping[str, Any]], device: str) -> dict[str, int]:
+def estimate_memory(
+    study: Study, jobs: Sequence[Mapping[str, Any]], device: str
+) -> dict[str, int]:
     """Bytes of the largest training, evaluation and analysis, a training's step split so that it fits.
 
     Raises:
@@ -168,14 +187,24 @@ def estimate_memory(study: Study, jobs: Sequence[Mapping[str, Any]], device: str
     memory.check_weights(shape, workload.STATES, device, limit)
     sizes = {
         "evaluation": memory.estimate_evaluation(
-            shape, dtype, settings["evaluate"]["batch_tokens"], settings["evaluate"]["chunk_tokens"], device
+            shape,
+            dtype,
+            settings["evaluate"]["batch_tokens"],
+            settings["evaluate"]["chunk_tokens"],
+            device,
         ),
-        "analysis": memory.estimate_evaluation(shape, workload.STATES, settings["analyses"]["batch_tokens"], 0, device),
+        "analysis": memory.estimate_evaluation(
+            shape, workload.STATES, settings["analyses"]["batch_tokens"], 0, device
+        ),
     }
-    lowest = [min(study.layers_of(job["allocation"])) for job in jobs if job["rule"] == "train_spon"]
+    lowest = [
+        min(study.layers_of(job["allocation"])) for job in jobs if job["rule"] == "train_spon"
+    ]
     if lowest:
         step = {"lowest_layer": min(lowest), "device": device}
-        blocks = memory.choose_split(shape, dtype, study.length, train=recipe, memory_gib=limit, **step)
+        blocks = memory.choose_split(
+            shape, dtype, study.length, train=recipe, memory_gib=limit, **step
+        )
         step |= {"chunk_tokens": recipe["chunk_tokens"], "checkpointing": recipe["checkpointing"]}
         sizes["training"] = memory.estimate_training(shape, dtype, study.length, blocks, **step)
     return sizes
@@ -184,14 +213,28 @@ def estimate_memory(study: Study, jobs: Sequence[Mapping[str, Any]], device: str
 def describe_plan(plan: Mapping[str, Any], name: str) -> str:
     """The plan as an aligned table of stages, and what the study takes as a whole below it."""
     stages = dict.fromkeys(rule["stage"] for rule in plan["rules"].values())
-    parts = {stage: add_up([rule for rule in plan["rules"].values() if rule["stage"] == stage]) for stage in stages}
+    parts = {
+        stage: add_up([rule for rule in plan["rules"].values() if rule["stage"] == stage])
+        for stage in stages
+    }
     parts["total"] = plan["total"]
-    power = count_thousands(plan["total"]["teraflop"] * 1e11)  # two digits or more, so that stages can be told apart
+    power = count_thousands(
+        plan["total"]["teraflop"] * 1e11
+    )  # two digits or more, so that stages can be told apart
     head = ("", "jobs", f"{UNITS[power]}FLOP", "planned", "measured here")
     rows = [head, *(describe_row(stage, part, power) for stage, part in parts.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-    return "\n".join([f"what {name} will take, {describe_machine(plan['machine'])}", *lines, *describe_whole(plan)])
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            f"what {name} will take, {describe_machine(plan['machine'])}",
+            *lines,
+            *describe_whole(plan),
+        ]
+    )
 
 
 def describe_row(stage: str, part: Mapping[str, Any], power: int) -> tuple[str, ...]:
@@ -222,7 +265,9 @@ def describe_whole(plan: Mapping[str, Any]) -> list[str]:
         f"disk          {weights} of weights to download, {results} of results, {cache} of cache while it runs",
         f"memory        {needed:.2f} GiB in the largest job, its {largest}, of {plan['memory_gib']:g} GiB (memory_gib)",
     ]
-    return lines + ([] if plan["gpu_hours"] is None else [f"GPU-hours     {plan['gpu_hours']:.2f}"])
+    return lines + (
+        [] if plan["gpu_hours"] is None else [f"GPU-hours     {plan['gpu_hours']:.2f}"]
+    )
 
 
 def tell_time(seconds: int | float) -> str:

@@ -40,15 +40,17 @@ from matplotlib.figure import Figure
 from spon.job import job
 from spon.figures import outcomes, style
 from spon.tables import gains, perplexity
-with tempfile.TemporaryDirectory() as folder, look.printed():
-    figure = Figure(figsize=(look.DOUBLE, 2), layout="constrained")
+with tempfile.TemporaryDirectory() as folder, style.printed():
+    figure = Figure(figsize=(style.DOUBLE, 2), layout="constrained")
     figure.subplots(1, 3)
-    look.save(figure, f"{folder}/figure.png", f"{folder}/figure.pdf", {})
+    style.save(figure, f"{folder}/figure.png", f"{folder}/figure.pdf", {})
 """,
 }
 
 
-def measure_rate(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str, processes: int) -> dict[str, Any]:
+def measure_rate(
+    shape: Mapping[str, Any], settings: Mapping[str, Any], device: str, processes: int
+) -> dict[str, Any]:
     """Seconds per unit of everything in `workload.Work`, and what jobs need before they compute.
 
     Args:
@@ -71,15 +73,21 @@ def measure_rate(shape: Mapping[str, Any], settings: Mapping[str, Any], device: 
     return {
         "device": device,
         "torch_threads": torch.get_num_threads(),
-        "matrix_teraflops": None if teraflops else measure_matrix(shape, settings["dtype"], device),
+        "matrix_teraflops": None
+        if teraflops
+        else measure_matrix(shape, settings["dtype"], device),
         "seconds_per": {**model, **measure_statistics(shape)},
         "start_seconds": {kind: measure_start(code) for kind, code in STARTS.items()},
         "load_seconds_per_byte": measure_load(settings["dtype"], device),
-        "corpus_seconds": measure_corpus(settings["pydoc"], processes) if settings["pydoc"] else None,
+        "corpus_seconds": measure_corpus(settings["pydoc"], processes)
+        if settings["pydoc"]
+        else None,
     }
 
 
-def measure_model(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str) -> dict[str, float]:
+def measure_model(
+    shape: Mapping[str, Any], settings: Mapping[str, Any], device: str
+) -> dict[str, float]:
     """Seconds per token and layer of passes, and per token and product of the head.
 
     Raises:
@@ -90,7 +98,9 @@ def measure_model(shape: Mapping[str, Any], settings: Mapping[str, Any], device:
     network = build_cut(shape, dtype, device)
     sites = models.name_sites(network, ["mlp.down_proj"])
     thresholds = dict.fromkeys(sites, 0.1)
-    sparsifiers = sparsify.make_sparsifiers(network, thresholds, settings["method"], sparsity=0.5, dense_share=0.0)
+    sparsifiers = sparsify.make_sparsifiers(
+        network, thresholds, settings["method"], sparsity=0.5, dense_share=0.0
+    )
     count = len(network.get_decoder().layers)
     evaluated, trained = count_blocks(shape, settings, device, count)
     found = {
@@ -112,7 +122,10 @@ def check_cut(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str
     """
     in_layer = sum(size["d_in"] * size["d_out"] for size in shape["maps"].values())
     parameters = min(LAYERS, shape["layers"]) * in_layer + shape["vocabulary"] * shape["width"]
-    needed = memory.estimate_weights({**shape, "parameters": parameters}, models.STATES, device) / memory.GIB
+    needed = (
+        memory.estimate_weights({**shape, "parameters": parameters}, models.STATES, device)
+        / memory.GIB
+    )
     if needed > settings["memory_gib"]:
         raise ValueError(
             f"memory_gib is {settings['memory_gib']:g}, two layers of the model and its head need {needed:.2g}: "
@@ -140,11 +153,20 @@ def build_cut(shape: Mapping[str, Any], dtype: str, device: str) -> nn.Module:
     return network.requires_grad_(False).eval()
 
 
-def count_blocks(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str, count: int) -> tuple[int, int]:
+def count_blocks(
+    shape: Mapping[str, Any], settings: Mapping[str, Any], device: str, count: int
+) -> tuple[int, int]:
     """Blocks at one time in an evaluation and in a training; fewer where a CPU would take long."""
     length = settings["block_length"]
-    wanted = max(1, settings["evaluate"]["batch_tokens"] // length), settings["train"]["batch_blocks"]
-    most = OPERATIONS / (count * length * workload.layer_flop(shape, length)) if device == "cpu" else math.inf
+    wanted = (
+        max(1, settings["evaluate"]["batch_tokens"] // length),
+        settings["train"]["batch_blocks"],
+    )
+    most = (
+        OPERATIONS / (count * length * workload.layer_flop(shape, length))
+        if device == "cpu"
+        else math.inf
+    )
     return tuple(max(1, int(min(blocks, most))) for blocks in wanted)
 
 
@@ -155,18 +177,25 @@ def count_tokens(shape: Mapping[str, Any], settings: Mapping[str, Any], device: 
     return int(min(wanted, max(FEWEST_TOKENS, most)))
 
 
-def time_forward(network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], blocks: int, length: int) -> float:
+def time_forward(
+    network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], blocks: int, length: int
+) -> float:
     """Seconds per token of a sparsified pass."""
     tokens = torch.randint(network.config.vocab_size, (blocks, length), dtype=torch.int32)
     with torch.inference_mode(), sparsify.sparsified(network, sparsifiers):
-        return time_call(lambda: models.final_states(network, tokens), network.device) / tokens.numel()
+        return (
+            time_call(lambda: models.final_states(network, tokens), network.device)
+            / tokens.numel()
+        )
 
 
 def time_training(
     network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], blocks: int, length: int
 ) -> float:
     """Seconds per token of a sparsified pass forwards and, down to what enters the first layer, backwards."""
-    entering = torch.randn(blocks, length, network.config.hidden_size, device=network.device, dtype=network.dtype)
+    entering = torch.randn(
+        blocks, length, network.config.hidden_size, device=network.device, dtype=network.dtype
+    )
     entering.requires_grad_()
     biases = {site: train.start(network.get_submodule(site), "bias") for site in sparsifiers}
 
@@ -180,13 +209,19 @@ def time_training(
 def time_head(network: nn.Module, settings: Mapping[str, Any], tokens: int) -> dict[str, float]:
     """Seconds per token and product: of the two of an evaluation, and of the three of a training."""
     head = models.head_weight(network)
-    dense, sparse = torch.randn(2, 1, tokens, network.config.hidden_size, device=network.device, dtype=network.dtype)
+    dense, sparse = torch.randn(
+        2, 1, tokens, network.config.hidden_size, device=network.device, dtype=network.dtype
+    )
     sparse.requires_grad_()
     targets = torch.randint(network.config.vocab_size, (1, tokens), device=network.device)
     evaluated, trained = (settings[name]["chunk_tokens"] for name in ("evaluate", "train"))
     with torch.no_grad():
-        scored = time_call(lambda: evaluate.score(dense, [sparse], targets, head, evaluated), network.device)
-    compared = time_call(lambda: divergence.kl_to_dense(sparse, dense, head, trained).backward(), network.device)
+        scored = time_call(
+            lambda: evaluate.score(dense, [sparse], targets, head, evaluated), network.device
+        )
+    compared = time_call(
+        lambda: divergence.kl_to_dense(sparse, dense, head, trained).backward(), network.device
+    )
     return {"scored": scored / (2 * (tokens - 1)), "compared": compared / (3 * tokens)}
 
 
@@ -219,12 +254,17 @@ def measure_load(dtype: str, device: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "weights.safetensors")
         save_file({"weights": weights}, path)
-        return time_call(lambda: load_file(path)["weights"].clone().to(device), torch.device(device)) / FILE_BYTES
+        return (
+            time_call(lambda: load_file(path)["weights"].clone().to(device), torch.device(device))
+            / FILE_BYTES
+        )
 
 
 def measure_start(code: str) -> float:
     """Seconds of a process that runs this code: the faster of two, as the first may wait for the disk."""
-    return min(clock(lambda: subprocess.run([sys.executable, "-c", code], check=True)) for _ in range(2))
+    return min(
+        clock(lambda: subprocess.run([sys.executable, "-c", code], check=True)) for _ in range(2)
+    )
 
 
 def measure_corpus(pydoc: Mapping[str, Any], processes: int) -> float:
@@ -232,10 +272,16 @@ def measure_corpus(pydoc: Mapping[str, Any], processes: int) -> float:
     selection = corpus.Selection(**pydoc)
     files = [path for package in selection.packages for _, path in corpus.source_files(package)]
     chosen = files[:: max(1, len(files) // SOURCE_FILES)]
-    share = sum(Path(path).stat().st_size for path in chosen) / sum(Path(path).stat().st_size for path in files)
+    share = sum(Path(path).stat().st_size for path in chosen) / sum(
+        Path(path).stat().st_size for path in files
+    )
     texts: list[str] = []
-    read = clock(lambda: texts.extend(text for path in chosen for text in corpus.read_docstrings(path)))
-    compared = clock(lambda: corpus.mark_new(texts, selection.shingle_words, selection.duplicate_share))
+    read = clock(
+        lambda: texts.extend(text for path in chosen for text in corpus.read_docstrings(path))
+    )
+    compared = clock(
+        lambda: corpus.mark_new(texts, selection.shingle_words, selection.duplicate_share)
+    )
     return (read / processes + compared) / share
 
 

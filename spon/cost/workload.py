@@ -70,7 +70,9 @@ class Study:
 
     def layers_of(self, allocation: str) -> list[int]:
         """The layers of an allocation."""
-        return allocate.choose_layers(self.settings["allocations"][allocation]["layers"], self.shape["layers"])
+        return allocate.choose_layers(
+            self.settings["allocations"][allocation]["layers"], self.shape["layers"]
+        )
 
     def sites_of(self, allocation: str) -> list[dict[str, int]]:
         """The sizes of the sites that get a bias."""
@@ -103,10 +105,20 @@ def count_flop(work: Work, shape: Mapping[str, Any], length: int) -> int | float
     return passes * layer_flop(shape, length) + heads * head_flop(shape) + statistics
 
 
-def convert_teraflops(shape: Mapping[str, Any], length: int, teraflops: int | float) -> dict[str, float]:
+def convert_teraflops(
+    shape: Mapping[str, Any], length: int, teraflops: int | float
+) -> dict[str, float]:
     """Seconds per unit of a model's work, from a rate that it sustains, in 10^12 operations per second."""
-    layer, head = (flop / (1e12 * teraflops) for flop in (layer_flop(shape, length), head_flop(shape)))
-    return {"forward": layer, "states": layer, "trained": 2 * layer, "scored": head, "compared": head}
+    layer, head = (
+        flop / (1e12 * teraflops) for flop in (layer_flop(shape, length), head_flop(shape))
+    )
+    return {
+        "forward": layer,
+        "states": layer,
+        "trained": 2 * layer,
+        "scored": head,
+        "compared": head,
+    }
 
 
 def read_quantiles(study: Study, job: Mapping) -> Work:
@@ -149,7 +161,9 @@ def evaluate_dense(study: Study, job: Mapping) -> Work:
 
 def evaluate_other(study: Study, job: Mapping) -> Work:
     """One pass, whose predictions are compared with the dense model's."""
-    return evaluate_dense(study, job) + Work(scored=study.settings["text"]["evaluation"]["blocks"] * study.length)
+    return evaluate_dense(study, job) + Work(
+        scored=study.settings["text"]["evaluation"]["blocks"] * study.length
+    )
 
 
 def evaluate_draws(study: Study, job: Mapping) -> Work:

@@ -35,11 +35,19 @@ def build_parser() -> argparse.ArgumentParser:
         "crate": "write a study, with what made each file, as a Provenance Run Crate",
         "publish": "verify everything, hand it to DVC, push it, and say what is new",
     }
-    runs = {"show": run_show, "why": run_why, "verify": run_verify, "crate": run_crate, "publish": run_publish}
+    runs = {
+        "show": run_show,
+        "why": run_why,
+        "verify": run_verify,
+        "crate": run_crate,
+        "publish": run_publish,
+    }
     for name, sentence in sentences.items():
         command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
         command.set_defaults(run=runs[name])
-        command.add_argument("--clone", type=Path, metavar="DIR", help="the clone to ask; else the one around you")
+        command.add_argument(
+            "--clone", type=Path, metavar="DIR", help="the clone to ask; else the one around you"
+        )
         add_arguments(command, name)
     return parser
 
@@ -47,19 +55,28 @@ def build_parser() -> argparse.ArgumentParser:
 def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
     """The arguments of one subcommand."""
     if name in ("show", "why"):
-        command.add_argument("file", type=Path, metavar="FILE", help="a result, a figure, or a copy of one")
+        command.add_argument(
+            "file", type=Path, metavar="FILE", help="a result, a figure, or a copy of one"
+        )
     if name == "show":
         form = command.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="as JSON, with full digests")
         form.add_argument("--mermaid", action="store_true", help="as a Mermaid flowchart of rules")
         command.add_argument("--depth", type=int, metavar="N", help="no more than N jobs deep")
-        command.add_argument("--all", action="store_true", help="fold nothing, and with --mermaid every single job")
+        command.add_argument(
+            "--all", action="store_true", help="fold nothing, and with --mermaid every single job"
+        )
     if name == "why":
-        command.add_argument("range", metavar="A..B", help="two commits; A.. compares A with the working tree")
+        command.add_argument(
+            "range", metavar="A..B", help="two commits; A.. compares A with the working tree"
+        )
     if name == "crate":
         command.add_argument("study", metavar="STUDY", help="the study")
         command.add_argument(
-            "--to", type=Path, metavar="DIR", help="the crate's folder; else crates/STUDY of the clone"
+            "--to",
+            type=Path,
+            metavar="DIR",
+            help="the crate's folder; else crates/STUDY of the clone",
         )
     if name == "verify":
         command.add_argument("study", nargs="?", metavar="STUDY", help="one study; else all")
@@ -73,7 +90,11 @@ def run_show(chosen: argparse.Namespace) -> int:
     elif chosen.mermaid:
         tell(show.to_mermaid(found, chosen.all))
     else:
-        tell(show.print_tree(found, chosen.depth, chosen.all, shutil.get_terminal_size((120, 24)).columns))
+        tell(
+            show.print_tree(
+                found, chosen.depth, chosen.all, shutil.get_terminal_size((120, 24)).columns
+            )
+        )
     return 0
 
 

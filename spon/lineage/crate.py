@@ -19,9 +19,14 @@ from spon.lineage.verify import choose_study, describe_report, verify
 HOME = Path(__file__).parents[2]
 CODE = ["workflow", "spon", "config", "profiles", "envs"]
 FILES = ["Snakefile", "requirements.txt", "constraints.txt", "README.md", "LICENSE"]
-PROFILES = [f"https://w3id.org/ro/wfrun/{name}/0.5" for name in ("process", "workflow", "provenance")]
+PROFILES = [
+    f"https://w3id.org/ro/wfrun/{name}/0.5" for name in ("process", "workflow", "provenance")
+]
 WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
-CONTEXT = ["https://w3id.org/ro/crate/1.1/context", {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}]
+CONTEXT = [
+    "https://w3id.org/ro/crate/1.1/context",
+    {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"},
+]
 PARAMETER = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
 METADATA = "ro-crate-metadata.json"
 
@@ -41,9 +46,13 @@ def write_crate(root: Path, study: str, folder: Path) -> tuple[int, int]:
     chosen = choose_study(records, study)
     report = verify(root, records, study)
     if not report.sound:
-        raise ValueError(f"{study} is not as recorded, so it has no crate: {describe_report(report).splitlines()[0]}")
+        raise ValueError(
+            f"{study} is not as recorded, so it has no crate: {describe_report(report).splitlines()[0]}"
+        )
     if folder.exists() and not (folder / METADATA).exists():
-        raise ValueError(f"{folder} is there and no crate: name a folder that is empty, or none yet, with --to")
+        raise ValueError(
+            f"{folder} is there and no crate: name a folder that is empty, or none yet, with --to"
+        )
     graph = [unwrap(entity) for entity in describe(root, study, chosen)]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -71,7 +80,11 @@ def copy_files(root: Path, folder: Path, chosen: Iterable[Record]) -> int:
 
 def list_files(chosen: Iterable[Record]) -> dict[str, str]:
     """SHA-256 of everything that jobs have read and written, by path, sorted."""
-    found = {path: sha256 for record in chosen for path, sha256 in (record.inputs | record.outputs).items()}
+    found = {
+        path: sha256
+        for record in chosen
+        for path, sha256 in (record.inputs | record.outputs).items()
+    }
     return dict(sorted(found.items()))
 
 
@@ -91,7 +104,9 @@ def describe(root: Path, study: str, chosen: list[Record]) -> Iterator[dict]:
     yield from describe_root(root, study, [*files, *tools.values()], actions)
     yield from describe_workflow(study, tools, sources, finals)
     for path, sha256 in files.items():
-        parameter = {"exampleOfWork": refer(f"#parameter/{path}")} if path in {*sources, *finals} else {}
+        parameter = (
+            {"exampleOfWork": refer(f"#parameter/{path}")} if path in {*sources, *finals} else {}
+        )
         yield describe_file(root, path, sha256) | parameter
     for record in chosen:
         yield from describe_action(record, tools[record.rule])
@@ -115,7 +130,9 @@ def describe(root: Path, study: str, chosen: list[Record]) -> Iterator[dict]:
     }
 
 
-def describe_root(root: Path, study: str, paths: Iterable[str], actions: list[str]) -> Iterator[dict]:
+def describe_root(
+    root: Path, study: str, paths: Iterable[str], actions: list[str]
+) -> Iterator[dict]:
     """The crate's own description, its profiles, and the folders that it holds whole."""
     folders = [f"{name}/" for name in CODE] + [f"results/{study}/lineage/"]
     inside = [path for path in paths if is_inside(path)]
@@ -140,16 +157,39 @@ def describe_root(root: Path, study: str, paths: Iterable[str], actions: list[st
     }
     for profile in [*PROFILES, WORKFLOW_CRATE]:
         name, version = profile.split("/")[-2:]
-        yield {"@id": profile, "@type": "CreativeWork", "name": f"{name} crate", "version": version}
+        yield {
+            "@id": profile,
+            "@type": "CreativeWork",
+            "name": f"{name} crate",
+            "version": version,
+        }
     for path in folders:
-        yield {"@id": path, "@type": "Dataset", "name": path, "description": f"The folder {path} of the repository"}
+        yield {
+            "@id": path,
+            "@type": "Dataset",
+            "name": path,
+            "description": f"The folder {path} of the repository",
+        }
     for path in FILES[1:]:
-        kind = {"encodingFormat": "text/markdown", "about": refer("./")} if path == "README.md" else {}
-        described = {"@id": path, "@type": "File", "name": path, "encodingFormat": "text/plain"} | kind
-        yield described | {"description": "Apache-2.0" if path == "LICENSE" else f"{path} of the repository"}
+        kind = (
+            {"encodingFormat": "text/markdown", "about": refer("./")}
+            if path == "README.md"
+            else {}
+        )
+        described = {
+            "@id": path,
+            "@type": "File",
+            "name": path,
+            "encodingFormat": "text/plain",
+        } | kind
+        yield described | {
+            "description": "Apache-2.0" if path == "LICENSE" else f"{path} of the repository"
+        }
 
 
-def describe_workflow(study: str, tools: dict[str, str], sources: list[str], finals: list[str]) -> Iterator[dict]:
+def describe_workflow(
+    study: str, tools: dict[str, str], sources: list[str], finals: list[str]
+) -> Iterator[dict]:
     """The workflow with its parameters, one step per rule, and the scripts that the steps call."""
     version = re.search(r"^snakemake==(.+)$", (HOME / "requirements.txt").read_text(), re.M)[1]
     yield {
@@ -167,7 +207,12 @@ def describe_workflow(study: str, tools: dict[str, str], sources: list[str], fin
     yield {"@id": "#language", "@type": "ComputerLanguage"} | engine
     yield {"@id": "#snakemake", "@type": "SoftwareApplication"} | engine
     for position, (rule, script) in enumerate(tools.items()):
-        step = {"@id": f"#step/{rule}", "@type": "HowToStep", "name": rule, "position": str(position)}
+        step = {
+            "@id": f"#step/{rule}",
+            "@type": "HowToStep",
+            "name": rule,
+            "position": str(position),
+        }
         yield step | {"workExample": refer(script)}
     for script in dict.fromkeys(tools.values()):
         yield {
@@ -188,7 +233,12 @@ def describe_workflow(study: str, tools: dict[str, str], sources: list[str], fin
             "conformsTo": refer(PARAMETER),
             "valueRequired": True,
         }
-    yield {"@id": PARAMETER, "@type": "CreativeWork", "name": "FormalParameter", "version": "1.0-RELEASE"}
+    yield {
+        "@id": PARAMETER,
+        "@type": "CreativeWork",
+        "name": "FormalParameter",
+        "version": "1.0-RELEASE",
+    }
 
 
 def find_tools(chosen: Iterable[Record]) -> dict[str, str]:
@@ -197,7 +247,10 @@ def find_tools(chosen: Iterable[Record]) -> dict[str, str]:
     Raises:
         ValueError: A script is another one now.
     """
-    scripts = {digest.digest_source(path): path for path in sorted((HOME / "workflow/scripts").glob("*.py"))}
+    scripts = {
+        digest.digest_source(path): path
+        for path in sorted((HOME / "workflow/scripts").glob("*.py"))
+    }
     tools = {}
     for record in chosen:
         if record.code["script"] not in scripts:
@@ -213,10 +266,18 @@ def describe_file(root: Path, path: str, sha256: str) -> dict:
     """A file that a job has read or written; one that is not in the crate by its digest alone."""
     described = {"@id": name_file(path, sha256), "name": path, "sha256": sha256}
     if not is_inside(path):
-        return described | {"@type": "CreativeWork", "description": f"Not in this crate: {Path(path).name}"}
+        return described | {
+            "@type": "CreativeWork",
+            "description": f"Not in this crate: {Path(path).name}",
+        }
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
     size = str((root / path).stat().st_size)
-    return described | {"@type": "File", "encodingFormat": kind, "contentSize": size, "description": f"The file {path}"}
+    return described | {
+        "@type": "File",
+        "encodingFormat": kind,
+        "contentSize": size,
+        "description": f"The file {path}",
+    }
 
 
 def name_file(path: str, sha256: str) -> str:
@@ -254,7 +315,10 @@ def describe_action(record: Record, script: str) -> Iterator[dict]:
 
 def unwrap(entity: dict) -> dict:
     """An entity whose lists of one are that one, as RO-Crate recommends."""
-    return {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in entity.items()}
+    return {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for name, value in entity.items()
+    }
 
 
 def refer(identifier: str) -> dict[str, str]:

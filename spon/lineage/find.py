@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from spon.lineage.records import Record, Records, digest_file, is_record, read_commit, read_records, run_git
+from spon.lineage.records import (
+    Record,
+    Records,
+    digest_file,
+    is_record,
+    read_commit,
+    read_records,
+    run_git,
+)
 from spon.lineage.stamp import read_origin
 
 
@@ -51,7 +59,9 @@ def find_clone(file: Path, clone: Path | None = None) -> Path:
         if next(folder.glob("results/*/lineage"), None):
             return folder
     asked = f"{clone} holds no" if clone else "neither this folder nor one above it holds"
-    raise ValueError(f"{asked} lineage records (results/STUDY/lineage): name a clone that does with --clone DIR")
+    raise ValueError(
+        f"{asked} lineage records (results/STUDY/lineage): name a clone that does with --clone DIR"
+    )
 
 
 def make_absolute(file: Path) -> Path:
@@ -64,7 +74,11 @@ def locate(file: Path, root: Path) -> str:
     absolute = make_absolute(file)
     if not absolute.exists() and not file.is_absolute() and not absolute.is_relative_to(root):
         absolute = root / file  # asked for from elsewhere, with --clone
-    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else absolute.as_posix()
+    return (
+        absolute.relative_to(root).as_posix()
+        if absolute.is_relative_to(root)
+        else absolute.as_posix()
+    )
 
 
 def find_record(file: Path, root: Path) -> Found:
@@ -88,13 +102,17 @@ def find_record(file: Path, root: Path) -> Found:
             f"{file} is no file, and no record names it{suggest(path, [*records.makers, *records.readers])}"
         )
     origin = read_origin(here)
-    found = match(origin, sha256, Path(path).name, records) or search_commits(origin, sha256, Path(path).name, root)
+    found = match(origin, sha256, Path(path).name, records) or search_commits(
+        origin, sha256, Path(path).name, root
+    )
     if found:
         return found
     raise ValueError(explain_stranger(file, origin, sha256, records))
 
 
-def match(origin: dict[str, str], sha256: str, name: str, records: Records, commit: str | None = None) -> Found | None:
+def match(
+    origin: dict[str, str], sha256: str, name: str, records: Records, commit: str | None = None
+) -> Found | None:
     """A file from elsewhere among records: by the job that it names, else by its bytes."""
     for record in records.by_file.values():
         if origin.get("job") == record.job:
@@ -119,7 +137,16 @@ def search_commits(origin: dict[str, str], sha256: str, name: str, root: Path) -
     if not is_repository(root):
         return None
     for needle in filter(None, [origin.get("job"), sha256]):
-        wanted = ("log", "--all", "--reverse", "--format=%h", "-S", needle, "--", ":(glob)results/*/lineage/**")
+        wanted = (
+            "log",
+            "--all",
+            "--reverse",
+            "--format=%h",
+            "-S",
+            needle,
+            "--",
+            ":(glob)results/*/lineage/**",
+        )
         for commit in run_git(root, *wanted).decode().split():
             found = match(origin, sha256, name, read_commit(root, commit), commit)
             if found:
@@ -148,5 +175,7 @@ def explain_stranger(file: Path, origin: dict[str, str], sha256: str, records: R
             f"{file} says that {origin.get('rule', 'a rule')}{of} made it as job {origin['job']}, "
             f"which no record of this clone names: fetch the commit that published it"
         )
-    broken = f"; {len(records.broken)} records cannot be read (spon verify)" if records.broken else ""
+    broken = (
+        f"; {len(records.broken)} records cannot be read (spon verify)" if records.broken else ""
+    )
     return f"{file} names no job, and no record has an output with its bytes (SHA-256 {sha256[:16]}){broken}"

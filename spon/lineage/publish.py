@@ -33,7 +33,9 @@ def publish(root: Path, tell: Callable[[str], None]) -> bool:
 
 def read_published(root: Path) -> Records:
     """The records of the last commit; none before the first."""
-    if subprocess.run(["git", "-C", str(root), "rev-parse", "-q", "--verify", "HEAD"], capture_output=True).returncode:
+    if subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "-q", "--verify", "HEAD"], capture_output=True
+    ).returncode:
         return Records()
     return read_commit(root, "HEAD")
 
@@ -48,7 +50,9 @@ def describe_change(old: Records, new: Records) -> Iterator[str]:
         if records:
             yield f"{label}: {count_rules(Counter(record.rule for record in records))}"
     digests = {path: record.outputs[path] for path, record in old.makers.items()}
-    differ = [path for path, record in new.makers.items() if digests.get(path) != record.outputs[path]]
+    differ = [
+        path for path, record in new.makers.items() if digests.get(path) != record.outputs[path]
+    ]
     yield f"{count(len(differ), 'file')} with other bytes than in the last commit"
 
 
@@ -58,7 +62,9 @@ def run_dvc(root: Path, *arguments: str) -> None:
     Raises:
         ValueError: It refuses.
     """
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, check=False, stderr=subprocess.PIPE)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=root, check=False, stderr=subprocess.PIPE
+    )
     if done.returncode:
         reason = " ".join(done.stderr.decode(errors="replace").split())
         raise ValueError(f"dvc {' '.join(arguments)}: {reason.removeprefix('ERROR: ')}")
@@ -66,7 +72,16 @@ def run_dvc(root: Path, *arguments: str) -> None:
 
 def describe_next(root: Path) -> str:
     """What is left for the user to commit."""
-    waiting = run_git(root, "status", "--porcelain", "--untracked-files=all", "--", "dvc.lock", "results", "published")
+    waiting = run_git(
+        root,
+        "status",
+        "--porcelain",
+        "--untracked-files=all",
+        "--",
+        "dvc.lock",
+        "results",
+        "published",
+    )
     number = len(waiting.splitlines())
     if not number:
         return "published; git has nothing to commit"

@@ -34,7 +34,9 @@ class Tree:
     seen: set[str] = field(default_factory=set)
 
 
-def print_tree(found: Found, depth: int | None = None, every: bool = False, width: int = 120) -> str:
+def print_tree(
+    found: Found, depth: int | None = None, every: bool = False, width: int = 120
+) -> str:
     """What made a file, as a tree; each job once."""
     head = f"{found.path} · {(found.recorded or found.sha256)[:SHORT]} · {describe_state(found)}"
     if found.record is None:
@@ -52,7 +54,9 @@ def describe_state(found: Found) -> str:
         "differs": f"THE FILE DIFFERS from its record: it is {(found.sha256 or '')[:SHORT]}",
         "absent": "the file is not here (dvc pull)",
     }[found.state]
-    by = {"origin": ", found by the job that it names", "bytes": ", found by its bytes"}.get(found.how, "")
+    by = {"origin": ", found by the job that it names", "bytes": ", found by its bytes"}.get(
+        found.how, ""
+    )
     return told + by + (f", in commit {found.commit}" if found.commit else "")
 
 
@@ -75,7 +79,9 @@ def print_inputs(record: Record, prefix: str, level: int, tree: Tree) -> Iterato
     entries = fold(record, tree)
     for place, (path, more) in enumerate(entries):
         last = place == len(entries) - 1
-        corner, below = (f"{prefix}└─ ", f"{prefix}   ") if last else (f"{prefix}├─ ", f"{prefix}│  ")
+        corner, below = (
+            (f"{prefix}└─ ", f"{prefix}   ") if last else (f"{prefix}├─ ", f"{prefix}│  ")
+        )
         if more:
             yield cut(f"{corner}{more}", tree.width)
             continue
@@ -95,7 +101,11 @@ def print_inputs(record: Record, prefix: str, level: int, tree: Tree) -> Iterato
 def note_stale(path: str, record: Record, maker: Record) -> str:
     """A warning where a job read other bytes than the record of their maker names."""
     wrote = maker.outputs[path]
-    return "" if record.inputs[path] == wrote else f" · STALE: {maker.rule} has written {wrote[:SHORT]} since"
+    return (
+        ""
+        if record.inputs[path] == wrote
+        else f" · STALE: {maker.rule} has written {wrote[:SHORT]} since"
+    )
 
 
 def fold(record: Record, tree: Tree) -> list[tuple[str, str]]:
@@ -121,8 +131,12 @@ def summarise(found: Found, tree: Tree) -> Iterator[str]:
     hidden = len(jobs) - len(tree.seen)
     note = f"; {hidden} are folded (--all)" if hidden and tree.depth is None else ""
     yield f"{count(len(jobs), 'job')} of {count(len(rules), 'rule')}{note}"
-    for environment, number in Counter(describe_environment(record) for record in jobs).most_common():
-        yield f"ran on {environment}" + (f" ({count(number, 'job')})" if number < len(jobs) else "")
+    for environment, number in Counter(
+        describe_environment(record) for record in jobs
+    ).most_common():
+        yield f"ran on {environment}" + (
+            f" ({count(number, 'job')})" if number < len(jobs) else ""
+        )
 
 
 def describe_environment(record: Record) -> str:
@@ -133,19 +147,28 @@ def describe_environment(record: Record) -> str:
 
 def name_wildcards(record: Record) -> str:
     """A job's wildcards, by name."""
-    return " · ".join(f"{name} {value}" for name, value in record.wildcards.items()) or "no wildcards"
+    return (
+        " · ".join(f"{name} {value}" for name, value in record.wildcards.items()) or "no wildcards"
+    )
 
 
 def name_run(record: Record) -> str:
     """A job's wildcards without the study, as short as they can be told apart."""
-    return "/".join(value for name, value in record.wildcards.items() if name != "study") or record.job[:SHORT]
+    return (
+        "/".join(value for name, value in record.wildcards.items() if name != "study")
+        or record.job[:SHORT]
+    )
 
 
 def flatten(settings: Mapping, above: str = "") -> dict[str, object]:
     """Settings by dotted key; lists stay whole."""
     flat: dict[str, object] = {}
     for name, value in settings.items():
-        flat |= flatten(value, f"{above}{name}.") if isinstance(value, Mapping) and value else {f"{above}{name}": value}
+        flat |= (
+            flatten(value, f"{above}{name}.")
+            if isinstance(value, Mapping) and value
+            else {f"{above}{name}": value}
+        )
     return flat
 
 
@@ -175,9 +198,14 @@ def count_rules(rules: Counter) -> str:
 def to_json(found: Found) -> str:
     """A file, every record behind it and the sources that they stand on."""
     jobs = found.records.upstream(found.record) if found.record else []
-    told = {name: getattr(found, name) for name in ("path", "sha256", "recorded", "state", "how", "commit")}
+    told = {
+        name: getattr(found, name)
+        for name in ("path", "sha256", "recorded", "state", "how", "commit")
+    }
     told["records"] = [asdict(record) for record in jobs]
-    told["sources"] = list_sources(jobs, found.records) if found.record else {found.path: found.recorded}
+    told["sources"] = (
+        list_sources(jobs, found.records) if found.record else {found.path: found.recorded}
+    )
     return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -194,12 +222,16 @@ def to_mermaid(found: Found, every: bool = False) -> str:
     labels = {name(record): f"{record.rule}<br/>{name_run(record)}" for record in jobs}
     if not every:
         numbers = Counter(record.rule for record in jobs)
-        labels = {rule: rule + (f" x {number}" if number > 1 else "") for rule, number in numbers.items()}
+        labels = {
+            rule: rule + (f" x {number}" if number > 1 else "") for rule, number in numbers.items()
+        }
     nodes = [f'  {node}["{label}"]' for node, label in labels.items()]
     folders = dict.fromkeys(name_folder(path) for path in list_sources(jobs, found.records))
     nodes += [f'  source{place}[("{folder}")]' for place, folder in enumerate(folders)]
     nodes += [f'  file(["{found.path}"])']
-    edges = dict.fromkeys(edge for record in jobs for edge in list_edges(record, found.records, name, list(folders)))
+    edges = dict.fromkeys(
+        edge for record in jobs for edge in list_edges(record, found.records, name, list(folders))
+    )
     ends = [f"  {name(found.record)} --> file"] if found.record else []
     return "\n".join(["flowchart LR", *nodes, *edges, *ends]) + "\n"
 

@@ -74,7 +74,11 @@ def verify(root: Path, records: Records, study: str | None = None) -> Report:
     absent = missing if is_unpulled(root, missing, list(actual), records) else []
     problems = [
         *list_broken(records, study),
-        *(judge(root, path, wanted[path], actual.get(path), records) for path in wanted if path not in absent),
+        *(
+            judge(root, path, wanted[path], actual.get(path), records)
+            for path in wanted
+            if path not in absent
+        ),
         *(problem for record in chosen for problem in list_inconsistent(record, records)),
     ]
     problems = [problem for problem in problems if problem]
@@ -88,7 +92,9 @@ def choose_study(records: Records, study: str | None) -> list[Record]:
     chosen = [record for record in records.by_file.values() if study in (None, record.study)]
     if not chosen and not list_broken(records, study):
         known = sorted({record.study for record in records.by_file.values() if record.study})
-        raise ValueError(f"there are no records of the study '{study}': known are {', '.join(known) or 'none'}")
+        raise ValueError(
+            f"there are no records of the study '{study}': known are {', '.join(known) or 'none'}"
+        )
     return chosen
 
 
@@ -97,16 +103,21 @@ def expect(chosen: Iterable[Record], records: Records) -> dict[str, str]:
     chosen = list(chosen)
     outputs = {path: digest for record in chosen for path, digest in record.outputs.items()}
     read = {path: digest for record in chosen for path, digest in record.inputs.items()}
-    return outputs | {path: digest for path, digest in sorted(read.items()) if path not in records.makers}
+    return outputs | {
+        path: digest for path, digest in sorted(read.items()) if path not in records.makers
+    }
 
 
 def digest_present(root: Path, paths: Iterable[str]) -> dict[str, str]:
     """SHA-256 of those files that are here, several at once, the largest first."""
     present = sorted(
-        (path for path in paths if (root / path).is_file()), key=lambda path: -(root / path).stat().st_size
+        (path for path in paths if (root / path).is_file()),
+        key=lambda path: -(root / path).stat().st_size,
     )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(present, pool.map(digest_file, [root / path for path in present]), strict=True))
+        return dict(
+            zip(present, pool.map(digest_file, [root / path for path in present]), strict=True)
+        )
 
 
 def is_unpulled(root: Path, missing: list[str], present: list[str], records: Records) -> bool:
@@ -127,7 +138,9 @@ def list_broken(records: Records, study: str | None) -> list[Problem]:
     ]
 
 
-def judge(root: Path, path: str, expected: str, actual: str | None, records: Records) -> Problem | None:
+def judge(
+    root: Path, path: str, expected: str, actual: str | None, records: Records
+) -> Problem | None:
     """What is wrong with a file's bytes, if anything."""
     source = path not in records.makers
     if actual == expected and not (source and path.split("/")[0] in MADE):
@@ -140,7 +153,12 @@ def judge(root: Path, path: str, expected: str, actual: str | None, records: Rec
         told = "jobs have read it, and no record says what made it"
         return None if lost else Problem("unrecorded", path, told, (path,))
     told = f"it is {actual[:SHORT]}, its record says {expected[:SHORT]}"
-    return Problem("changed" if source else "damaged", path, told + note_other_job(root / path, path, records), (path,))
+    return Problem(
+        "changed" if source else "damaged",
+        path,
+        told + note_other_job(root / path, path, records),
+        (path,),
+    )
 
 
 def note_other_job(file: Path, path: str, records: Records) -> str:
@@ -161,7 +179,9 @@ def list_inconsistent(record: Record, records: Records) -> list[Problem]:
             by = maker.rule if maker else records.readers[path][0].rule
             verb = "wrote" if maker else "read"
             told = f"{record.rule} has read {path} as {digest[:SHORT]}, but {by} {verb} {wrote[:SHORT]}"
-            problems.append(Problem("stale", next(iter(record.outputs)), told, tuple(record.outputs), True))
+            problems.append(
+                Problem("stale", next(iter(record.outputs)), told, tuple(record.outputs), True)
+            )
     return problems
 
 
@@ -170,7 +190,9 @@ def collect_below(problems: Iterable[Problem], records: Records) -> list[str]:
     reached = list(dict.fromkeys(path for problem in problems for path in problem.reach))
     named = {problem.path for problem in problems}
     own = [path for problem in problems if problem.itself for path in problem.reach]
-    return [path for path in dict.fromkeys([*own, *records.downstream(reached)]) if path not in named]
+    return [
+        path for path in dict.fromkeys([*own, *records.downstream(reached)]) if path not in named
+    ]
 
 
 def describe_report(report: Report) -> str:
@@ -180,7 +202,9 @@ def describe_report(report: Report) -> str:
         return f"sound: every file is as its record says ({read})\n"
     lines = [f"{problem.kind:<10} {problem.path}: {problem.detail}" for problem in report.problems]
     if report.below:
-        lines += [f"\n{count(len(report.below), 'file')} stand{'s' if len(report.below) == 1 else ''} on this:"]
+        lines += [
+            f"\n{count(len(report.below), 'file')} stand{'s' if len(report.below) == 1 else ''} on this:"
+        ]
         lines += [f"  {path}" for path in report.below]
     if report.absent:
         whole = "" if report.problems else ", and what is here is as recorded"

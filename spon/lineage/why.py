@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 
 from spon.lineage.find import suggest
 from spon.lineage.records import Record, Records
-from spon.lineage.show import SHORT, count, count_rules, cut, describe_environment, flatten, show_value
+from spon.lineage.show import (
+    SHORT,
+    count,
+    count_rules,
+    cut,
+    describe_environment,
+    flatten,
+    show_value,
+)
 
 ABSENT = "not there"
 FEW = 3  # entries that are named one by one
@@ -45,7 +53,9 @@ def find_causes(path: str, old: Records, new: Records) -> list[Cause]:
     waiting, seen, jobs = [[path]], {path}, set()
     for way in waiting:  # grows while it is walked
         before, after = old.makers.get(way[-1]), new.makers.get(way[-1])
-        if (before and before.job, after and after.job) in jobs and not rewritten(way[-1], before, after):
+        if (before and before.job, after and after.job) in jobs and not rewritten(
+            way[-1], before, after
+        ):
             continue
         jobs.add((before and before.job, after and after.job))
         for difference in compare(way[-1], old, new):
@@ -60,7 +70,12 @@ def find_causes(path: str, old: Records, new: Records) -> list[Cause]:
 
 def rewritten(path: str, before: Record | None, after: Record | None) -> bool:
     """Whether the same job has written other bytes."""
-    return bool(before and after and before.job == after.job and before.outputs[path] != after.outputs[path])
+    return bool(
+        before
+        and after
+        and before.job == after.job
+        and before.outputs[path] != after.outputs[path]
+    )
 
 
 def name_difference(difference: Difference, after: Record | None) -> tuple:
@@ -72,14 +87,22 @@ def list_changed(before: Record | None, after: Record | None) -> list[str]:
     """The inputs that two versions of a job share and that differ."""
     if not before or not after:
         return []
-    return sorted(path for path in before.inputs.keys() & after.inputs if before.inputs[path] != after.inputs[path])
+    return sorted(
+        path
+        for path in before.inputs.keys() & after.inputs
+        if before.inputs[path] != after.inputs[path]
+    )
 
 
 def compare(path: str, old: Records, new: Records) -> Iterator[Difference]:
     """What differs in the job that made a path, not above it."""
     before, after = old.makers.get(path), new.makers.get(path)
     if before is None or after is None:
-        yield ("file", path, *(f"made by {record.rule}" if record else ABSENT for record in (before, after)))
+        yield (
+            "file",
+            path,
+            *(f"made by {record.rule}" if record else ABSENT for record in (before, after)),
+        )
         return
     if before.rule != after.rule:
         yield "rule", path, before.rule, after.rule
@@ -92,24 +115,40 @@ def compare(path: str, old: Records, new: Records) -> Iterator[Difference]:
 
 def compare_settings(before: dict, after: dict) -> Iterator[Difference]:
     """The settings that differ, by dotted key, from old to new."""
-    old, new = (flatten({name: value for name, value in spec.items() if name != "code"}) for spec in (before, after))
+    old, new = (
+        flatten({name: value for name, value in spec.items() if name != "code"})
+        for spec in (before, after)
+    )
     for name in dict.fromkeys([*old, *new]):
         was, now = old.get(name, ABSENT), new.get(name, ABSENT)
         if was == now and type(was) is type(now):
             continue
         if isinstance(was, list) and isinstance(now, list):
-            gone, come = [one for one in was if one not in now], [one for one in now if one not in was]
+            gone, come = (
+                [one for one in was if one not in now],
+                [one for one in now if one not in was],
+            )
             was, now = (gone, come) if gone or come else (was, now)
-        yield "setting", name, *(value if value is ABSENT else show_value(value) for value in (was, now))
+        yield (
+            "setting",
+            name,
+            *(value if value is ABSENT else show_value(value) for value in (was, now)),
+        )
 
 
 def compare_code(before: Record, after: Record) -> Iterator[Difference]:
     """The script and the modules that differ."""
     differ = [
-        name for name in dict.fromkeys([*before.code, *after.code]) if before.code.get(name) != after.code.get(name)
+        name
+        for name in dict.fromkeys([*before.code, *after.code])
+        if before.code.get(name) != after.code.get(name)
     ]
     for name in differ:
-        kind, file = ("script", "script") if name == "script" else ("module", f"spon/{name.replace('.', '/')}.py")
+        kind, file = (
+            ("script", "script")
+            if name == "script"
+            else ("module", f"spon/{name.replace('.', '/')}.py")
+        )
         yield kind, file, *(record.code.get(name, ABSENT)[:SHORT] for record in (before, after))
     digests = [str(record.spec.get("code", ABSENT)) for record in (before, after)]
     if not differ and digests[0] != digests[1]:
@@ -119,7 +158,10 @@ def compare_code(before: Record, after: Record) -> Iterator[Difference]:
 def compare_inputs(path: str, old: Records, new: Records) -> Iterator[Difference]:
     """Inputs that came or went, sources that differ, and inputs read before their maker wrote anew."""
     before, after = old.makers[path], new.makers[path]
-    gone, come = (sorted(one.inputs.keys() - other.inputs) for one, other in ((before, after), (after, before)))
+    gone, come = (
+        sorted(one.inputs.keys() - other.inputs)
+        for one, other in ((before, after), (after, before))
+    )
     if gone or come:
         yield "inputs", f"of {after.rule}", *(name_few(paths) for paths in (gone, come))
     for read in list_changed(before, after):
@@ -152,7 +194,11 @@ def explain(path: str, old: Records, new: Records, names: tuple[str, str]) -> st
     between = f"{names[0]} and {names[1]}"
     if digests[0] == digests[1]:
         head = f"{path} is equal in {between}: {digests[0][:SHORT]}"
-        return f"{head}, although what made it differs:\n{print_causes(causes)}" if causes else f"{head}\n"
+        return (
+            f"{head}, although what made it differs:\n{print_causes(causes)}"
+            if causes
+            else f"{head}\n"
+        )
     head = f"{path} differs between {between}: {digests[0][:SHORT]} → {digests[1][:SHORT]}"
     return f"{head}\n{print_causes(causes)}"
 
@@ -163,7 +209,10 @@ def print_causes(causes: list[Cause]) -> str:
     for place, cause in enumerate(causes, start=1):
         where = f", in {count_rules(cause.rules)}" if cause.rules else ""
         lines.append(f"\n{place}. {describe_cause(cause)}{where}")
-        lines += [f"   {'  ' * level}{'← ' if level else ''}{path}" for level, path in enumerate(cause.way)]
+        lines += [
+            f"   {'  ' * level}{'← ' if level else ''}{path}"
+            for level, path in enumerate(cause.way)
+        ]
     return "\n".join([*lines, f"\n{count(len(causes), 'cause')}"]) + "\n"
 
 

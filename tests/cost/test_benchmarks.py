@@ -15,7 +15,10 @@ HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load
 
 def read(*rows: str) -> pd.DataFrame:
     """A benchmark file with seconds, largest memory and CPU seconds in each row."""
-    lines = [f"{s}\t0:00:01\t{memory}\t9\t9\t9\t0\t0\t50\t{cpu}\n" for s, memory, cpu in map(str.split, rows)]
+    lines = [
+        f"{s}\t0:00:01\t{memory}\t9\t9\t9\t0\t0\t50\t{cpu}\n"
+        for s, memory, cpu in map(str.split, rows)
+    ]
     return pd.read_csv(StringIO(HEADER + "".join(lines)), sep="\t")
 
 
@@ -42,12 +45,21 @@ def test_jobs_and_times_add_up_and_of_memory_the_largest_job_counts(cost):
         "cpu_seconds": 27.5,
         "largest_memory_mb": 400,
     }
-    assert cost["total"] == {"jobs": 7, "seconds": 37.5, "cpu_seconds": 30.0, "largest_memory_mb": 500}
+    assert cost["total"] == {
+        "jobs": 7,
+        "seconds": 37.5,
+        "cpu_seconds": 30.0,
+        "largest_memory_mb": 500,
+    }
 
 
 def test_what_snakemake_could_not_measure_is_missing_and_not_zero(cost):
     tabulate = cost["rules"]["tabulate"]
-    assert (tabulate["seconds"], tabulate["cpu_seconds"], tabulate["largest_memory_mb"]) == (0.2, None, None)
+    assert (tabulate["seconds"], tabulate["cpu_seconds"], tabulate["largest_memory_mb"]) == (
+        0.2,
+        None,
+        None,
+    )
     assert cost["rules"]["plot_pareto"]["cpu_seconds"] == 1.5
 
 
@@ -57,7 +69,9 @@ def test_rules_stand_in_the_order_of_the_stages_whatever_the_order_of_the_files(
 
 
 def test_what_is_no_benchmark_is_refused_in_one_sentence():
-    with pytest.raises(ValueError, match="^there are no benchmarks to count: run the study first$"):
+    with pytest.raises(
+        ValueError, match="^there are no benchmarks to count: run the study first$"
+    ):
         count_cost({})
     with pytest.raises(ValueError, match="^the benchmark a.tsv has no column cpu_time$"):
         count_cost({"a.tsv": pd.DataFrame({"s": [1.0], "max_rss": [2.0]})})
@@ -73,7 +87,9 @@ def test_a_rule_is_in_one_stage_and_every_rule_of_a_stage_is_one_of_the_workflow
 
 def test_every_rule_that_runs_a_model_has_a_stage_of_its_own():
     for path in (ROOT / "workflow/rules").glob("*.smk"):
-        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S):
+        for name, body in re.findall(
+            r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S
+        ):
             if "MODEL_CORES" in body:
                 assert stage_of(name) != LAST, name
 
@@ -90,11 +106,15 @@ def test_a_bar_is_as_long_as_its_stage_and_parted_by_rule_the_longest_first(cost
     ax = plot_cost(cost).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["training", "evaluation", LAST]
     lengths = {bar.patches[0].get_gid(): bar.patches[0].get_width() for bar in ax.containers}
-    assert lengths == pytest.approx({"train_spon": 31.0, "evaluate_dense": 1.2, "plot_pareto": 5.0, "tabulate": 0.2})
+    assert lengths == pytest.approx(
+        {"train_spon": 31.0, "evaluate_dense": 1.2, "plot_pareto": 5.0, "tabulate": 0.2}
+    )
     texts = [text.get_text() for text in ax.texts]
     assert {"31 s, 3 jobs", "1 s, 1 job"} <= set(texts)
     assert "plot_pareto 96 % · tabulate 4 %" in texts
-    starts = [bar.patches[0].get_x() for bar in ax.containers if bar.patches[0].get_gid() == "tabulate"]
+    starts = [
+        bar.patches[0].get_x() for bar in ax.containers if bar.patches[0].get_gid() == "tabulate"
+    ]
     assert starts == [5.0]
 
 
@@ -106,6 +126,10 @@ def test_neighbours_in_a_bar_differ_in_grey(cost):
 
 
 def test_many_rules_of_a_stage_are_named_by_the_longest_and_counted_beyond_them():
-    cost = count_cost({f"draw_{letter}.tsv": read(f"{i} 1 1") for i, letter in enumerate("abcdef")})
-    (under,) = [text.get_text() for text in plot_cost(cost).axes[0].texts if "draw_f" in text.get_text()]
+    cost = count_cost(
+        {f"draw_{letter}.tsv": read(f"{i} 1 1") for i, letter in enumerate("abcdef")}
+    )
+    (under,) = [
+        text.get_text() for text in plot_cost(cost).axes[0].texts if "draw_f" in text.get_text()
+    ]
     assert under == "draw_f 33 % · draw_e 27 % · draw_d 20 % · draw_c 13 % · 2 more"

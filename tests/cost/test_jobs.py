@@ -11,7 +11,9 @@ CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").read_
 
 
 def test_a_study_s_jobs_are_those_of_its_runs_and_evaluations_and_one_of_each_other_rule():
-    jobs = list_jobs(Study("pydoc", CONFIG), by_run=["describe_bias_statistics"], by_study=["tabulate"])
+    jobs = list_jobs(
+        Study("pydoc", CONFIG), by_run=["describe_bias_statistics"], by_study=["tabulate"]
+    )
     counts = Counter(job["rule"] for job in jobs)
     assert counts == {
         "fetch_model": 1,

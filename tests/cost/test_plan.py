@@ -20,14 +20,18 @@ STUDY = Study(
     | {"train": SETTINGS["train"] | {"batch_blocks": 2, "chunk_tokens": 2}},
 )
 RATE = {
-    "seconds_per": dict.fromkeys(("forward", "states", "trained", "scored", "compared", "products", "axes"), 0.5),
+    "seconds_per": dict.fromkeys(
+        ("forward", "states", "trained", "scored", "compared", "products", "axes"), 0.5
+    ),
     "start_seconds": {"model": 3.0, "table": 1.0},
     "load_seconds_per_byte": 0.01,
     "corpus_seconds": 7.0,
 }
 MACHINE = {"gpu": False, "teraflops": None, "cores": 4, "side_by_side": 2}
 JOBS = [{"rule": "collect_docstrings"}, {"rule": "evaluate_dense"}, {"rule": "tabulate"}]
-JOBS += [{"rule": "train_spon", "allocation": "LAST", "sparsity": 0.5, "seed": seed} for seed in (0, 1)]
+JOBS += [
+    {"rule": "train_spon", "allocation": "LAST", "sparsity": 0.5, "seed": seed} for seed in (0, 1)
+]
 # 180 parameters in two bytes each, read in 3.6 seconds behind a start of 3.
 LOADED = 6.6
 
@@ -49,9 +53,16 @@ def test_seconds_are_those_of_the_start_of_the_weights_and_of_the_work():
 
 def test_a_plan_stands_in_the_order_of_the_stages_and_adds_up():
     found = make()
-    assert list(found["rules"]) == ["collect_docstrings", "train_spon", "evaluate_dense", "tabulate"]
+    assert list(found["rules"]) == [
+        "collect_docstrings",
+        "train_spon",
+        "evaluate_dense",
+        "tabulate",
+    ]
     assert found["total"]["jobs"] == 5
-    assert found["total"]["seconds"] == pytest.approx(sum(rule["seconds"] for rule in found["rules"].values()))
+    assert found["total"]["seconds"] == pytest.approx(
+        sum(rule["seconds"] for rule in found["rules"].values())
+    )
     assert found["total"]["measured_seconds"] is None
 
 
@@ -66,19 +77,26 @@ def test_models_run_side_by_side_on_a_cpu_and_one_at_a_time_on_a_gpu():
 
 def test_what_earlier_runs_took_stands_beside():
     found = make(
-        benchmarks={"benchmarks/a/train_spon.tsv": read("10 400 9"), "benchmarks/a/pretrain_model.tsv": read("9 9 9")}
+        benchmarks={
+            "benchmarks/a/train_spon.tsv": read("10 400 9"),
+            "benchmarks/a/pretrain_model.tsv": read("9 9 9"),
+        }
     )
     assert found["rules"]["train_spon"]["measured_seconds"] == 10.0
     assert found["rules"]["evaluate_dense"]["measured_seconds"] is None
     assert (found["total"]["measured_jobs"], found["total"]["measured_seconds"]) == (1, 10.0)
-    (line,) = [line for line in plan.describe_plan(found, "a").splitlines() if line.startswith("training")]
+    (line,) = [
+        line for line in plan.describe_plan(found, "a").splitlines() if line.startswith("training")
+    ]
     assert line.split() == ["training", "2", "70.7", "6.6", "min", "10", "s", "(1", "job)"]
 
 
 def test_disk_holds_biases_likelihoods_tokens_and_for_a_while_dense_states():
     disk = make()["disk_bytes"]
     # Two sites of two entries in each of two runs, 10 blocks of likelihoods, 30 blocks of 4 tokens.
-    assert disk["results"] - plan.REPORT - plan.CORPUS == 4 * (2 * 2 * 2 + 120) + plan.LIKELIHOOD * 10
+    assert (
+        disk["results"] - plan.REPORT - plan.CORPUS == 4 * (2 * 2 * 2 + 120) + plan.LIKELIHOOD * 10
+    )
     assert disk["cache"] == (10 + 2 * 6) * 4 * 2 * 4
     assert disk["weights"] == 0
     remote = Study(SHAPE, STUDY.settings | {"model": {"repository": "a/b"}})
@@ -87,14 +105,18 @@ def test_disk_holds_biases_likelihoods_tokens_and_for_a_while_dense_states():
 
 def test_a_study_that_cannot_fit_is_refused_before_it_runs():
     small = Study(SHAPE, STUDY.settings | {"memory_gib": 1e-9})
-    with pytest.raises(ValueError, match="^memory_gib is 1e-09, the model's weights in float32 need"):
+    with pytest.raises(
+        ValueError, match="^memory_gib is 1e-09, the model's weights in float32 need"
+    ):
         make(study=small)
 
 
 def test_the_largest_job_is_told_beside_what_it_may_use():
     found = make()
     assert max(found["memory_bytes"], key=found["memory_bytes"].get) == "training"
-    assert "in the largest job, its training, of 1 GiB (memory_gib)" in plan.describe_plan(found, "a")
+    assert "in the largest job, its training, of 1 GiB (memory_gib)" in plan.describe_plan(
+        found, "a"
+    )
 
 
 def test_the_table_is_aligned_and_names_the_machine():
@@ -107,11 +129,16 @@ def test_the_table_is_aligned_and_names_the_machine():
         "tables and figures",
         "total",
     ]
-    ends = {line.index(end) + len(end) for line, end in zip(lines[1:3], ["planned", "8 s"], strict=True)}
+    ends = {
+        line.index(end) + len(end)
+        for line, end in zip(lines[1:3], ["planned", "8 s"], strict=True)
+    }
     assert len(ends) == 1
     assert "GPU-hours" not in "".join(lines)
     other = plan.describe_plan(make(machine=MACHINE | {"gpu": True, "teraflops": 300}), "a")
-    assert other.startswith("what a will take, on a GPU that sustains 300 TFLOP/s, one model at a time")
+    assert other.startswith(
+        "what a will take, on a GPU that sustains 300 TFLOP/s, one model at a time"
+    )
     assert other.splitlines()[-1] == "GPU-hours     0.14"
 
 

@@ -50,18 +50,27 @@ def test_a_cut_has_the_width_of_the_model_and_no_more_than_two_layers():
         for name, module in network.named_modules()
         if isinstance(module, torch.nn.Linear) and ".layers.1." in name
     }
-    sizes = {name: {"d_in": module.in_features, "d_out": module.out_features} for name, module in linear.items()}
+    sizes = {
+        name: {"d_in": module.in_features, "d_out": module.out_features}
+        for name, module in linear.items()
+    }
     assert sizes == SHAPE["maps"]
     assert len(network.get_decoder().layers) == 2
 
 
 def test_a_model_of_which_two_layers_do_not_fit_is_refused_in_one_sentence():
-    with pytest.raises(ValueError, match=r"^memory_gib is 1e-06, two layers of the model and its head need 0.0003"):
+    with pytest.raises(
+        ValueError, match=r"^memory_gib is 1e-06, two layers of the model and its head need 0.0003"
+    ):
         rate.measure_model(SHAPE, SETTINGS | {"memory_gib": 1e-6}, "cpu")
 
 
 def test_a_large_model_is_timed_on_few_tokens_on_a_cpu_and_on_all_on_a_gpu():
-    large = SHAPE | {"width": 4096, "vocabulary": 128256, "maps": {"self_attn.q_proj": {"d_in": 4096, "d_out": 65536}}}
+    large = SHAPE | {
+        "width": 4096,
+        "vocabulary": 128256,
+        "maps": {"self_attn.q_proj": {"d_in": 4096, "d_out": 65536}},
+    }
     many = SETTINGS | {"train": {"batch_blocks": 20, "chunk_tokens": 16}}
     assert rate.count_tokens(large, many, "cpu") == 64
     assert rate.count_tokens(large, many, "cuda") == rate.count_tokens(SHAPE, many, "cpu") == 320
@@ -70,19 +79,31 @@ def test_a_large_model_is_timed_on_few_tokens_on_a_cpu_and_on_all_on_a_gpu():
 
 
 def test_the_corpus_of_a_package_takes_time():
-    pydoc = {"packages": ["networkx"], "minimum_characters": 200, "shingle_words": 8, "duplicate_share": 0.3}
+    pydoc = {
+        "packages": ["networkx"],
+        "minimum_characters": 200,
+        "shingle_words": 8,
+        "duplicate_share": 0.3,
+    }
     assert 0 < rate.measure_corpus(pydoc | {"held_out_share": 0.07}, processes=2) < 60
 
 
 def test_what_is_timed_is_the_median_behind_a_call_that_warms_up():
     calls = []
-    assert rate.time_call(lambda: calls.append(torch.ones(300, 300) @ torch.ones(300, 300)), torch.device("cpu")) > 0
+    assert (
+        rate.time_call(
+            lambda: calls.append(torch.ones(300, 300) @ torch.ones(300, 300)), torch.device("cpu")
+        )
+        > 0
+    )
     assert len(calls) > rate.CALLS
 
 
 def test_another_machines_rate_spares_the_model_its_measurement(monkeypatch):
     monkeypatch.setattr(rate, "STARTS", {"table": "pass"})
-    found = rate.measure_rate(SHAPE, SETTINGS | {"teraflops": 2.0, "memory_gib": 1e-6}, "cpu", processes=1)
+    found = rate.measure_rate(
+        SHAPE, SETTINGS | {"teraflops": 2.0, "memory_gib": 1e-6}, "cpu", processes=1
+    )
     assert found["seconds_per"]["scored"] == 2 * 32 * 2048 / 2e12
     assert found["matrix_teraflops"] is None
     assert found["corpus_seconds"] is None

@@ -8,7 +8,9 @@ from spon.cost.workload import Study, Work
 
 # 2 · (4 + 4 + 2 · 2 + 3 · 8) operations in the maps of a layer, and 4 · 2 · 2 of attention over blocks of 4.
 SIZES = {"q_proj": (2, 2), "o_proj": (2, 2), "k_proj": (2, 1), "v_proj": (2, 1)}
-MAPS = {f"self_attn.{name}": {"d_in": d_in, "d_out": d_out} for name, (d_in, d_out) in SIZES.items()}
+MAPS = {
+    f"self_attn.{name}": {"d_in": d_in, "d_out": d_out} for name, (d_in, d_out) in SIZES.items()
+}
 MAPS |= {f"mlp.{name}_proj": {"d_in": 2, "d_out": 4} for name in ("gate", "up")}
 MAPS["mlp.down_proj"] = {"d_in": 4, "d_out": 2}
 SHAPE = {"layers": 4, "width": 2, "vocabulary": 10, "parameters": 180, "tied": True, "maps": MAPS}
@@ -30,7 +32,9 @@ STUDY = Study(SHAPE, SETTINGS)
 
 
 def change(**sections):
-    return Study(SHAPE, SETTINGS | {name: SETTINGS[name] | changed for name, changed in sections.items()})
+    return Study(
+        SHAPE, SETTINGS | {name: SETTINGS[name] | changed for name, changed in sections.items()}
+    )
 
 
 def count(rule, study=STUDY, first=False, allocation="ALL"):
@@ -48,7 +52,9 @@ def test_a_training_passes_forwards_and_backwards_in_every_epoch():
 
 
 def test_what_lies_below_the_lowest_bias_runs_once():
-    assert count("train_spon", allocation="LAST") == Work(forward=24 * 2, trained=2 * 24 * 2, compared=3 * 2 * 24)
+    assert count("train_spon", allocation="LAST") == Work(
+        forward=24 * 2, trained=2 * 24 * 2, compared=3 * 2 * 24
+    )
 
 
 def test_the_first_run_of_a_seed_makes_the_dense_states_and_the_others_find_them():
@@ -56,7 +62,11 @@ def test_the_first_run_of_a_seed_makes_the_dense_states_and_the_others_find_them
     runs = [{"rule": "train_spon", "allocation": "ALL", "seed": seed} for seed in (0, 0, 1)]
     assert [work.forward for work in workload.count_work(STUDY, runs)["train_spon"]] == [96, 0, 96]
     in_order = change(train={"order": "first"})
-    assert [work.forward for work in workload.count_work(in_order, runs)["train_spon"]] == [96, 0, 0]
+    assert [work.forward for work in workload.count_work(in_order, runs)["train_spon"]] == [
+        96,
+        0,
+        0,
+    ]
 
 
 def test_checkpointing_adds_a_pass_forwards():
@@ -95,11 +105,19 @@ def test_operations_add_up():
 
 def test_a_rate_in_teraflops_is_seconds_per_unit():
     seconds = workload.convert_teraflops(SHAPE, 4, 2.0)
-    assert seconds == {"forward": 44e-12, "states": 44e-12, "trained": 88e-12, "scored": 20e-12, "compared": 20e-12}
+    assert seconds == {
+        "forward": 44e-12,
+        "states": 44e-12,
+        "trained": 88e-12,
+        "scored": 20e-12,
+        "compared": 20e-12,
+    }
 
 
 def test_a_rule_that_runs_no_model_has_no_work():
-    assert workload.count_work(STUDY, [{"rule": "tabulate"}, {"rule": "tabulate"}]) == {"tabulate": [Work(), Work()]}
+    assert workload.count_work(STUDY, [{"rule": "tabulate"}, {"rule": "tabulate"}]) == {
+        "tabulate": [Work(), Work()]
+    }
 
 
 def test_states_are_compared_in_the_precision_of_the_models():

@@ -17,7 +17,9 @@ def study(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_figure_that_was_sent_around_is_found_by_what_it_says(study, tmp_path_factory, monkeypatch, capsys):
+def test_a_figure_that_was_sent_around_is_found_by_what_it_says(
+    study, tmp_path_factory, monkeypatch, capsys
+):
     empty = tmp_path_factory.mktemp("empty")
     shutil.copy(tree.PNG, empty / "mailed.png")
     monkeypatch.chdir(empty)
@@ -33,7 +35,11 @@ def test_a_figure_that_was_sent_around_is_found_by_what_it_says(study, tmp_path_
 def test_a_tree_is_data_too(study, capsys):
     assert main(["show", tree.PNG, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [record["rule"] for record in told["records"]] == ["plot_figure", "train_spon", "fetch_model"]
+    assert [record["rule"] for record in told["records"]] == [
+        "plot_figure",
+        "train_spon",
+        "fetch_model",
+    ]
     assert main(["show", tree.PNG, "--mermaid"]) == 0
     assert capsys.readouterr().out.startswith("flowchart LR\n")
 

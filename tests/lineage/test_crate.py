@@ -18,15 +18,27 @@ def study(tmp_path, monkeypatch):
     """The three jobs, as if scripts of ours had run them."""
     monkeypatch.chdir(tmp_path)
     tree.git("init", "-q")
-    scripts = {"fetch_model": "fetch_model", "train_spon": "train_spon", "plot_figure": "plot_figure"}
-    digests = {rule: digest.digest_source(ROOT / f"workflow/scripts/{name}.py") for rule, name in scripts.items()}
-    tree.make_study(code={rule: code | {"script": digests[rule]} for rule, code in tree.CODE.items()})
+    scripts = {
+        "fetch_model": "fetch_model",
+        "train_spon": "train_spon",
+        "plot_figure": "plot_figure",
+    }
+    digests = {
+        rule: digest.digest_source(ROOT / f"workflow/scripts/{name}.py")
+        for rule, name in scripts.items()
+    }
+    tree.make_study(
+        code={rule: code | {"script": digests[rule]} for rule, code in tree.CODE.items()}
+    )
     tree.commit("v1")
     return tmp_path
 
 
 def read(folder: Path) -> dict[str, dict]:
-    return {entity["@id"]: entity for entity in json.loads((folder / crate.METADATA).read_text())["@graph"]}
+    return {
+        entity["@id"]: entity
+        for entity in json.loads((folder / crate.METADATA).read_text())["@graph"]
+    }
 
 
 def test_every_job_is_an_action_with_what_it_read_was_told_and_wrote(study):
@@ -35,9 +47,19 @@ def test_every_job_is_an_action_with_what_it_read_was_told_and_wrote(study):
     assert jobs == 3
     assert files == sum(path.is_file() for path in (study / "crate").rglob("*"))
     actions = [entity for name, entity in entities.items() if name.startswith("#job/")]
-    (training,) = [action for action in actions if action["instrument"]["@id"] == "workflow/scripts/train_spon.py"]
-    assert training["result"] == [{"@id": path} for path in sorted([tree.BIASES, tree.CURVE, tree.NLL])]
-    told = [entities[reference["@id"]] for reference in training["object"] if "#setting" in reference["@id"]]
+    (training,) = [
+        action
+        for action in actions
+        if action["instrument"]["@id"] == "workflow/scripts/train_spon.py"
+    ]
+    assert training["result"] == [
+        {"@id": path} for path in sorted([tree.BIASES, tree.CURVE, tree.NLL])
+    ]
+    told = [
+        entities[reference["@id"]]
+        for reference in training["object"]
+        if "#setting" in reference["@id"]
+    ]
     assert {setting["name"]: setting["value"] for setting in told} == {
         "train": '{"epochs": 10, "learning_rate": 0.001}',
         "blocks": 24,
@@ -54,7 +76,10 @@ def test_files_are_in_it_with_their_digests(study):
     entities = read(study / "crate")
     for path in [*tree.ALL, tree.WEIGHTS]:
         assert (study / "crate" / path).read_bytes() == Path(path).read_bytes()
-        assert entities[path]["sha256"] == crate.list_files(crate.read_records(study).by_file.values())[path]
+        assert (
+            entities[path]["sha256"]
+            == crate.list_files(crate.read_records(study).by_file.values())[path]
+        )
 
 
 def test_the_same_records_give_the_same_bytes(study):
@@ -72,7 +97,9 @@ def test_what_is_outside_is_described_and_not_held():
 
 def test_a_damaged_study_has_no_crate(study):
     tree.flip(tree.BIASES)
-    with pytest.raises(ValueError, match="s is not as recorded, so it has no crate: damaged .*biases"):
+    with pytest.raises(
+        ValueError, match="s is not as recorded, so it has no crate: damaged .*biases"
+    ):
         crate.write_crate(study, "s", study / "crate")
     assert not (study / "crate").exists()
 
@@ -84,7 +111,10 @@ def test_a_script_that_was_edited_is_told(study):
 
 
 def test_another_folder_is_left_alone(study):
-    with pytest.raises(ValueError, match="is there and no crate: name a folder that is empty, or none yet, with --to"):
+    with pytest.raises(
+        ValueError,
+        match="is there and no crate: name a folder that is empty, or none yet, with --to",
+    ):
         crate.write_crate(study, "s", study / "results")
 
 
@@ -96,7 +126,9 @@ def test_a_crate_is_valid_and_one_without_a_step_is_not(study):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "REQUIRED: 91 of 91 checks passed" in done.stdout
-    report = subprocess.run([VALIDATOR / "runcrate", "report", folder], capture_output=True, text=True, check=True)
+    report = subprocess.run(
+        [VALIDATOR / "runcrate", "report", folder], capture_output=True, text=True, check=True
+    )
     assert report.stdout.count("action: ") == 4
     told = json.loads((folder / crate.METADATA).read_text())
     for entity in told["@graph"]:

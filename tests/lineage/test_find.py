@@ -86,10 +86,14 @@ def test_a_copy_from_before_is_found_in_the_commit_that_first_had_it(study, path
 def test_a_copy_of_unknown_origin_is_refused_in_one_sentence_that_names_its_job(study, tmp_path):
     stranger = tmp_path / "empty/stranger.png"
     stranger.write_bytes(tree.png({"study": "x", "rule": "draw", "job": "f" * 16}, b"0"))
-    with pytest.raises(ValueError, match="draw of the study x made it as job ffffffffffffffff, which no record"):
+    with pytest.raises(
+        ValueError, match="draw of the study x made it as job ffffffffffffffff, which no record"
+    ):
         find_record(stranger, study)
     stranger.write_text("a,b\n")
-    with pytest.raises(ValueError, match="names no job, and no record has an output with its bytes"):
+    with pytest.raises(
+        ValueError, match="names no job, and no record has an output with its bytes"
+    ):
         find_record(stranger, study)
 
 
@@ -98,19 +102,25 @@ def test_a_mistyped_path_is_refused_with_the_one_that_was_meant(study):
         find_record(Path("fig1.png"), study)
 
 
-def test_the_clone_is_the_one_named_else_around_the_user_else_around_the_file(study, tmp_path, monkeypatch):
+def test_the_clone_is_the_one_named_else_around_the_user_else_around_the_file(
+    study, tmp_path, monkeypatch
+):
     monkeypatch.chdir(study / "figures/s")
     assert find_clone(Path("fig1.png")) == study
     monkeypatch.chdir(tmp_path / "empty")
     assert find_clone(study / tree.PNG) == study
     assert find_clone(Path("fig1.png"), study) == study
-    with pytest.raises(ValueError, match="neither this folder nor one above it holds lineage records"):
+    with pytest.raises(
+        ValueError, match="neither this folder nor one above it holds lineage records"
+    ):
         find_clone(Path("fig1.png"))
     with pytest.raises(ValueError, match=r"empty holds no lineage records .*--clone DIR"):
         find_clone(study / tree.PNG, tmp_path / "empty")
 
 
-def test_a_path_is_read_from_where_the_user_stands_and_else_from_the_clone(study, tmp_path, monkeypatch):
+def test_a_path_is_read_from_where_the_user_stands_and_else_from_the_clone(
+    study, tmp_path, monkeypatch
+):
     monkeypatch.chdir(study / "figures/s")
     assert find_record(Path("fig1.png"), study).path == tree.PNG
     monkeypatch.chdir(tmp_path / "empty")

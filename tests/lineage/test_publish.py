@@ -22,8 +22,13 @@ def study(tmp_path, monkeypatch):
     tree.git("init", "-q")
     tree.make_study()
     tree.write(".dvc/config", CONFIG)
-    tree.write(".gitignore", "/results/s/*\n!/results/s/lineage/\n/figures/\n/.dvc/tmp\n/.dvc/cache\n")
-    outs = [{path: {"persist": True}} for path in ("results/s/model.json", "results/s/TOP-50", "figures/s")]
+    tree.write(
+        ".gitignore", "/results/s/*\n!/results/s/lineage/\n/figures/\n/.dvc/tmp\n/.dvc/cache\n"
+    )
+    outs = [
+        {path: {"persist": True}}
+        for path in ("results/s/model.json", "results/s/TOP-50", "figures/s")
+    ]
     outs += [{path: {"persist": True}} for path in (tree.PAGE, tree.NOTES)]
     tree.write("dvc.yaml", yaml.safe_dump({"stages": {"s": {"cmd": "true", "outs": outs}}}))
     return root
@@ -38,7 +43,7 @@ def test_what_is_published_comes_back_on_a_clone(study, tmp_path):
     told = []
     assert publish.publish(study, told.append)
     assert told[0].startswith("sound: ")
-    assert told[1] == "new: train_spon (1 job), plot_figure (1 job), fetch_model (1 job)\n"
+    assert told[1] == "new: train_spon (1 job), fetch_model (1 job), plot_figure (1 job)\n"
     assert "8 files with other bytes than in the last commit\n" in told
     commit("first")
     tree.git("clone", "-q", str(study), str(tmp_path / "clone"))

@@ -36,7 +36,10 @@ def test_the_tree_goes_down_to_the_model_with_settings_and_code(study):
         "     code      055f7ba0 · script, source",
     ]
     assert drawn[8] == f"   └─ {tree.WEIGHTS} · {digest(tree.WEIGHTS)} · source"
-    assert drawn[10:] == ["2 jobs of 2 rules", "ran on python 3.11.7 · lock 00000000 · device cpu · threads 1"]
+    assert drawn[10:] == [
+        "2 jobs of 2 rules",
+        "ran on python 3.11.7 · lock 00000000 · device cpu · threads 1",
+    ]
 
 
 def test_each_job_is_drawn_once(study):
@@ -55,7 +58,9 @@ def test_a_depth_cuts_the_tree(study):
 def test_no_line_of_settings_is_wider_than_the_screen(study):
     drawn = show.print_tree(find_record(Path(tree.NLL), study), width=50)
     assert "train.learning_rate" in drawn
-    assert all(len(line) <= 50 for line in drawn.splitlines() if "settings" in line or "code" in line)
+    assert all(
+        len(line) <= 50 for line in drawn.splitlines() if "settings" in line or "code" in line
+    )
 
 
 def test_many_inputs_of_one_rule_are_folded_until_all_are_asked_for(study):
@@ -76,7 +81,14 @@ def test_a_file_that_differs_and_an_input_that_was_rewritten_are_told(study):
     tree.flip(tree.PNG)
     wildcards = {"allocation": "TOP-50", "seed": "0"}
     outputs = [tree.BIASES, tree.CURVE, tree.NLL]
-    tree.run("train_spon", wildcards, {"train": {"epochs": 2}}, [tree.MODEL], outputs, {"script": "0" * 16})
+    tree.run(
+        "train_spon",
+        wildcards,
+        {"train": {"epochs": 2}},
+        [tree.MODEL],
+        outputs,
+        {"script": "0" * 16},
+    )
     drawn = show.print_tree(find_record(Path(tree.PNG), study))
     assert f"THE FILE DIFFERS from its record: it is {digest(tree.PNG)}" in drawn
     assert f"STALE: train_spon has written {digest(tree.BIASES)} since" in drawn
@@ -89,7 +101,11 @@ def test_a_source_is_told_as_one(study):
 
 def test_json_holds_every_record_behind_the_file_and_the_sources(study):
     told = json.loads(show.to_json(find_record(Path(tree.PNG), study)))
-    assert [record["rule"] for record in told["records"]] == ["plot_figure", "train_spon", "fetch_model"]
+    assert [record["rule"] for record in told["records"]] == [
+        "plot_figure",
+        "train_spon",
+        "fetch_model",
+    ]
     assert told["sources"] == {tree.WEIGHTS: records.digest_file(tree.WEIGHTS)}
     assert told["sha256"] == told["recorded"] == records.digest_file(tree.PNG)
     source = json.loads(show.to_json(find_record(Path(tree.WEIGHTS), study)))
@@ -100,13 +116,21 @@ def test_mermaid_joins_what_stands_on_what(study):
     found = find_record(Path(tree.PNG), study)
     drawn = show.to_mermaid(found).splitlines()
     assert drawn[0] == "flowchart LR"
-    assert {"  train_spon --> plot_figure", "  source0 --> fetch_model", "  plot_figure --> file"} <= set(drawn)
+    assert {
+        "  train_spon --> plot_figure",
+        "  source0 --> fetch_model",
+        "  plot_figure --> file",
+    } <= set(drawn)
     assert len(drawn) == len(set(drawn))
     assert '["train_spon<br/>TOP-50/0"]' in show.to_mermaid(found, every=True)
 
 
 def test_settings_are_flat_and_long_values_short():
-    assert show.flatten({"a": {"b": {"c": 1}, "d": []}, "e": {}}) == {"a.b.c": 1, "a.d": [], "e": {}}
+    assert show.flatten({"a": {"b": {"c": 1}, "d": []}, "e": {}}) == {
+        "a.b.c": 1,
+        "a.d": [],
+        "e": {},
+    }
     assert show.show_value([{"sparsity": 0.5}] * 30) == "[30 entries]"
     assert show.show_value("ß") == '"ß"'
     assert len(show.show_value("x" * 500)) == show.LONG

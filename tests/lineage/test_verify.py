@@ -69,13 +69,22 @@ def test_an_environment_is_information_that_git_alone_guards(study):
 def test_a_file_that_is_gone_is_named_with_everything_that_stands_on_it(study):
     Path(tree.MODEL).unlink()
     report = check(study)
-    assert [(problem.kind, problem.path) for problem in report.problems] == [("missing", tree.MODEL)]
+    assert [(problem.kind, problem.path) for problem in report.problems] == [
+        ("missing", tree.MODEL)
+    ]
     assert sorted(report.below) == sorted(TRAINED + DRAWN)
 
 
 def test_a_reader_of_what_was_made_anew_is_stale(study):
     wildcards = {"allocation": "TOP-50", "seed": "0"}
-    tree.run("train_spon", wildcards, {"train": {"epochs": 2}}, [tree.MODEL], TRAINED, {"script": "0" * 16})
+    tree.run(
+        "train_spon",
+        wildcards,
+        {"train": {"epochs": 2}},
+        [tree.MODEL],
+        TRAINED,
+        {"script": "0" * 16},
+    )
     report = check(study)
     assert {problem.kind for problem in report.problems} == {"stale"}
     assert len(report.problems) == len(TRAINED)
@@ -93,7 +102,9 @@ def test_jobs_that_have_read_a_source_at_different_times_are_told(study):
 def test_a_result_whose_record_is_gone_is_unrecorded_not_a_source(study):
     Path("results/s/lineage/fetch_model.json").unlink()
     report = check(study)
-    assert [(problem.kind, problem.path) for problem in report.problems] == [("unrecorded", tree.MODEL)]
+    assert [(problem.kind, problem.path) for problem in report.problems] == [
+        ("unrecorded", tree.MODEL)
+    ]
     assert sorted(report.below) == sorted(TRAINED + DRAWN)
 
 
@@ -111,7 +122,9 @@ def test_a_clone_whose_data_was_never_pulled_says_so_in_one_sentence(study):
     )
     tree.flip(tree.CURVE)
     report = check(study)
-    assert [(problem.kind, problem.path) for problem in report.problems] == [("damaged", tree.CURVE)]
+    assert [(problem.kind, problem.path) for problem in report.problems] == [
+        ("damaged", tree.CURVE)
+    ]
     assert "7 of 9 files are not here: `dvc pull`" in describe_report(report)
 
 
@@ -137,7 +150,11 @@ def test_one_study_is_verified_alone(study):
     path = Path("results/other/lineage/fetch_model.json")
     path.parent.mkdir(parents=True)
     tree.records.finish_record(
-        path, tree.records.describe_job("fetch_model", {"study": "other"}, {}, []), [tree.WEIGHTS], {}, {}
+        path,
+        tree.records.describe_job("fetch_model", {"study": "other"}, {}, []),
+        [tree.WEIGHTS],
+        {},
+        {},
     )
     assert check(study, "other").sound
     assert not check(study, "s").sound

@@ -8,7 +8,14 @@ from spon.lineage import digest, records, why
 CODE = tree.CODE | {"train_spon": tree.CODE["train_spon"] | {"train": "9" * 16}}
 SCRIPT = tree.CODE | {"plot_figure": tree.CODE["plot_figure"] | {"script": "9" * 16}}
 SETTING = ("setting", "train.epochs", "10", "20", [tree.PNG, tree.BIASES], {"train_spon": 1})
-MODULE = ("module", "spon/train.py", "eeeeeeee", "99999999", [tree.PNG, tree.BIASES], {"train_spon": 1})
+MODULE = (
+    "module",
+    "spon/train.py",
+    "eeeeeeee",
+    "99999999",
+    [tree.PNG, tree.BIASES],
+    {"train_spon": 1},
+)
 
 
 @pytest.fixture
@@ -26,7 +33,9 @@ def causes(study, path=tree.PNG):
 
 
 def change(study, path=tree.PNG):
-    return why.explain(path, records.read_commit(study, "v1"), records.read_records(study), ("v1", "v2"))
+    return why.explain(
+        path, records.read_commit(study, "v1"), records.read_records(study), ("v1", "v2")
+    )
 
 
 def test_one_setting_that_differs_is_the_only_cause(study):
@@ -43,7 +52,9 @@ def test_one_module_that_differs_is_the_only_cause(study):
 
 def test_the_script_of_the_file_itself_is_a_cause(study):
     tree.make_study(code=SCRIPT)
-    assert causes(study) == [("script", "script", "ffffffff", "99999999", [tree.PNG], {"plot_figure": 1})]
+    assert causes(study) == [
+        ("script", "script", "ffffffff", "99999999", [tree.PNG], {"plot_figure": 1})
+    ]
 
 
 def test_one_source_that_differs_is_the_only_cause(study):
@@ -56,7 +67,11 @@ def test_one_source_that_differs_is_the_only_cause(study):
 
 def test_several_causes_are_named_each(study):
     tree.make_study(20, "other", CODE)
-    assert [cause[:2] for cause in causes(study)] == [SETTING[:2], MODULE[:2], ("source", tree.WEIGHTS)]
+    assert [cause[:2] for cause in causes(study)] == [
+        SETTING[:2],
+        MODULE[:2],
+        ("source", tree.WEIGHTS),
+    ]
 
 
 def test_equal_causes_of_many_jobs_are_one(study):
@@ -64,26 +79,44 @@ def test_equal_causes_of_many_jobs_are_one(study):
     for threshold in (0.5, 0.6):
         for seed, path in enumerate(paths):
             tree.run(
-                "evaluate", {"seed": str(seed)}, {"threshold": threshold}, [tree.MODEL], [path], {"script": "0" * 16}
+                "evaluate",
+                {"seed": str(seed)},
+                {"threshold": threshold},
+                [tree.MODEL],
+                [path],
+                {"script": "0" * 16},
             )
         tree.run("tabulate", {}, {}, paths, ["results/s/table.csv"], {"script": "0" * 16})
         if threshold == 0.5:
             tree.git("tag", "-d", "v1")
             tree.commit("v1")
     way = ["results/s/table.csv", paths[0]]
-    assert causes(study, "results/s/table.csv") == [("setting", "threshold", "0.5", "0.6", way, {"evaluate": 3})]
+    assert causes(study, "results/s/table.csv") == [
+        ("setting", "threshold", "0.5", "0.6", way, {"evaluate": 3})
+    ]
 
 
 def test_inputs_that_came_and_went_are_named(study):
-    tree.run("plot_figure", {}, {"colours": ["black", "blue"]}, [tree.WEIGHTS], [tree.PNG], tree.CODE["plot_figure"])
+    tree.run(
+        "plot_figure",
+        {},
+        {"colours": ["black", "blue"]},
+        [tree.WEIGHTS],
+        [tree.PNG],
+        tree.CODE["plot_figure"],
+    )
     gone = f"{tree.BIASES}, {tree.CURVE}, {tree.NLL} and 1 more"
-    assert causes(study) == [("inputs", "of plot_figure", gone, tree.WEIGHTS, [tree.PNG], {"plot_figure": 1})]
+    assert causes(study) == [
+        ("inputs", "of plot_figure", gone, tree.WEIGHTS, [tree.PNG], {"plot_figure": 1})
+    ]
 
 
 def test_a_job_that_writes_other_bytes_though_nothing_differs_is_told_with_what_it_ran_on(study):
     path = records.record_path("logs/s/fetch_model.log")
     tree.flip(tree.MODEL)
-    told = records.describe_job("fetch_model", {"study": "s"}, {"model": {"path": "resources"}}, [tree.WEIGHTS])
+    told = records.describe_job(
+        "fetch_model", {"study": "s"}, {"model": {"path": "resources"}}, [tree.WEIGHTS]
+    )
     told["spec"]["code"] = digest.digest_json(tree.CODE["fetch_model"])
     told["job"] = records.read_records(study).makers[tree.MODEL].job
     environment = tree.ENVIRONMENT | {"python": "3.12.0"}
@@ -151,7 +184,9 @@ def test_equal_bytes_of_different_jobs_are_told_with_what_differs(study):
     content = {path: Path(path).read_bytes() for path in (tree.BIASES, tree.CURVE, tree.NLL)}
     for path, bytes_ in content.items():
         Path(path).write_bytes(bytes_)
-    told = records.describe_job("train_spon", {"study": "s"}, {"train": {"epochs": 20}}, [tree.MODEL])
+    told = records.describe_job(
+        "train_spon", {"study": "s"}, {"train": {"epochs": 20}}, [tree.MODEL]
+    )
     records.finish_record("results/s/lineage/TOP-50/0/train_spon.json", told, content, {}, {})
     assert "is equal in v1 and v2" in change(study, tree.CURVE)
     assert "although what made it differs" in change(study, tree.CURVE)
@@ -159,5 +194,7 @@ def test_equal_bytes_of_different_jobs_are_told_with_what_differs(study):
 
 
 def test_a_path_that_no_record_made_is_refused(study):
-    with pytest.raises(ValueError, match=f"no record in v1 or v2 made fig1.png: did you mean {tree.PNG}"):
+    with pytest.raises(
+        ValueError, match=f"no record in v1 or v2 made fig1.png: did you mean {tree.PNG}"
+    ):
         change(study, "fig1.png")

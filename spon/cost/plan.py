@@ -15,7 +15,8 @@ from spon.cost.workload import Study, Work
 STARTS = dict.fromkeys((*workload.WORK, "tokenize_text", "tokenize_prompts"), "model")
 FILES = "bfloat16"  # as the weights of nearly all published models are stored
 # Bytes on disk, about: a row of likelihoods, a row of quantiles, an entry of a bias or token; and
-# what does not depend on the model: the corpus of docstrings, and figures, page, tables and records.
+# what does not depend on the model: the corpus of docstrings; and figures, page, tables and
+# records together.
 LIKELIHOOD, QUANTILE, NUMBER, CORPUS, REPORT = 32, 22, 4, 4.5e6, 5e6
 SHARES = 999  # quantiles of a site
 UNITS = ("", "k", "M", "G", "T", "P", "E")

@@ -132,13 +132,13 @@ def check_cut(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str
     if needed > settings["memory_gib"]:
         raise ValueError(
             f"memory_gib is {settings['memory_gib']:g}, two layers of the model and its head need "
-            f"{needed:.2g}: allowed is that or more, or plan.teraflops, the rate of a machine that "
-            f"has it"
+            f"{needed:.2g}: allowed is that or more, or plan.teraflops, the rate of a machine "
+            f"that has it"
         )
 
 
 def build_cut(shape: Mapping[str, Any], dtype: str, device: str) -> nn.Module:
-    """Build a Llama of at most two layers, as wide as the shape says, with random frozen weights."""
+    """Build a Llama of at most two layers, as wide as the model, with random frozen weights."""
     maps = shape["maps"]
     queries, keys = maps["self_attn.q_proj"]["d_out"], maps["self_attn.k_proj"]["d_out"]
     head = math.gcd(queries, keys, 128)

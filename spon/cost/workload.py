@@ -104,7 +104,7 @@ def head_flop(shape: Mapping[str, Any]) -> int:
 
 
 def count_flop(work: Work, shape: Mapping[str, Any], length: int) -> int | float:
-    """Count the operations of an amount of work; a pass backwards is one more forwards."""
+    """Count the operations of an amount of work; a pass forwards and backwards is two passes."""
     passes = work.forward + work.states + 2 * work.trained
     heads = work.scored + work.compared
     statistics = work.products + EIGENVECTOR_FLOP * work.axes
@@ -206,9 +206,9 @@ def compare_categories(study: Study, job: Mapping) -> Work:
     """Count a dense pass and a sparse one, and at every site the CKAs of the two.
 
     A debiased CKA takes three products of states: of both sets, and of each with itself. Of
-    held-out tokens three CKAs are taken (the models' and two controls), and the products twice more
-    for the jackknife; of prompts, each of which belongs to a category and to all, three CKAs of
-    tokens, and three of the few means of six sets.
+    held-out tokens three CKAs are taken (the models' and two controls), and the products twice
+    more for the jackknife; of prompts, each of which belongs to a category and to all, three CKAs
+    of tokens, and three of the few means of six sets.
     """
     blocks, prompts = study.samples()
     sizes = [site["d_out"] for site in study.sites_of(job["allocation"])]

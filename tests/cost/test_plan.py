@@ -92,7 +92,7 @@ def test_what_earlier_runs_took_stands_beside():
 
 def test_disk_holds_biases_likelihoods_tokens_and_for_a_while_dense_states():
     disk = make()["disk_bytes"]
-    # Two sites of two entries in each of two runs, 10 blocks of likelihoods, 30 blocks of 4 tokens.
+    # Two sites of two entries in each of two runs, 10 blocks of likelihoods, 30 of 4 tokens.
     assert (
         disk["results"] - plan.REPORT - plan.CORPUS == 4 * (2 * 2 * 2 + 120) + plan.LIKELIHOOD * 10
     )

@@ -1,4 +1,4 @@
-"""Rates of this machine: they may be anything, so the claims are about what is timed or refused."""
+"""Rates of this machine: they may be anything, so claims are about what is timed or refused."""
 
 from dataclasses import fields
 from pathlib import Path

@@ -131,6 +131,6 @@ def test_settings_are_flat_and_long_values_short():
         "a.d": [],
         "e": {},
     }
-    assert show.show_value([{"sparsity": 0.5}] * 30) == "[30 entries]"
-    assert show.show_value("ß") == '"ß"'
-    assert len(show.show_value("x" * 500)) == show.LONG
+    assert show.format_value([{"sparsity": 0.5}] * 30) == "[30 entries]"
+    assert show.format_value("ß") == '"ß"'
+    assert len(show.format_value("x" * 500)) == show.LONG

@@ -4,7 +4,7 @@ import lineage_tree as tree
 import pytest
 
 from spon.lineage.records import read_records
-from spon.lineage.verify import describe_report, show_size, verify
+from spon.lineage.verify import describe_report, format_size, verify
 
 TRAINED = [tree.BIASES, tree.CURVE, tree.NLL]
 DRAWN = [tree.PNG, tree.PDF, tree.PAGE, tree.NOTES]
@@ -163,7 +163,7 @@ def test_one_study_is_verified_alone(study):
 
 
 def test_sizes_are_told_in_their_unit():
-    assert [show_size(size) for size in (0, 999, 1000, 2_500_000, 7e12)] == [
+    assert [format_size(size) for size in (0, 999, 1000, 2_500_000, 7e12)] == [
         "0 B",
         "999 B",
         "1 kB",

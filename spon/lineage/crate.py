@@ -261,7 +261,7 @@ def find_tools(jobs: Iterable[Record]) -> dict[str, str]:
 
 
 def describe_file(root: Path, path: str, sha256: str) -> dict:
-    """Describe a file that jobs have read or written; one outside the crate by its digest alone."""
+    """Describe a file of the jobs; one that is not in the crate, by its digest alone."""
     described = {"@id": name_file(path, sha256), "name": path, "sha256": sha256}
     if not is_inside(path):
         return described | {

@@ -170,9 +170,10 @@ def check_file(
         detail = f"it is {actual[:SHORT]}, its record says {expected[:SHORT]}"
         detail += note_other_job(root / path, maker)
         return Problem("damaged" if maker else "changed", path, detail, (path,))
-    lost = any(path in outputs for outputs in records.lost.values())
-    if maker or lost or path.split("/")[0] not in MADE:
+    if maker or path.split("/")[0] not in MADE:
         return None
+    if any(path in outputs for outputs in records.lost.values()):
+        return None  # the record that made it is broken, and is a problem of its own
     detail = "jobs have read it, and no record says what made it"
     return Problem("unrecorded", path, detail, (path,))
 

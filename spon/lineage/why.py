@@ -1,7 +1,7 @@
 """Explain why a file differs between two commits.
 
-Named are the first differences above the file, and the path from the file to each. A job whose own
-settings, code or sources differ is a cause; one that only reads what a cause has changed is not.
+A job above the file whose own settings, code or sources differ is a cause, and is named with the
+way from the file to it; a job that only reads what a cause has changed is none.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ Difference = tuple[str, str, str, str]
 
 @dataclass
 class Cause:
-    """A first difference: nothing above it differs.
+    """A difference of a job itself, rather than of what other jobs made for it.
 
     Attributes:
         kind: What differs: a setting, a module, a source, …
@@ -50,7 +50,7 @@ class Cause:
 
 
 def find_causes(path: str, old: Records, new: Records) -> list[Cause]:
-    """Find the first differences above a path, nearest first; none if its record is the same."""
+    """Find the causes at and above a path, nearest first; none if its record is the same."""
     causes: dict[tuple, Cause] = {}
     ways, seen, compared = [[path]], {path}, set()
     for way in ways:  # grows while it is walked

@@ -1,4 +1,7 @@
-"""A study of three jobs, made by hand: a model, biases learned on it, a figure of them; tiny files of every kind."""
+"""A study of three jobs, made by hand: a model, biases learned on it, and a figure of them.
+
+Its files are tiny and of every kind.
+"""
 
 import json
 import struct
@@ -44,7 +47,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(origin: dict, pixels: bytes) -> bytes:
-    """A PNG of one grey pixel, with text."""
+    """Make a PNG of one grey pixel, with its origin as text."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
     text = b"".join(chunk(b"tEXt", f"{name}\0{value}".encode()) for name, value in origin.items())
     return (
@@ -100,14 +103,17 @@ def describe(code: dict[str, str]) -> dict[str, dict]:
 def run(
     rule: str, wildcards: dict, settings: dict, inputs: list[str], outputs: list[str], code: dict
 ) -> None:
-    """A job as the seam runs it: its outputs hold a digest of its description, so that what is above decides them."""
+    """Run a job as the seam does.
+
+    Its outputs hold the digest of its description, so that they change with all that is above it.
+    """
     log = f"logs/s/{'/'.join(wildcards.values())}/{rule}.log"
     path = records.record_path(log)
     records.start_record(path)
     code = describe(code)
     spec = settings | {"code": digest.combine_code(code)}
-    told = records.describe_job(rule, {"study": "s"} | wildcards, spec, inputs)
-    origin, content = records.name_origin(told), told["job"].encode()
+    description = records.describe_job(rule, {"study": "s"} | wildcards, spec, inputs)
+    origin, content = records.name_origin(description), description["job"].encode()
     for output in outputs:
         kind = Path(output).suffix
         made = {".png": png, ".pdf": pdf, ".safetensors": safetensors}.get(kind)
@@ -119,18 +125,18 @@ def run(
         elif kind == ".json":
             write(output, json.dumps({"made_by": origin, "content": content.decode()}))
         elif kind == ".html":
-            told_by = json.dumps(origin).replace('"', "&quot;")
+            meta = json.dumps(origin).replace('"', "&quot;")
             write(
                 output,
-                f'<!doctype html><meta name="made-by" content="{told_by}"><p>{content.decode()}</p>',
+                f'<!doctype html><meta name="made-by" content="{meta}"><p>{content.decode()}</p>',
             )
         else:
             write(output, content)
-    records.finish_record(path, told, outputs, code, ENVIRONMENT)
+    records.finish_record(path, description, outputs, code, ENVIRONMENT)
 
 
 def make_study(epochs: int = 10, weights: str = "weights", code: dict = CODE) -> None:
-    """The three jobs, in the working directory."""
+    """Run the three jobs, in the working directory."""
     write(WEIGHTS, weights)
     run(
         "fetch_model",
@@ -143,21 +149,21 @@ def make_study(epochs: int = 10, weights: str = "weights", code: dict = CODE) ->
     wildcards = {"allocation": "TOP-50", "seed": "0"}
     recipe = {"train": {"epochs": epochs, "learning_rate": 0.001}, "blocks": 24}
     run("train_spon", wildcards, recipe, [MODEL], [BIASES, CURVE, NLL], code["train_spon"])
-    drawn = [BIASES, CURVE, NLL, MODEL]
+    read = [BIASES, CURVE, NLL, MODEL]
     run(
         "plot_figure",
         {},
         {"colours": ["black", "blue"]},
-        drawn,
+        read,
         [PNG, PDF, PAGE, NOTES],
         code["plot_figure"],
     )
 
 
-def flip(path: str | Path, place: int = -1) -> None:
+def flip(path: str | Path, position: int = -1) -> None:
     """Change one bit."""
     content = bytearray(Path(path).read_bytes())
-    content[place] ^= 1
+    content[position] ^= 1
     Path(path).write_bytes(content)
 
 

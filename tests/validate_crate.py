@@ -1,7 +1,7 @@
 """Validate a crate without a network: `.venv/crate/bin/python tests/validate_crate.py CRATE`.
 
-The validator fetches RO-Crate's context from the web; here its cache is filled with the copy that the package rocrate
-ships, with the terms that a workflow needs as Bioschemas defines them.
+The validator fetches RO-Crate's context from the web. Here its cache is filled with the copy that
+the package rocrate ships, and with the terms that a workflow needs, as Bioschemas defines them.
 """
 
 import io
@@ -27,8 +27,8 @@ TERMS = {
 }
 
 
-class Shipped(BaseAdapter):
-    """Answers every request with the context that is shipped."""
+class ShippedContext(BaseAdapter):
+    """Answer every request with the context that rocrate ships."""
 
     def send(self, request, **_):
         shipped = json.loads((Path(rocrate.__file__).parent / "data/ro-crate.jsonld").read_text())
@@ -49,7 +49,7 @@ class Shipped(BaseAdapter):
 def fill_cache(path: Path) -> None:
     """Put the context into the validator's cache."""
     session = CachedSession(str(path), backend="sqlite", expire_after=-1)
-    session.mount("https://", Shipped())
+    session.mount("https://", ShippedContext())
     session.get(CONTEXT)
     session.close()
 

@@ -1,4 +1,4 @@
-"""What a study cost: the time and memory of its jobs, from the benchmarks that Snakemake writes."""
+"""Add up what a study cost: the time and memory of its jobs, from Snakemake's benchmark files."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -36,55 +36,64 @@ STAGES = {
         "compare_configurations",
     ),
 }
-LAST = "tables and figures"  # whatever comes after: it is made from tables, in seconds
-MEASURED = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "largest_memory_mb"}
+LAST_STAGE = "tables and figures"  # every other rule: it works on tables and takes seconds
+COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "largest_memory_mb"}
 GREYS = ("#6b6b6b", "#b4b4b4")  # neighbours in a bar differ
-NAMED = 4  # rules of a stage that are named under its bar
+NAMED_RULES = 4  # rules of a stage that are named under its bar
 
 
 def count_cost(benchmarks: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Jobs, time and memory of every rule, and of the study.
+    """Count the jobs, time and memory of every rule, and of the study.
 
-    Seconds are summed over jobs, so a study whose jobs ran side by side took less by the clock. Snakemake looks at a
-    job every few seconds: of a short one it knows the time by the clock, but maybe neither CPU time nor memory.
+    Seconds are summed over jobs, so a study whose jobs ran side by side took less by the clock.
+    Snakemake looks at a job every few seconds, so the CPU time and memory of a short job may be
+    missing, though its seconds by the clock are known.
 
     Args:
-        benchmarks: The tables of the benchmark files, by a path whose stem is the rule; a row per time that a job ran.
+        benchmarks: The tables of the benchmark files, by a path whose stem is the rule; a row per
+            time that a job ran.
 
     Returns:
-        `rules` by name, in the order of the stages, and `total`. Each has `jobs`, `seconds`, `cpu_seconds` of the jobs
-        where they were measured and `largest_memory_mb` of any one job; the last two are None where no job has them.
+        `rules` by name, in the order of the stages, and `total`. Each has `jobs`, `seconds`,
+        `cpu_seconds` of the jobs where they were measured and `largest_memory_mb` of any one job;
+        the last two are None where no job has them.
     """
     if not benchmarks:
         raise ValueError("there are no benchmarks to count: run the study first")
     jobs = pd.concat(
         [read_jobs(path, table) for path, table in benchmarks.items()], ignore_index=True
     )
-    order = [*STAGES, LAST]
+    order = [*STAGES, LAST_STAGE]
     names = sorted(jobs["rule"].unique(), key=lambda rule: (order.index(stage_of(rule)), rule))
-    rules = {
-        name: {"stage": stage_of(name), **add_up(jobs[jobs["rule"] == name])} for name in names
-    }
+    rules = {}
+    for name in names:
+        rules[name] = {"stage": stage_of(name), **add_up(jobs[jobs["rule"] == name])}
     return {"rules": rules, "total": add_up(jobs)}
 
 
 def read_jobs(path: str, table: pd.DataFrame) -> pd.DataFrame:
-    """A benchmark's rows with the rule and what is counted; what Snakemake could not measure is missing."""
-    if missing := sorted(set(MEASURED) - set(table)):
+    """Select a benchmark's counted columns, as numbers, and add its rule.
+
+    What Snakemake could not measure (`-`) is missing.
+
+    Raises:
+        ValueError: A column is not there.
+    """
+    if missing := sorted(set(COLUMNS) - set(table)):
         raise ValueError(f"the benchmark {path} has no column {', '.join(missing)}")
-    columns = {
-        name: pd.to_numeric(table[column], errors="coerce") for column, name in MEASURED.items()
-    }
-    return pd.DataFrame(columns).assign(rule=PurePosixPath(path).stem)
+    jobs = pd.DataFrame(
+        {name: pd.to_numeric(table[column], errors="coerce") for column, name in COLUMNS.items()}
+    )
+    return jobs.assign(rule=PurePosixPath(path).stem)
 
 
 def stage_of(rule: str) -> str:
-    """The part of the study that a rule belongs to."""
-    return next((stage for stage, rules in STAGES.items() if rule in rules), LAST)
+    """Return the stage of the study that a rule belongs to."""
+    return next((stage for stage, rules in STAGES.items() if rule in rules), LAST_STAGE)
 
 
 def add_up(jobs: pd.DataFrame) -> dict[str, int | float | None]:
-    """What these jobs took together."""
+    """Add up the time of these jobs, and take the memory of the largest."""
     cpu_seconds, memory = jobs["cpu_seconds"].sum(min_count=1), jobs["largest_memory_mb"].max()
     return {
         "jobs": len(jobs),
@@ -96,59 +105,61 @@ def add_up(jobs: pd.DataFrame) -> dict[str, int | float | None]:
 
 @printed()
 def plot_cost(cost: Mapping[str, Any]) -> Figure:
-    """The seconds of every stage as a bar, parted by rule; under a bar its longest rules, in the bar's order.
+    """Plot the seconds of every stage as a bar, divided by rule.
+
+    Under a bar stand the names of its longest rules, in the bar's order.
 
     Args:
         cost: What `count_cost` returns.
     """
-    stages = {stage: rules_of(cost, stage) for stage in (*STAGES, LAST) if rules_of(cost, stage)}
+    stages = {}
+    for stage in (*STAGES, LAST_STAGE):
+        if seconds := seconds_by_rule(cost, stage):
+            stages[stage] = seconds
     figure = Figure(figsize=(DOUBLE, 0.5 + 0.34 * len(stages)), layout="constrained")
     ax = figure.add_subplot()
-    widest = max(sum(rules.values()) for rules in stages.values())
-    for row, (stage, rules) in enumerate(stages.items()):
-        plot_stage(ax, row, rules)
+    longest = max(sum(seconds.values()) for seconds in stages.values())
+    for row, (stage, seconds) in enumerate(stages.items()):
+        plot_stage(ax, row, seconds)
         jobs = sum(rule["jobs"] for rule in cost["rules"].values() if rule["stage"] == stage)
-        beside = f"{sum(rules.values()):,.0f} s, {count(jobs, 'job')}"
         ax.annotate(
-            beside,
-            (sum(rules.values()), row),
+            f"{sum(seconds.values()):,.0f} s, {count(jobs, 'job')}",
+            (sum(seconds.values()), row),
             (3, 0),
             textcoords="offset points",
             va="center_baseline",
         )
     dress_rows(ax, list(stages))
-    total = cost["total"]
-    ax.set(
-        xlim=(0, 1.2 * widest or 1),
-        xlabel=f"seconds, summed over jobs ({total['seconds']:,.0f} in all)",
-    )
+    label = f"seconds, summed over jobs ({cost['total']['seconds']:,.0f} in all)"
+    ax.set(xlim=(0, 1.2 * longest or 1), xlabel=label)
     ax.grid(visible=False)  # its lines would run through the names
     return figure
 
 
-def rules_of(cost: Mapping[str, Any], stage: str) -> dict[str, float]:
-    """The seconds of a stage's rules, longest first."""
-    rules = {
-        name: rule["seconds"] for name, rule in cost["rules"].items() if rule["stage"] == stage
-    }
-    return dict(sorted(rules.items(), key=lambda item: -item[1]))
+def seconds_by_rule(cost: Mapping[str, Any], stage: str) -> dict[str, float]:
+    """Select the seconds of a stage's rules, longest first."""
+    seconds = {}
+    for name, rule in cost["rules"].items():
+        if rule["stage"] == stage:
+            seconds[name] = rule["seconds"]
+    return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
-def plot_stage(ax: Axes, row: int, rules: dict[str, float]) -> None:
-    """One bar, a part per rule, and under it the names of the rules that it can be seen to consist of."""
-    left, whole = 0.0, sum(rules.values())
-    for number, (name, seconds) in enumerate(rules.items()):
-        ax.barh(row, seconds, 0.36, left, color=GREYS[number % 2], ec="white", lw=0.4, gid=name)
-        left += seconds
-    named = [
-        f"{name} {100 * seconds / (whole or 1):.0f} %"
-        for name, seconds in list(rules.items())[:NAMED]
-    ]
-    named += [f"{len(rules) - NAMED} more"] * (len(rules) > NAMED)
-    under = ax.text(0, row + 0.22, " · ".join(named), va="top", color=MUTED, size=5.5)
-    under.set_in_layout(False)  # it may be longer than its bar, and there is room for it
+def plot_stage(ax: Axes, row: int, seconds: dict[str, float]) -> None:
+    """Plot one stage: a bar with a part per rule, and under it the names of its longest rules."""
+    left, total = 0.0, sum(seconds.values())
+    for number, (name, width) in enumerate(seconds.items()):
+        ax.barh(row, width, 0.36, left, color=GREYS[number % 2], ec="white", lw=0.4, gid=name)
+        left += width
+    labels = []
+    for name, width in list(seconds.items())[:NAMED_RULES]:
+        labels.append(f"{name} {100 * width / (total or 1):.0f} %")
+    if len(seconds) > NAMED_RULES:
+        labels.append(f"{len(seconds) - NAMED_RULES} more")
+    text = ax.text(0, row + 0.22, " · ".join(labels), va="top", color=MUTED, size=5.5)
+    text.set_in_layout(False)  # it may be longer than its bar, and there is room for it
 
 
 def count(number: int, noun: str) -> str:
-    """A number with its noun."""
+    """Return a number with its noun, in the plural unless it is one."""
     return f"{number} {noun}{'s' * (number != 1)}"

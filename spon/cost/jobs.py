@@ -1,4 +1,4 @@
-"""All jobs of a study by rule, with what decides their size: what its plan is made of."""
+"""List all jobs of a study by rule, with what decides their size, for the study's plan."""
 
 from collections.abc import Iterable
 
@@ -7,41 +7,35 @@ from spon.study import Study
 
 
 def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> list[dict]:
-    """Every job of a study that has a model.
+    """List every job of a study that has a model.
 
     Args:
         study: The study.
-        by_run: The rules of analyses that are made for each analysed run.
-        by_study: The rules that have one job, behind all evaluations.
+        by_run: The rules of analyses that have a job for each analysed run.
+        by_study: The rules that have one job, after all evaluations.
 
     Returns:
-        Each with its `rule` and the wildcards beside the study, rules in the order of the work.
+        Each with its `rule` and its wildcards but the study, rules in the order of the work.
     """
     learned = study.learned
     baselines = {DENSE: "evaluate_dense", TEAL: "evaluate_teal"}
-    scopes = dict.fromkeys(choice["scope"] for choice in study.thresholds)
-    allocations = dict.fromkeys(
-        [one.name for one in study.swept if one.learn != RANDOM]
-        + [run["allocation"] for run in learned]
-    )
+    scopes = dict.fromkeys(thresholds["scope"] for thresholds in study.thresholds)
+    # Thresholds by rank need no quantiles.
+    read_scopes = scopes if study.settings["method"] == "threshold" else []
+    # Random directions take the sites of the run that they imitate, and allocate none.
+    swept = [allocation.name for allocation in study.swept if allocation.learn != RANDOM]
+    allocations = dict.fromkeys([*swept, *(run["allocation"] for run in learned)])
     jobs = [
         ("fetch_model", {}),
-        *[("collect_docstrings", {})] * study.collects_docstrings,
+        *([("collect_docstrings", {})] if study.collects_docstrings else []),
         *(("tokenize_text", {"part": part}) for part in study.settings["text"]),
         ("tokenize_prompts", {}),
-        *(
-            ("read_quantiles", {"scope": scope})
-            for scope in scopes
-            if study.settings["method"] == "threshold"
-        ),
-        *(("choose_thresholds", choice) for choice in study.thresholds),
+        *(("read_quantiles", {"scope": scope}) for scope in read_scopes),
+        *(("choose_thresholds", thresholds) for thresholds in study.thresholds),
         *(("allocate_biases", {"allocation": name}) for name in allocations),
         *(("train_spon", run) for run in learned if study.learning(run) == TRAINED),
         *(("average_residual", run) for run in learned if study.learning(run) == MEAN_RESIDUAL),
-        *(
-            (baselines.get(names["allocation"], "evaluate_spon"), names)
-            for names in study.evaluations
-        ),
+        *((baselines.get(row["allocation"], "evaluate_spon"), row) for row in study.evaluations),
         *(("evaluate_on_dense", run) for run in study.adaptations),
         *(("evaluate_draws", run) for run in study.runs(RANDOM)),
         *((rule, run) for rule in by_run for run in study.analysed),

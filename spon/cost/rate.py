@@ -1,4 +1,7 @@
-"""How fast this machine is at what a study computes: measured on a cut of its model, with random weights."""
+"""Measure how fast this machine is at what a study computes.
+
+The model is timed on a cut of it: two of its layers and its head, with random weights.
+"""
 
 import math
 import statistics
@@ -6,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,15 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from spon import corpus, divergence, evaluate, layers, memory, models, sparsify, train
 from spon.cost import workload
 
-LAYERS = 2  # of the cut
-CALLS, SECONDS = 3, 0.5  # timed at least, behind one that is not
-OPERATIONS = 2e10  # of a timed call on a CPU, unless one block is more
-FEWEST_TOKENS = 64  # below, a product waits for the weights
+CUT_LAYERS = 2
+FEWEST_CALLS, FEWEST_SECONDS = 3, 0.5  # of calls that are timed, after one that is not
+MOST_OPERATIONS = 2e10  # of a timed call on a CPU, unless one block takes more
+FEWEST_TOKENS = 64  # with fewer, a product waits for the weights
 DIMENSIONS = 512  # of the states whose statistics are timed, at most
 FILE_BYTES = 2**26
-SOURCE_FILES = 200  # of the corpus that are read
-# What jobs do before they compute. A model's class comes with its first model, fonts with the first figure.
+SOURCE_FILES = 200  # of the corpus, to be read
+# What jobs do before they compute, by kind of job. Each makes one model or figure, since a model's
+# class is imported with the first model, and fonts are sought with the first figure.
 STARTS = {
     "model": """
 import pyarrow.parquet
@@ -40,10 +44,10 @@ from matplotlib.figure import Figure
 from spon.job import job
 from spon.figures import outcomes, style
 from spon.tables import gains, perplexity
-with tempfile.TemporaryDirectory() as folder, look.printed():
-    figure = Figure(figsize=(look.DOUBLE, 2), layout="constrained")
+with tempfile.TemporaryDirectory() as folder, style.printed():
+    figure = Figure(figsize=(style.DOUBLE, 2), layout="constrained")
     figure.subplots(1, 3)
-    look.save(figure, f"{folder}/figure.png", f"{folder}/figure.pdf", {})
+    style.save(figure, f"{folder}/figure.png", f"{folder}/figure.pdf", {})
 """,
 }
 
@@ -51,21 +55,22 @@ with tempfile.TemporaryDirectory() as folder, look.printed():
 def measure_rate(
     shape: Mapping[str, Any], settings: Mapping[str, Any], device: str, processes: int
 ) -> dict[str, Any]:
-    """Seconds per unit of everything in `workload.Work`, and what jobs need before they compute.
+    """Measure the seconds per unit of everything in `workload.Work`, and of a job's start.
 
     Args:
         shape: As in `model.json`.
-        settings: `dtype`, `method`, `block_length`, `teraflops`, `memory_gib`, and the sections `train` and `evaluate`
-            of the config; `pydoc`, if the study's text is that corpus. With `teraflops`, nothing of the model is
-            measured, as another machine will run it.
+        settings: `dtype`, `method`, `block_length`, `teraflops`, `memory_gib`, and the sections
+            `train` and `evaluate` of the config; `pydoc`, if the study's text is that corpus. With
+            `teraflops`, nothing of the model is measured, as another machine will run it.
         device: `cpu` or `cuda`.
         processes: Those that read the corpus.
 
     Returns:
-        `seconds_per` by the names of `Work`; `start_seconds` by kind of job; `load_seconds_per_byte`, of weights;
-        `corpus_seconds`, None without it; and `matrix_teraflops` of the model's largest map, None where not measured.
+        `seconds_per` by the names of `Work`; `start_seconds` by kind of job;
+        `load_seconds_per_byte`, of weights; `corpus_seconds`, None without it; and
+        `matrix_teraflops` of the model's largest map, None where not measured.
     """
-    teraflops = settings["teraflops"]
+    teraflops, pydoc = settings["teraflops"], settings["pydoc"]
     if teraflops:
         model = workload.convert_teraflops(shape, settings["block_length"], teraflops)
     else:
@@ -79,16 +84,14 @@ def measure_rate(
         "seconds_per": {**model, **measure_statistics(shape)},
         "start_seconds": {kind: measure_start(code) for kind, code in STARTS.items()},
         "load_seconds_per_byte": measure_load(settings["dtype"], device),
-        "corpus_seconds": measure_corpus(settings["pydoc"], processes)
-        if settings["pydoc"]
-        else None,
+        "corpus_seconds": measure_corpus(pydoc, processes) if pydoc else None,
     }
 
 
 def measure_model(
     shape: Mapping[str, Any], settings: Mapping[str, Any], device: str
 ) -> dict[str, float]:
-    """Seconds per token and layer of passes, and per token and product of the head.
+    """Measure the seconds per token and layer of passes, and per token and product of the head.
 
     Raises:
         ValueError: Not even the cut fits into the memory.
@@ -101,17 +104,18 @@ def measure_model(
     sparsifiers = sparsify.make_sparsifiers(
         network, thresholds, settings["method"], sparsity=0.5, dense_share=0.0
     )
-    count = len(network.get_decoder().layers)
-    evaluated, trained = count_blocks(shape, settings, device, count)
-    found = {
-        "forward": time_forward(network, sparsifiers, evaluated, length) / count,
-        "trained": time_training(network, sparsifiers, trained, length) / count,
+    depth = len(network.get_decoder().layers)
+    assert depth == min(CUT_LAYERS, shape["layers"]), f"the cut has {depth} layers"
+    evaluated, trained = count_blocks(shape, settings, device, depth)
+    seconds = {
+        "forward": time_forward(network, sparsifiers, evaluated, length) / depth,
+        "trained": time_training(network, sparsifiers, trained, length) / depth,
         **time_head(network, settings, count_tokens(shape, settings, device)),
     }
     if dtype == models.STATES:
-        return {**found, "states": found["forward"]}
-    states = network.to(getattr(torch, models.STATES))
-    return {**found, "states": time_forward(states, sparsifiers, evaluated, length) / count}
+        return {**seconds, "states": seconds["forward"]}
+    network = network.to(getattr(torch, models.STATES))
+    return {**seconds, "states": time_forward(network, sparsifiers, evaluated, length) / depth}
 
 
 def check_cut(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str) -> None:
@@ -121,20 +125,20 @@ def check_cut(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str
         ValueError: They do not.
     """
     in_layer = sum(size["d_in"] * size["d_out"] for size in shape["maps"].values())
-    parameters = min(LAYERS, shape["layers"]) * in_layer + shape["vocabulary"] * shape["width"]
-    needed = (
-        memory.estimate_weights({**shape, "parameters": parameters}, models.STATES, device)
-        / memory.GIB
-    )
+    in_head = shape["vocabulary"] * shape["width"]
+    parameters = min(CUT_LAYERS, shape["layers"]) * in_layer + in_head
+    cut = {**shape, "parameters": parameters}
+    needed = memory.estimate_weights(cut, models.STATES, device) / memory.GIB
     if needed > settings["memory_gib"]:
         raise ValueError(
-            f"memory_gib is {settings['memory_gib']:g}, two layers of the model and its head need {needed:.2g}: "
-            f"allowed is that or more, or plan.teraflops, the rate of a machine that has it"
+            f"memory_gib is {settings['memory_gib']:g}, two layers of the model and its head need "
+            f"{needed:.2g}: allowed is that or more, or plan.teraflops, the rate of a machine "
+            f"that has it"
         )
 
 
 def build_cut(shape: Mapping[str, Any], dtype: str, device: str) -> nn.Module:
-    """A Llama of at most two layers, as wide as the shape says, with random weights, frozen."""
+    """Build a Llama of at most two layers, as wide as the model, with random frozen weights."""
     maps = shape["maps"]
     queries, keys = maps["self_attn.q_proj"]["d_out"], maps["self_attn.k_proj"]["d_out"]
     head = math.gcd(queries, keys, 128)
@@ -142,7 +146,7 @@ def build_cut(shape: Mapping[str, Any], dtype: str, device: str) -> nn.Module:
         vocab_size=shape["vocabulary"],
         hidden_size=shape["width"],
         intermediate_size=maps["mlp.down_proj"]["d_in"],
-        num_hidden_layers=min(LAYERS, shape["layers"]),
+        num_hidden_layers=min(CUT_LAYERS, shape["layers"]),
         num_attention_heads=queries // head,
         num_key_value_heads=keys // head,
         head_dim=head,
@@ -154,45 +158,47 @@ def build_cut(shape: Mapping[str, Any], dtype: str, device: str) -> nn.Module:
 
 
 def count_blocks(
-    shape: Mapping[str, Any], settings: Mapping[str, Any], device: str, count: int
+    shape: Mapping[str, Any], settings: Mapping[str, Any], device: str, depth: int
 ) -> tuple[int, int]:
-    """Blocks at one time in an evaluation and in a training; fewer where a CPU would take long."""
+    """Choose how many blocks are timed at one time, in an evaluation and in a training.
+
+    As many as the settings say; fewer where a CPU would take long.
+    """
     length = settings["block_length"]
-    wanted = (
-        max(1, settings["evaluate"]["batch_tokens"] // length),
-        settings["train"]["batch_blocks"],
-    )
-    most = (
-        OPERATIONS / (count * length * workload.layer_flop(shape, length))
-        if device == "cpu"
-        else math.inf
-    )
-    return tuple(max(1, int(min(blocks, most))) for blocks in wanted)
+    evaluated = max(1, settings["evaluate"]["batch_tokens"] // length)
+    trained = settings["train"]["batch_blocks"]
+    if device == "cpu":
+        most = int(MOST_OPERATIONS / (depth * length * workload.layer_flop(shape, length)))
+        evaluated, trained = min(evaluated, most), min(trained, most)
+    return max(1, evaluated), max(1, trained)
 
 
 def count_tokens(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str) -> int:
-    """Tokens that the head is timed with; fewer where a CPU would take long."""
-    wanted = settings["train"]["batch_blocks"] * settings["block_length"]
-    most = OPERATIONS / workload.head_flop(shape) if device == "cpu" else math.inf
-    return int(min(wanted, max(FEWEST_TOKENS, most)))
+    """Choose how many tokens the head is timed with; fewer where a CPU would take long."""
+    tokens = settings["train"]["batch_blocks"] * settings["block_length"]
+    if device == "cpu":
+        most = int(MOST_OPERATIONS / workload.head_flop(shape))
+        tokens = min(tokens, max(FEWEST_TOKENS, most))
+    return tokens
 
 
 def time_forward(
     network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], blocks: int, length: int
 ) -> float:
-    """Seconds per token of a sparsified pass."""
+    """Measure the seconds per token of a sparsified pass."""
     tokens = torch.randint(network.config.vocab_size, (blocks, length), dtype=torch.int32)
     with torch.inference_mode(), sparsify.sparsified(network, sparsifiers):
-        return (
-            time_call(lambda: models.final_states(network, tokens), network.device)
-            / tokens.numel()
-        )
+        seconds = time_call(lambda: models.final_states(network, tokens), network.device)
+    return seconds / tokens.numel()
 
 
 def time_training(
     network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], blocks: int, length: int
 ) -> float:
-    """Seconds per token of a sparsified pass forwards and, down to what enters the first layer, backwards."""
+    """Measure the seconds per token of a sparsified pass forwards and backwards.
+
+    Backwards down to what enters the first layer.
+    """
     entering = torch.randn(
         blocks, length, network.config.hidden_size, device=network.device, dtype=network.dtype
     )
@@ -207,29 +213,39 @@ def time_training(
 
 
 def time_head(network: nn.Module, settings: Mapping[str, Any], tokens: int) -> dict[str, float]:
-    """Seconds per token and product: of the two of an evaluation, and of the three of a training."""
-    head = models.head_weight(network)
+    """Measure the seconds per token and product with the head.
+
+    Returns:
+        `scored`, of the two products of an evaluation, and `compared`, of the three of a training.
+    """
+    head, device = models.head_weight(network), network.device
     dense, sparse = torch.randn(
-        2, 1, tokens, network.config.hidden_size, device=network.device, dtype=network.dtype
+        2, 1, tokens, network.config.hidden_size, device=device, dtype=network.dtype
     )
     sparse.requires_grad_()
-    targets = torch.randint(network.config.vocab_size, (1, tokens), device=network.device)
-    evaluated, trained = (settings[name]["chunk_tokens"] for name in ("evaluate", "train"))
+    targets = torch.randint(network.config.vocab_size, (1, tokens), device=device)
+
+    def score() -> None:
+        evaluate.score(dense, [sparse], targets, head, settings["evaluate"]["chunk_tokens"])
+
+    def compare() -> None:
+        chunk_tokens = settings["train"]["chunk_tokens"]
+        divergence.kl_to_dense(sparse, dense, head, chunk_tokens).backward()
+
     with torch.no_grad():
-        scored = time_call(
-            lambda: evaluate.score(dense, [sparse], targets, head, evaluated), network.device
-        )
-    compared = time_call(
-        lambda: divergence.kl_to_dense(sparse, dense, head, trained).backward(), network.device
-    )
+        scored = time_call(score, device)
+    compared = time_call(compare, device)
+    # The last token has no successor to be scored.
     return {"scored": scored / (2 * (tokens - 1)), "compared": compared / (3 * tokens)}
 
 
 def measure_matrix(shape: Mapping[str, Any], dtype: str, device: str) -> float:
-    """Operations per second of the model's largest map, in units of 10^12."""
+    """Measure the operations per second of the model's largest map, in units of 10^12."""
     largest = max(shape["maps"].values(), key=lambda size: size["d_in"] * size["d_out"])
     flop = 2 * largest["d_in"] * largest["d_out"]
-    tokens = 4096 if device != "cpu" else max(FEWEST_TOKENS, min(512, int(OPERATIONS / flop)))
+    tokens = 4096
+    if device == "cpu":
+        tokens = max(FEWEST_TOKENS, min(512, int(MOST_OPERATIONS / flop)))
     options = {"dtype": getattr(torch, dtype), "device": device}
     x = torch.randn(tokens, largest["d_in"], **options)
     weight = torch.randn(largest["d_out"], largest["d_in"], **options)
@@ -237,7 +253,12 @@ def measure_matrix(shape: Mapping[str, Any], dtype: str, device: str) -> float:
 
 
 def measure_statistics(shape: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds per operation of float64 products, and per cubed dimension of eigendecompositions, on the CPU."""
+    """Measure the statistics of states, in float64 on the CPU.
+
+    Returns:
+        `products`, seconds per operation of products, and `axes`, seconds per cubed dimension of
+        eigendecompositions.
+    """
     size = min(DIMENSIONS, shape["width"])
     states = torch.randn(4 * size, size, dtype=torch.float64)
     square = states.T @ states
@@ -249,44 +270,63 @@ def measure_statistics(shape: Mapping[str, Any]) -> dict[str, float]:
 
 
 def measure_load(dtype: str, device: str) -> float:
-    """Seconds per byte of weights that a file system has at hand."""
-    weights = torch.zeros(FILE_BYTES // memory.SIZES[dtype], dtype=getattr(torch, dtype))
+    """Measure the seconds per byte of reading weights that a file system has at hand."""
+    elements = FILE_BYTES // memory.SIZES[dtype]
+    weights = torch.zeros(elements, dtype=getattr(torch, dtype))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "weights.safetensors")
         save_file({"weights": weights}, path)
-        return (
-            time_call(lambda: load_file(path)["weights"].clone().to(device), torch.device(device))
-            / FILE_BYTES
-        )
+
+        def load() -> None:
+            load_file(path)["weights"].clone().to(device)
+
+        return time_call(load, torch.device(device)) / FILE_BYTES
 
 
 def measure_start(code: str) -> float:
-    """Seconds of a process that runs this code: the faster of two, as the first may wait for the disk."""
-    return min(
-        clock(lambda: subprocess.run([sys.executable, "-c", code], check=True)) for _ in range(2)
-    )
+    """Measure the seconds of a process that runs this code.
+
+    The faster of two, as the first may wait for the disk.
+    """
+
+    def run() -> None:
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+    return min(clock(run), clock(run))
 
 
 def measure_corpus(pydoc: Mapping[str, Any], processes: int) -> float:
-    """Seconds to collect the corpus, from some of its files: reading them in parallel, and finding duplicates."""
+    """Estimate the seconds to collect the corpus from the seconds of some of its files.
+
+    Files are read in parallel; duplicates are sought by one process.
+    """
     selection = corpus.Selection(**pydoc)
-    files = [path for package in selection.packages for _, path in corpus.source_files(package)]
-    chosen = files[:: max(1, len(files) // SOURCE_FILES)]
-    share = sum(Path(path).stat().st_size for path in chosen) / sum(
-        Path(path).stat().st_size for path in files
-    )
+    files = []
+    for package in selection.packages:
+        files += [path for _, path in corpus.source_files(package)]
+    sample = files[:: max(1, len(files) // SOURCE_FILES)]
+    share = count_bytes(sample) / count_bytes(files)
     texts: list[str] = []
-    read = clock(
-        lambda: texts.extend(text for path in chosen for text in corpus.read_docstrings(path))
-    )
-    compared = clock(
-        lambda: corpus.mark_new(texts, selection.shingle_words, selection.duplicate_share)
-    )
-    return (read / processes + compared) / share
+
+    def read() -> None:
+        for path in sample:
+            texts.extend(corpus.read_docstrings(path))
+
+    def compare() -> None:
+        corpus.mark_new(texts, selection.shingle_words, selection.duplicate_share)
+
+    reading = clock(read)
+    comparing = clock(compare)
+    return (reading / processes + comparing) / share
+
+
+def count_bytes(files: Iterable[str | Path]) -> int:
+    """Return the size of several files."""
+    return sum(Path(file).stat().st_size for file in files)
 
 
 def time_call(call: Callable[[], object], device: torch.device) -> float:
-    """Median seconds of a call, behind one that warms up."""
+    """Measure the median seconds of a call, after one that warms up."""
 
     def finish() -> None:
         call()
@@ -294,14 +334,14 @@ def time_call(call: Callable[[], object], device: torch.device) -> float:
             torch.cuda.synchronize(device)
 
     finish()
-    taken: list[float] = []
-    while len(taken) < CALLS or sum(taken) < SECONDS:
-        taken.append(clock(finish))
-    return statistics.median(taken)
+    seconds: list[float] = []
+    while len(seconds) < FEWEST_CALLS or sum(seconds) < FEWEST_SECONDS:
+        seconds.append(clock(finish))
+    return statistics.median(seconds)
 
 
 def clock(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
+    """Measure the seconds of one call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start

@@ -1,6 +1,7 @@
-"""What the jobs of a study compute: passes of the model, products with its head, and statistics of states.
+"""Count what a study's jobs compute: passes of the model, products with its head, and statistics.
 
-Counted from the model's shape alone. Operations are floating-point ones, two per multiplication and addition.
+All is counted from the model's shape and the settings. Operations are floating-point ones, two per
+multiplication and addition.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,16 +14,17 @@ import yaml
 from spon.sites import choose_layers
 
 STATES = "float32"  # in which hidden states are compared, as `spon.models` says
-CHARACTERS = 4  # of a token, about
-# Below so many samples, what a product of states costs is writing and reading its matrix.
+CHARACTERS_PER_TOKEN = 4  # about
+# With fewer samples, a product of states takes as long as writing and reading its matrix.
 FEWEST_SAMPLES = 64
-# Operations of a symmetric eigendecomposition over the cube of the dimensions (Golub and Van Loan, section 8.3).
-EIGENVECTORS = 9
+# Operations of a symmetric eigendecomposition, in cubes of the dimensions (Golub and Van Loan,
+# section 8.3).
+EIGENVECTOR_FLOP = 9
 
 
 @dataclass(frozen=True)
 class Work:
-    """How much of each thing that is measured by itself.
+    """Amounts of each kind of work whose rate is measured by itself.
 
     Attributes:
         forward: Tokens times layers of passes without a gradient.
@@ -43,8 +45,9 @@ class Work:
     axes: int | float = 0
 
     def __add__(self, other: "Work") -> "Work":
-        """The work of two jobs, or of two parts of one."""
-        return Work(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+        """Add up the work of two jobs, or of two parts of one."""
+        amounts = zip(astuple(self), astuple(other), strict=True)
+        return Work(*(mine + theirs for mine, theirs in amounts))
 
 
 @dataclass(frozen=True)
@@ -61,57 +64,66 @@ class Study:
 
     @property
     def length(self) -> int:
-        """Tokens of a block."""
+        """Return the tokens of a block."""
         return self.settings["protocol"]["block_length"]
 
     def passes(self, blocks: int) -> int:
-        """Tokens times layers of one pass over blocks."""
+        """Return the tokens times layers of one pass over blocks."""
         return blocks * self.length * self.shape["layers"]
 
     def layers_of(self, allocation: str) -> list[int]:
-        """The layers of an allocation."""
-        return choose_layers(
-            self.settings["allocations"][allocation]["layers"], self.shape["layers"]
-        )
+        """Return the indices of an allocation's layers."""
+        layers = self.settings["allocations"][allocation]["layers"]
+        return choose_layers(layers, self.shape["layers"])
 
     def sites_of(self, allocation: str) -> list[dict[str, int]]:
-        """The sizes of the sites that get a bias."""
-        chosen = self.settings["allocations"][allocation]
-        maps = chosen.get("biases", self.settings["scopes"][chosen["scope"]])
+        """Return the `d_in` and `d_out` of every site that gets a bias."""
+        entry = self.settings["allocations"][allocation]
+        maps = entry.get("biases", self.settings["scopes"][entry["scope"]])
         return [self.shape["maps"][name] for _ in self.layers_of(allocation) for name in maps]
 
     def samples(self) -> tuple[int, float]:
-        """Tokens of the blocks whose states are read, and of the prompts, about."""
+        """Return the tokens of the blocks whose states are read, and of the prompts, about."""
         characters = sum(len(text) for text in self.settings["prompts"])
-        return self.settings["analyses"]["blocks"] * self.length, characters / CHARACTERS
+        tokens = self.settings["analyses"]["blocks"] * self.length
+        return tokens, characters / CHARACTERS_PER_TOKEN
 
 
 def layer_flop(shape: Mapping[str, Any], length: int) -> int:
-    """Operations of a layer's forward pass per token: its linear maps, and attention to half a block on average."""
+    """Return the operations of a layer's forward pass per token.
+
+    These are its linear maps, and attention to half a block on average.
+    """
     linear = sum(2 * size["d_in"] * size["d_out"] for size in shape["maps"].values())
     return linear + 4 * length * shape["maps"]["self_attn.q_proj"]["d_out"] // 2
 
 
 def head_flop(shape: Mapping[str, Any]) -> int:
-    """Operations of a product with the output head per token."""
+    """Return the operations of a product with the output head per token."""
     return 2 * shape["width"] * shape["vocabulary"]
 
 
 def count_flop(work: Work, shape: Mapping[str, Any], length: int) -> int | float:
-    """The operations that a job's work consists of."""
+    """Count the operations of an amount of work; a pass forwards and backwards is two passes."""
     passes = work.forward + work.states + 2 * work.trained
     heads = work.scored + work.compared
-    statistics = work.products + EIGENVECTORS * work.axes
+    statistics = work.products + EIGENVECTOR_FLOP * work.axes
     return passes * layer_flop(shape, length) + heads * head_flop(shape) + statistics
 
 
 def convert_teraflops(
     shape: Mapping[str, Any], length: int, teraflops: int | float
 ) -> dict[str, float]:
-    """Seconds per unit of a model's work, from a rate that it sustains, in 10^12 operations per second."""
-    layer, head = (
-        flop / (1e12 * teraflops) for flop in (layer_flop(shape, length), head_flop(shape))
-    )
+    """Convert a rate that a machine sustains into seconds per unit of a model's work.
+
+    Args:
+        shape: As in `model.json`.
+        length: Tokens of a block.
+        teraflops: In 10^12 operations per second.
+    """
+    assert teraflops > 0, f"a machine computes something, got {teraflops} TFLOP/s"
+    layer = layer_flop(shape, length) / (1e12 * teraflops)
+    head = head_flop(shape) / (1e12 * teraflops)
     return {
         "forward": layer,
         "states": layer,
@@ -122,20 +134,21 @@ def convert_teraflops(
 
 
 def read_quantiles(study: Study, job: Mapping) -> Work:
-    """One dense pass."""
+    """Count one dense pass."""
     return Work(forward=study.passes(study.settings["calibrate"]["blocks"]))
 
 
 def choose_thresholds(study: Study, job: Mapping) -> Work:
-    """A dense pass and a sparse one."""
+    """Count a dense pass and a sparse one."""
     return Work(forward=2 * study.passes(study.settings["calibrate"]["held_out_blocks"]))
 
 
 def train_spon(study: Study, job: Mapping) -> Work:
-    """Passes forwards and backwards through the layers from the lowest trained one on; those below it run once.
+    """Count the passes of a training, and its products with the head.
 
-    The first run of a seed makes the dense model's final states, which the others share. With checkpointing, the way
-    back begins with another pass forwards.
+    Passes go forwards and backwards through the layers from the lowest trained one on; those below
+    it run once. The first run of a seed makes the dense model's final states, which the others
+    share. With checkpointing, the way back begins with another pass forwards.
     """
     recipe, layers = study.settings["train"], study.shape["layers"]
     lowest = min(study.layers_of(job["allocation"]))
@@ -149,26 +162,29 @@ def train_spon(study: Study, job: Mapping) -> Work:
 
 
 def average_residual(study: Study, job: Mapping) -> Work:
-    """One dense pass."""
+    """Count one dense pass."""
     return Work(forward=study.passes(study.settings["train"]["blocks"]))
 
 
 def evaluate_dense(study: Study, job: Mapping) -> Work:
-    """One pass, whose final states all other evaluations share."""
+    """Count one pass, whose final states all other evaluations share."""
     blocks = study.settings["text"]["evaluation"]["blocks"]
     return Work(forward=study.passes(blocks), scored=blocks * study.length)
 
 
-def evaluate_other(study: Study, job: Mapping) -> Work:
-    """One pass, whose predictions are compared with the dense model's."""
-    return evaluate_dense(study, job) + Work(
-        scored=study.settings["text"]["evaluation"]["blocks"] * study.length
-    )
+def evaluate_against_dense(study: Study, job: Mapping) -> Work:
+    """Count one pass, and products with the head of its states and of the dense model's."""
+    blocks = study.settings["text"]["evaluation"]["blocks"]
+    return evaluate_dense(study, job) + Work(scored=blocks * study.length)
 
 
 def evaluate_draws(study: Study, job: Mapping) -> Work:
-    """A pass per draw, all compared with the same dense states, which the first of these jobs makes."""
-    draws, blocks = (study.settings["controls"][name] for name in ("draws", "draw_blocks"))
+    """Count a pass per random draw of biases.
+
+    All draws are compared with the same dense states, which the first of these jobs makes.
+    """
+    draws = study.settings["controls"]["draws"]
+    blocks = study.settings["controls"]["draw_blocks"]
     return Work(
         forward=(draws + job["first"]) * study.passes(blocks),
         scored=(draws + 1) * blocks * study.length,
@@ -176,7 +192,7 @@ def evaluate_draws(study: Study, job: Mapping) -> Work:
 
 
 def align_with_components(study: Study, job: Mapping) -> Work:
-    """A dense pass, and at every site the principal components of tokens and of prompts."""
+    """Count a dense pass, and at every site the principal components of tokens and of prompts."""
     blocks, prompts = study.samples()
     sizes = [site["d_out"] for site in study.sites_of(job["allocation"])]
     return Work(
@@ -187,11 +203,12 @@ def align_with_components(study: Study, job: Mapping) -> Work:
 
 
 def compare_categories(study: Study, job: Mapping) -> Work:
-    """A dense pass and a sparse one, and at every site the CKA of tokens, its controls and its jackknife.
+    """Count a dense pass and a sparse one, and at every site the CKAs of the two.
 
-    A debiased CKA takes three products of states: of both sets, and of each with itself. Of held-out tokens three
-    CKAs are taken, and the products twice more for the jackknife; of prompts, each of which belongs to a category and
-    to all, three CKAs of tokens, and three of the few means of six sets.
+    A debiased CKA takes three products of states: of both sets, and of each with itself. Of
+    held-out tokens three CKAs are taken (the models' and two controls), and the products twice
+    more for the jackknife; of prompts, each of which belongs to a category and to all, three CKAs
+    of tokens, and three of the few means of six sets.
     """
     blocks, prompts = study.samples()
     sizes = [site["d_out"] for site in study.sites_of(job["allocation"])]
@@ -203,15 +220,19 @@ def compare_categories(study: Study, job: Mapping) -> Work:
 
 
 def measure_shifts(study: Study, job: Mapping) -> Work:
-    """Passes of the dense, the TEAL and the SPON model, and every biased site once more, with the dense input."""
+    """Count passes of the dense, the TEAL and the SPON model.
+
+    Every biased site runs once more, with the dense input.
+    """
     linear = sum(2 * site["d_in"] * site["d_out"] for site in study.sites_of(job["allocation"]))
     layers = 3 * study.shape["layers"] + linear / layer_flop(study.shape, study.length)
     return Work(states=sum(study.samples()) * layers)
 
 
 def read_prompts(path: str | Path) -> list[str]:
-    """The texts of all prompts."""
-    return [text for texts in yaml.safe_load(Path(path).read_text()).values() for text in texts]
+    """Read the texts of all prompts, whatever their category."""
+    prompts = yaml.safe_load(Path(path).read_text())
+    return [text for texts in prompts.values() for text in texts]
 
 
 # By rule. Whatever is not here runs no model.
@@ -221,9 +242,9 @@ WORK: dict[str, Callable[[Study, Mapping], Work]] = {
     "train_spon": train_spon,
     "average_residual": average_residual,
     "evaluate_dense": evaluate_dense,
-    "evaluate_teal": evaluate_other,
-    "evaluate_spon": evaluate_other,
-    "evaluate_on_dense": evaluate_other,
+    "evaluate_teal": evaluate_against_dense,
+    "evaluate_spon": evaluate_against_dense,
+    "evaluate_on_dense": evaluate_against_dense,
     "evaluate_draws": evaluate_draws,
     "align_with_components": align_with_components,
     "compare_categories": compare_categories,
@@ -232,18 +253,23 @@ WORK: dict[str, Callable[[Study, Mapping], Work]] = {
 
 
 def count_work(study: Study, jobs: Iterable[Mapping]) -> dict[str, list[Work]]:
-    """The work of every job, by rule.
+    """Count the work of every job, by rule.
 
     Args:
+        study: Shape and settings.
         jobs: Each with its `rule`, and `allocation` and `seed` where it is of a run.
     """
-    seen, found = set(), {}
+    works: dict[str, list[Work]] = {}
+    texts = set()  # by rule and seed, those whose dense states a job has made
     for job in jobs:
         rule = job["rule"]
-        # Only training on random blocks reads others with another seed.
-        drawn = rule == "train_spon" and study.settings["train"]["order"] == "random"
-        text = rule, job["seed"] if drawn else None
-        count = WORK.get(rule, lambda *_: Work())
-        found.setdefault(rule, []).append(count(study, {**job, "first": text not in seen}))
-        seen.add(text)
-    return found
+        works.setdefault(rule, [])
+        if rule not in WORK:
+            works[rule].append(Work())
+            continue
+        # Only training on blocks in random order reads others with another seed.
+        by_seed = rule == "train_spon" and study.settings["train"]["order"] == "random"
+        text = (rule, job["seed"] if by_seed else None)
+        works[rule].append(WORK[rule](study, {**job, "first": text not in texts}))
+        texts.add(text)
+    return works

@@ -1,4 +1,8 @@
-"""The command `spon`: what made a file, why it differs between commits, whether all is sound; and to publish it."""
+"""The command `spon`.
+
+It shows what made a file, explains why a file differs between commits, verifies a study, writes it
+as a crate, and publishes it.
+"""
 
 import argparse
 import shutil
@@ -12,20 +16,23 @@ WORKING_TREE = "the working tree"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; a mistake is one sentence and exit code 2, a finding exit code 1."""
-    chosen = build_parser().parse_args(arguments)
+    """Run the command, and return its exit code.
+
+    It is 1 if something is not as recorded, and 2 after a user's mistake, which is one sentence.
+    """
+    options = build_parser().parse_args(arguments)
     try:
-        return chosen.run(chosen)
+        return options.run(options)
     except BrokenPipeError:  # `spon show … | head`
         sys.stderr.close()
         return 0
     except (ValueError, OSError) as mistake:
-        sys.stderr.write(f"spon {chosen.command}: {mistake}\n")
+        sys.stderr.write(f"spon {options.command}: {mistake}\n")
         return 2
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """What may be asked, and how."""
+    """Build the parser of the command and its subcommands."""
     parser = argparse.ArgumentParser(prog="spon", description="Lineage of a study's files.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sentences = {
@@ -53,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
-    """The arguments of one subcommand."""
+    """Add the arguments of one subcommand."""
     if name in ("show", "why"):
         command.add_argument(
             "file", type=Path, metavar="FILE", help="a result, a figure, or a copy of one"
@@ -82,65 +89,62 @@ def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("study", nargs="?", metavar="STUDY", help="one study; else all")
 
 
-def run_show(chosen: argparse.Namespace) -> int:
-    """Say what made a file."""
-    found = find.find_record(chosen.file, find.find_clone(chosen.file, chosen.clone))
-    if chosen.json:
-        tell(show.to_json(found))
-    elif chosen.mermaid:
-        tell(show.to_mermaid(found, chosen.all))
+def run_show(options: argparse.Namespace) -> int:
+    """Print what made a file."""
+    artifact = find.find_record(options.file, find.find_clone(options.file, options.clone))
+    if options.json:
+        write(show.to_json(artifact))
+    elif options.mermaid:
+        write(show.to_mermaid(artifact, options.all))
     else:
-        tell(
-            show.print_tree(
-                found, chosen.depth, chosen.all, shutil.get_terminal_size((120, 24)).columns
-            )
-        )
+        width = shutil.get_terminal_size((120, 24)).columns
+        write(show.print_tree(artifact, options.depth, options.all, width))
     return 0
 
 
-def run_why(chosen: argparse.Namespace) -> int:
-    """Say what made a file differ between two commits."""
-    first, _, second = chosen.range.partition("..")
+def run_why(options: argparse.Namespace) -> int:
+    """Print what made a file differ between two commits."""
+    first, _, second = options.range.partition("..")
     if not first or second.startswith("."):
-        raise ValueError(f"'{chosen.range}' is no range: name two commits as A..B, or one as A..")
-    root = find.find_clone(chosen.file, chosen.clone)
+        raise ValueError(f"'{options.range}' is no range: name two commits as A..B, or one as A..")
+    root = find.find_clone(options.file, options.clone)
     old = records.read_commit(root, first)
     new = records.read_commit(root, second) if second else records.read_records(root)
     names = (first, second or WORKING_TREE)
-    for side, name in zip((old, new), names, strict=True):
-        if not side.by_file:
+    for version, name in zip((old, new), names, strict=True):
+        if not version.by_file:
             raise ValueError(f"{name} has no lineage records: name a commit that published some")
-    path = find.locate(chosen.file, root)
-    if path not in old.makers and path not in new.makers and chosen.file.is_file():
-        path = find.find_record(chosen.file, root).path
-    tell(why.explain(path, old, new, names))
+    path = find.locate(options.file, root)
+    if path not in old.makers and path not in new.makers and options.file.is_file():
+        path = find.find_record(options.file, root).path
+    write(why.explain(path, old, new, names))
     return 0
 
 
-def run_verify(chosen: argparse.Namespace) -> int:
-    """Hash every file again; exit code 1 if something is not as recorded."""
-    root = find.find_clone(Path(), chosen.clone)
-    report = verify.verify(root, records.read_records(root), chosen.study)
-    tell(verify.describe_report(report))
+def run_verify(options: argparse.Namespace) -> int:
+    """Hash every file again, and return 1 if something is not as recorded."""
+    root = find.find_clone(Path(), options.clone)
+    report = verify.verify(root, records.read_records(root), options.study)
+    write(verify.describe_report(report))
     return 0 if report.sound else 1
 
 
-def run_crate(chosen: argparse.Namespace) -> int:
+def run_crate(options: argparse.Namespace) -> int:
     """Write a study as a crate."""
-    root = find.find_clone(Path(), chosen.clone)
-    folder = chosen.to or root / "crates" / chosen.study
-    jobs, files = crate.write_crate(root, chosen.study, folder)
-    tell(f"{folder}: a crate of {jobs} jobs and {files} files\n")
+    root = find.find_clone(Path(), options.clone)
+    folder = options.to or root / "crates" / options.study
+    jobs, files = crate.write_crate(root, options.study, folder)
+    write(f"{folder}: a crate of {jobs} jobs and {files} files\n")
     return 0
 
 
-def run_publish(chosen: argparse.Namespace) -> int:
-    """Hand a sound study to DVC; exit code 1 if something is not as recorded."""
-    return 0 if publish.publish(find.find_clone(Path(), chosen.clone), tell) else 1
+def run_publish(options: argparse.Namespace) -> int:
+    """Hand a sound study to DVC, or return 1 if something is not as recorded."""
+    return 0 if publish.publish(find.find_clone(Path(), options.clone), write) else 1
 
 
-def tell(text: str) -> None:
-    """Write to the screen."""
+def write(text: str) -> None:
+    """Write text to the screen at once."""
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -1,8 +1,9 @@
-"""A study as a Provenance Run Crate: its files with what made each, for archives and for tools that know no Snakemake.
+"""Write a study as a Provenance Run Crate: its files with what made each.
 
-Follows RO-Crate 1.1 and version 0.5 of the profiles Process, Workflow and Provenance Run Crate
-(https://www.researchobject.org/workflow-run-crate/profiles/provenance_run_crate/). Everything in it comes from the
-lineage records, so that the same records give the same bytes.
+A crate is for archives, and for tools that know no Snakemake. It follows RO-Crate 1.1 and version
+0.5 of the profiles Process, Workflow and Provenance Run Crate
+(https://www.researchobject.org/workflow-run-crate/profiles/provenance_run_crate/). Everything in
+it comes from the lineage records, so that the same records give the same bytes.
 """
 
 import json
@@ -32,7 +33,7 @@ METADATA = "ro-crate-metadata.json"
 
 
 def write_crate(root: Path, study: str, folder: Path) -> tuple[int, int]:
-    """Write a sound study as a crate; the number of its jobs and of its files.
+    """Write a sound study as a crate, and return the number of its jobs and of its files.
 
     Args:
         root: The folder whose records are read.
@@ -40,75 +41,78 @@ def write_crate(root: Path, study: str, folder: Path) -> tuple[int, int]:
         folder: The crate, made anew if it is there.
 
     Raises:
-        ValueError: The study is not as recorded, the code has changed since, or the folder holds something else.
+        ValueError: The study is not as recorded, the code has changed since, or the folder holds
+            something else.
     """
     records = read_records(root)
-    chosen = choose_study(records, study)
+    jobs = choose_study(records, study)
     report = verify(root, records, study)
     if not report.sound:
-        raise ValueError(
-            f"{study} is not as recorded, so it has no crate: {describe_report(report).splitlines()[0]}"
-        )
+        problem = describe_report(report).splitlines()[0]
+        raise ValueError(f"{study} is not as recorded, so it has no crate: {problem}")
     if folder.exists() and not (folder / METADATA).exists():
         raise ValueError(
             f"{folder} is there and no crate: name a folder that is empty, or none yet, with --to"
         )
-    graph = [unwrap(entity) for entity in describe(root, study, chosen)]
+    graph = [unwrap(entity) for entity in describe(root, study, jobs)]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    copied = copy_files(root, folder, chosen)
+    copied = copy_files(root, folder, jobs)
     text = json.dumps({"@context": CONTEXT, "@graph": graph}, indent=1, ensure_ascii=False)
     (folder / METADATA).write_text(text + "\n", encoding="utf-8", newline="\n")
-    return len(chosen), copied
+    return len(jobs), copied
 
 
-def copy_files(root: Path, folder: Path, chosen: Iterable[Record]) -> int:
-    """Copy what the jobs read and wrote, their records and their code into a crate; the number of files."""
+def copy_files(root: Path, folder: Path, jobs: list[Record]) -> int:
+    """Copy what the jobs read and wrote, their records and their code into a crate.
+
+    Returns:
+        The number of files in the crate, its metadata included.
+    """
     for name in CODE:
         shutil.copytree(HOME / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copyfile(HOME / name, folder / name)
-    study = next(record.study for record in chosen if record.study)
+    study = next(record.study for record in jobs if record.study)
     lineage_folder = Path("results", study, "lineage")
     shutil.copytree(root / lineage_folder, folder / lineage_folder)
-    for path in list_files(chosen):
+    for path in list_files(jobs):
         if is_inside(path):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / path, folder / path)
     return sum(path.is_file() for path in folder.rglob("*")) + 1
 
 
-def list_files(chosen: Iterable[Record]) -> dict[str, str]:
-    """SHA-256 of everything that jobs have read and written, by path, sorted."""
-    found = {
-        path: sha256
-        for record in chosen
-        for path, sha256 in (record.inputs | record.outputs).items()
-    }
-    return dict(sorted(found.items()))
+def list_files(jobs: Iterable[Record]) -> dict[str, str]:
+    """List the SHA-256 of every file that jobs have read or written, by path, sorted."""
+    digests = {}
+    for record in jobs:
+        digests |= record.inputs | record.outputs
+    return dict(sorted(digests.items()))
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path lies in the folder whose records name it, so that a crate can hold it under the same name."""
+    """Return whether a path lies below the repository, so that a crate can hold it by its name."""
     return not Path(path).is_absolute() and ".." not in Path(path).parts
 
 
-def describe(root: Path, study: str, chosen: list[Record]) -> Iterator[dict]:
-    """The entities of a crate: itself, the workflow, its steps and tools, every file, and every action."""
-    files = list_files(chosen)
-    made = {path for record in chosen for path in record.outputs}
-    read = {path for record in chosen for path in record.inputs}
-    sources, finals = sorted(read - made), sorted(made - read)
-    tools = find_tools(chosen)
-    actions = [f"#run/{study}", *(f"#job/{record.job}" for record in chosen)]
+def describe(root: Path, study: str, jobs: list[Record]) -> Iterator[dict]:
+    """Describe the entities of a crate: itself, the workflow, every file, and every action."""
+    files = list_files(jobs)
+    outputs = {path for record in jobs for path in record.outputs}
+    inputs = {path for record in jobs for path in record.inputs}
+    sources, finals = sorted(inputs - outputs), sorted(outputs - inputs)
+    parameters = {*sources, *finals}
+    tools = find_tools(jobs)
+    actions = [f"#run/{study}", *(f"#job/{record.job}" for record in jobs)]
     yield from describe_root(root, study, [*files, *tools.values()], actions)
     yield from describe_workflow(study, tools, sources, finals)
     for path, sha256 in files.items():
-        parameter = (
-            {"exampleOfWork": refer(f"#parameter/{path}")} if path in {*sources, *finals} else {}
-        )
-        yield describe_file(root, path, sha256) | parameter
-    for record in chosen:
+        file = describe_file(root, path, sha256)
+        if path in parameters:
+            file["exampleOfWork"] = refer(f"#parameter/{path}")
+        yield file
+    for record in jobs:
         yield from describe_action(record, tools[record.rule])
     yield {
         "@id": f"#run/{study}",
@@ -125,7 +129,7 @@ def describe(root: Path, study: str, chosen: list[Record]) -> Iterator[dict]:
         "@type": "OrganizeAction",
         "name": f"Snakemake's run of the study {study}",
         "instrument": refer("#snakemake"),
-        "object": [refer(f"#control/{record.job}") for record in chosen],
+        "object": [refer(f"#control/{record.job}") for record in jobs],
         "result": refer(f"#run/{study}"),
     }
 
@@ -133,7 +137,7 @@ def describe(root: Path, study: str, chosen: list[Record]) -> Iterator[dict]:
 def describe_root(
     root: Path, study: str, paths: Iterable[str], actions: list[str]
 ) -> Iterator[dict]:
-    """The crate's own description, its profiles, and the folders that it holds whole."""
+    """Describe the crate itself, its profiles, and the folders that it holds whole."""
     folders = [f"{name}/" for name in CODE] + [f"results/{study}/lineage/"]
     inside = [path for path in paths if is_inside(path)]
     yield {
@@ -146,8 +150,10 @@ def describe_root(
         "@id": "./",
         "@type": "Dataset",
         "name": f"Activation sparsity with learned bias correction: the study {study}",
-        "description": f"Results of the study {study}, and what each was made with: settings, code, inputs.",
-        # ASSUME: the day of the commit that holds the records, since a crate's bytes must not depend on the clock.
+        "description": f"Results of the study {study}, and what each was made with: "
+        "settings, code, inputs.",
+        # ASSUME: the day of the commit that holds the records, since a crate's bytes must not
+        # depend on the clock.
         "datePublished": run_git(root, "log", "-1", "--format=%cs").decode().strip(),
         "license": refer("LICENSE"),
         "conformsTo": [refer(profile) for profile in [*PROFILES, WORKFLOW_CRATE]],
@@ -171,26 +177,17 @@ def describe_root(
             "description": f"The folder {path} of the repository",
         }
     for path in FILES[1:]:
-        kind = (
-            {"encodingFormat": "text/markdown", "about": refer("./")}
-            if path == "README.md"
-            else {}
-        )
-        described = {
-            "@id": path,
-            "@type": "File",
-            "name": path,
-            "encodingFormat": "text/plain",
-        } | kind
-        yield described | {
-            "description": "Apache-2.0" if path == "LICENSE" else f"{path} of the repository"
-        }
+        file = {"@id": path, "@type": "File", "name": path, "encodingFormat": "text/plain"}
+        if path == "README.md":
+            file |= {"encodingFormat": "text/markdown", "about": refer("./")}
+        file["description"] = "Apache-2.0" if path == "LICENSE" else f"{path} of the repository"
+        yield file
 
 
 def describe_workflow(
     study: str, tools: dict[str, str], sources: list[str], finals: list[str]
 ) -> Iterator[dict]:
-    """The workflow with its parameters, one step per rule, and the scripts that the steps call."""
+    """Describe the workflow with its parameters, a step per rule, and the scripts of the steps."""
     version = re.search(r"^snakemake==(.+)$", (HOME / "requirements.txt").read_text(), re.M)[1]
     yield {
         "@id": "Snakefile",
@@ -241,18 +238,16 @@ def describe_workflow(
     }
 
 
-def find_tools(chosen: Iterable[Record]) -> dict[str, str]:
-    """The script that each rule has run, by the digest in its record.
+def find_tools(jobs: Iterable[Record]) -> dict[str, str]:
+    """Find the script that each rule has run, by the digest in its record.
 
     Raises:
-        ValueError: A script is another one now.
+        ValueError: A script has changed since.
     """
-    scripts = {
-        digest.read_module(path).digest: path
-        for path in sorted((HOME / "workflow/scripts").glob("*.py"))
-    }
+    paths = sorted((HOME / "workflow/scripts").glob("*.py"))
+    scripts = {digest.read_module(path).digest: path for path in paths}
     tools = {}
-    for record in chosen:
+    for record in jobs:
         script = record.code["script"]["digest"]
         if script not in scripts:
             raise ValueError(
@@ -264,7 +259,7 @@ def find_tools(chosen: Iterable[Record]) -> dict[str, str]:
 
 
 def describe_file(root: Path, path: str, sha256: str) -> dict:
-    """A file that a job has read or written; one that is not in the crate by its digest alone."""
+    """Describe a file of the jobs; one that is not in the crate, by its digest alone."""
     described = {"@id": name_file(path, sha256), "name": path, "sha256": sha256}
     if not is_inside(path):
         return described | {
@@ -282,14 +277,14 @@ def describe_file(root: Path, path: str, sha256: str) -> dict:
 
 
 def name_file(path: str, sha256: str) -> str:
-    """A file's identifier in the crate."""
+    """Return a file's identifier in the crate."""
     return path if is_inside(path) else f"#file/{sha256}"
 
 
 def describe_action(record: Record, script: str) -> Iterator[dict]:
-    """One job: what it read, was told and wrote, and which step it was of."""
+    """Describe a job: what it read, its settings, what it wrote, and its step of the workflow."""
     settings = {name: value for name, value in record.spec.items() if name != "code"}
-    told = {name: f"#setting/{record.job}/{name}" for name in settings}
+    identifiers = {name: f"#setting/{record.job}/{name}" for name in settings}
     names = " ".join(f"{name} {value}" for name, value in record.wildcards.items())
     yield {
         "@id": f"#job/{record.job}",
@@ -298,13 +293,13 @@ def describe_action(record: Record, script: str) -> Iterator[dict]:
         "description": f"The job {record.job} of the rule {record.rule}",
         "instrument": refer(script),
         "object": [refer(name_file(path, sha256)) for path, sha256 in record.inputs.items()]
-        + [refer(identifier) for identifier in told.values()],
+        + [refer(identifier) for identifier in identifiers.values()],
         "result": [refer(name_file(path, sha256)) for path, sha256 in record.outputs.items()],
         "actionStatus": "http://schema.org/CompletedActionStatus",
     }
     for name, value in settings.items():
         plain = value if isinstance(value, str | int | float) else json.dumps(value)
-        yield {"@id": told[name], "@type": "PropertyValue", "name": name, "value": plain}
+        yield {"@id": identifiers[name], "@type": "PropertyValue", "name": name, "value": plain}
     yield {
         "@id": f"#control/{record.job}",
         "@type": "ControlAction",
@@ -315,13 +310,13 @@ def describe_action(record: Record, script: str) -> Iterator[dict]:
 
 
 def unwrap(entity: dict) -> dict:
-    """An entity whose lists of one are that one, as RO-Crate recommends."""
-    return {
-        name: value[0] if isinstance(value, list) and len(value) == 1 else value
-        for name, value in entity.items()
-    }
+    """Replace an entity's lists of one entry by that entry, as RO-Crate recommends."""
+    plain = {}
+    for name, value in entity.items():
+        plain[name] = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return plain
 
 
 def refer(identifier: str) -> dict[str, str]:
-    """A reference to an entity of the crate."""
+    """Return a reference to an entity of the crate."""
     return {"@id": identifier}

@@ -1,4 +1,4 @@
-"""Publish a study: check it, hand it to DVC, and say what is new."""
+"""Publish a study: verify it, say what is new, and hand it to DVC."""
 
 import subprocess
 import sys
@@ -11,53 +11,65 @@ from spon.lineage.show import count, count_rules
 from spon.lineage.verify import describe_report, verify
 
 
-def publish(root: Path, tell: Callable[[str], None]) -> bool:
-    """Verify a working tree, commit and push its files with DVC, and tell what changed; whether it was done.
+def publish(root: Path, say: Callable[[str], None]) -> bool:
+    """Verify a working tree, say what changed, and commit and push its files with DVC.
+
+    Args:
+        root: The working tree.
+        say: Called with each piece of text for the user.
+
+    Returns:
+        Whether it is published: not if something is not as recorded.
 
     Raises:
         ValueError: DVC refuses.
     """
     records = read_records(root)
     report = verify(root, records)
-    tell(describe_report(report))
+    say(describe_report(report))
     if not report.sound:
-        tell("nothing is published, since not everything is as recorded\n")
+        say("nothing is published, since not everything is as recorded\n")
         return False
     for sentence in describe_change(read_published(root), records):
-        tell(f"{sentence}\n")
+        say(f"{sentence}\n")
     run_dvc(root, "commit", "-f")
     run_dvc(root, "push")
-    tell(f"{describe_next(root)}\n")
+    say(f"{describe_next(root)}\n")
     return True
 
 
 def read_published(root: Path) -> Records:
-    """The records of the last commit; none before the first."""
-    if subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "-q", "--verify", "HEAD"], capture_output=True
-    ).returncode:
+    """Read the records of the last commit; none before the first."""
+    verify_head = ["git", "-C", str(root), "rev-parse", "-q", "--verify", "HEAD"]
+    if subprocess.run(verify_head, capture_output=True).returncode:
         return Records()
     return read_commit(root, "HEAD")
 
 
 def describe_change(old: Records, new: Records) -> Iterator[str]:
-    """Which jobs are new, made anew or gone, by rule, and how many files have other bytes."""
-    was, now = old.by_file, new.by_file
-    new_jobs = [now[path] for path in now if path not in was]
-    again = [now[path] for path in now if path in was and was[path] != now[path]]
-    gone = [was[path] for path in was if path not in now]
-    for label, records in (("new", new_jobs), ("made anew", again), ("gone", gone)):
-        if records:
-            yield f"{label}: {count_rules(Counter(record.rule for record in records))}"
+    """Describe which jobs are new, made anew or gone, by rule, and count the files that differ."""
+    rules = {"new": Counter(), "made anew": Counter(), "gone": Counter()}
+    for path, record in new.by_file.items():
+        if path not in old.by_file:
+            rules["new"][record.rule] += 1
+        elif record != old.by_file[path]:
+            rules["made anew"][record.rule] += 1
+    for path, record in old.by_file.items():
+        if path not in new.by_file:
+            rules["gone"][record.rule] += 1
+    for label, numbers in rules.items():
+        if numbers:
+            yield f"{label}: {count_rules(numbers)}"
     digests = {path: record.outputs[path] for path, record in old.makers.items()}
-    differ = [
-        path for path, record in new.makers.items() if digests.get(path) != record.outputs[path]
-    ]
-    yield f"{count(len(differ), 'file')} with other bytes than in the last commit"
+    differ = 0
+    for path, record in new.makers.items():
+        if record.outputs[path] != digests.get(path):
+            differ += 1
+    yield f"{count(differ, 'file')} with other bytes than in the last commit"
 
 
 def run_dvc(root: Path, *arguments: str) -> None:
-    """Let DVC do something in a folder; it tells the user of its progress.
+    """Run a command of DVC in a folder; DVC itself shows the user its progress.
 
     Raises:
         ValueError: It refuses.
@@ -71,18 +83,13 @@ def run_dvc(root: Path, *arguments: str) -> None:
 
 
 def describe_next(root: Path) -> str:
-    """What is left for the user to commit."""
-    waiting = run_git(
-        root,
-        "status",
-        "--porcelain",
-        "--untracked-files=all",
-        "--",
-        "dvc.lock",
-        "results",
-        "published",
-    )
-    number = len(waiting.splitlines())
+    """Describe what is left for the user to commit."""
+    paths = ("dvc.lock", "results", "published")
+    status = run_git(root, "status", "--porcelain", "--untracked-files=all", "--", *paths)
+    number = len(status.splitlines())
     if not number:
         return "published; git has nothing to commit"
-    return f"published; {count(number, 'file')} of dvc.lock, records and remote wait for `git add` and `git commit`"
+    return (
+        f"published; {count(number, 'file')} of dvc.lock, records and remote wait for "
+        f"`git add` and `git commit`"
+    )

@@ -1,4 +1,4 @@
-"""Whether every file still is what its record says, and what stands on those that are not."""
+"""Verify that every file still is what its record says, and name what stands on the others."""
 
 import os
 from collections.abc import Iterable
@@ -16,14 +16,15 @@ MADE = ("results", "figures")  # folders in which every file that is read was ma
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a file.
+    """A problem with a file.
 
     Attributes:
-        kind: `missing`, `damaged`, `changed` (a source), `stale`, `unrecorded` or `broken` (a record).
+        kind: `missing`, `damaged`, `changed` (a source), `stale`, `unrecorded` or `broken` (a
+            record).
         path: The file.
         detail: The rest of the sentence.
-        reach: Paths that what is wrong has reached already, and whose readers stand on it.
-        itself: Whether these paths stand on it themselves, rather than being the file in question.
+        reach: Paths that the problem has reached, so that their readers stand on it.
+        itself: Whether these paths stand on the problem themselves, rather than being the file.
     """
 
     kind: str
@@ -35,16 +36,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """What a verification found.
+    """The outcome of a verification.
 
     Attributes:
-        problems: What is wrong, file by file.
+        problems: The problems, file by file.
         below: Every other file that stands on one of these.
         jobs: Number of records.
         files: Number of files that were read.
         size: Bytes that were read.
-        absent: Files that are not here because they were never pulled.
-        expected: Files that the records name.
+        absent: Number of files that are not here because they were never pulled.
+        expected: Number of files that the records name.
     """
 
     problems: list[Problem]
@@ -62,163 +63,195 @@ class Report:
 
 
 def verify(root: Path, records: Records, study: str | None = None) -> Report:
-    """Re-hash every output and source of a study, or of all, and compare them with the records.
+    """Hash every output and source of a study, or of all, and compare them with the records.
 
     Raises:
         ValueError: There are no records of the study.
     """
-    chosen = choose_study(records, study)
-    wanted = expect(chosen, records)
-    actual = digest_present(root, wanted)
-    missing = [path for path in wanted if path not in actual]
+    jobs = choose_study(records, study)
+    expected = list_expected(jobs, records)
+    actual = digest_present(root, expected)
+    missing = [path for path in expected if path not in actual]
     absent = missing if is_unpulled(root, missing, list(actual), records) else []
-    problems = [
-        *list_broken(records, study),
-        *(
-            judge(root, path, wanted[path], actual.get(path), records)
-            for path in wanted
-            if path not in absent
-        ),
-        *(problem for record in chosen for problem in list_inconsistent(record, records)),
-    ]
-    problems = [problem for problem in problems if problem]
-    sizes = sum((root / path).stat().st_size for path in actual)
-    below = collect_below(problems, records)
-    return Report(problems, below, len(chosen), len(actual), sizes, len(absent), len(wanted))
+    problems = list_broken(records, study)
+    for path, digest in expected.items():
+        if path in absent:
+            continue
+        problem = check_file(root, path, digest, actual.get(path), records)
+        if problem:
+            problems.append(problem)
+    for record in jobs:
+        problems += list_inconsistent(record, records)
+    return Report(
+        problems=problems,
+        below=collect_below(problems, records),
+        jobs=len(jobs),
+        files=len(actual),
+        size=sum((root / path).stat().st_size for path in actual),
+        absent=len(absent),
+        expected=len(expected),
+    )
 
 
 def choose_study(records: Records, study: str | None) -> list[Record]:
-    """The records of a study; of all without a name."""
-    chosen = [record for record in records.by_file.values() if study in (None, record.study)]
-    if not chosen and not list_broken(records, study):
-        known = sorted({record.study for record in records.by_file.values() if record.study})
+    """Select the records of a study, or of all without a name.
+
+    Raises:
+        ValueError: There are none, and no broken ones either.
+    """
+    jobs = [record for record in records.by_file.values() if study in (None, record.study)]
+    if not jobs and not list_broken(records, study):
+        studies = sorted({record.study for record in records.by_file.values() if record.study})
         raise ValueError(
-            f"there are no records of the study '{study}': known are {', '.join(known) or 'none'}"
+            f"there are no records of the study '{study}': known are "
+            f"{', '.join(studies) or 'none'}"
         )
-    return chosen
+    return jobs
 
 
-def expect(chosen: Iterable[Record], records: Records) -> dict[str, str]:
-    """The digest that each output and each source of these jobs shall have, sources last."""
-    chosen = list(chosen)
-    outputs = {path: digest for record in chosen for path, digest in record.outputs.items()}
-    read = {path: digest for record in chosen for path, digest in record.inputs.items()}
-    return outputs | {
-        path: digest for path, digest in sorted(read.items()) if path not in records.makers
-    }
+def list_expected(jobs: list[Record], records: Records) -> dict[str, str]:
+    """List the recorded digest of each output and each source of these jobs, sources last."""
+    outputs = {path: digest for record in jobs for path, digest in record.outputs.items()}
+    inputs = {path: digest for record in jobs for path, digest in record.inputs.items()}
+    sources = {}
+    for path, digest in sorted(inputs.items()):
+        if path not in records.makers:
+            sources[path] = digest
+    return outputs | sources
 
 
 def digest_present(root: Path, paths: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of those files that are here, several at once, the largest first."""
-    present = sorted(
-        (path for path in paths if (root / path).is_file()),
-        key=lambda path: -(root / path).stat().st_size,
-    )
+    """Hash those files that are here, several at once, the largest first."""
+    sizes = {path: (root / path).stat().st_size for path in paths if (root / path).is_file()}
+    present = sorted(sizes, key=lambda path: -sizes[path])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(
-            zip(present, pool.map(digest_file, [root / path for path in present]), strict=True)
-        )
+        digests = pool.map(digest_file, [root / path for path in present])
+        return dict(zip(present, digests, strict=True))
 
 
 def is_unpulled(root: Path, missing: list[str], present: list[str], records: Records) -> bool:
-    """Whether what is missing was never pulled: no output is here but those that git itself brings."""
+    """Return whether the missing files were never pulled.
+
+    That is so if all of them are outputs, and no output is here but those that git itself brings.
+    """
     if not missing or not is_repository(root):
         return False
     tracked = set(run_git(root, "ls-files", "-z").decode().split("\0"))
-    here = [path for path in present if path in records.makers and path not in tracked]
-    return not here and all(path in records.makers and path not in tracked for path in missing)
+
+    def is_pulled_output(path: str) -> bool:
+        return path in records.makers and path not in tracked
+
+    return all(map(is_pulled_output, missing)) and not any(map(is_pulled_output, present))
 
 
 def list_broken(records: Records, study: str | None) -> list[Problem]:
-    """Records that cannot be read; what they made cannot be told from what nobody made."""
-    return [
-        Problem("broken", path, f"no record: {reason}", tuple(records.lost[path]), True)
-        for path, reason in records.broken.items()
-        if study in (None, path.split("/")[1])
-    ]
+    """List the records of a study that cannot be read.
 
-
-def judge(
-    root: Path, path: str, expected: str, actual: str | None, records: Records
-) -> Problem | None:
-    """What is wrong with a file's bytes, if anything."""
-    source = path not in records.makers
-    if actual == expected and not (source and path.split("/")[0] in MADE):
-        return None
-    if actual is None:
-        made = "a source that jobs have read" if source else f"made by {records.makers[path].rule}"
-        return Problem("missing", path, made, (path,))
-    if actual == expected:
-        lost = any(path in outputs for outputs in records.lost.values())
-        told = "jobs have read it, and no record says what made it"
-        return None if lost else Problem("unrecorded", path, told, (path,))
-    told = f"it is {actual[:SHORT]}, its record says {expected[:SHORT]}"
-    return Problem(
-        "changed" if source else "damaged",
-        path,
-        told + note_other_job(root / path, path, records),
-        (path,),
-    )
-
-
-def note_other_job(file: Path, path: str, records: Records) -> str:
-    """Whether a file is whole but made by another job than its record's, as after a checkout by git alone."""
-    job, maker = read_origin(file).get("job"), records.makers.get(path)
-    if job is None or maker is None or job == maker.job:
-        return ""
-    return f"; it says that job {job[:SHORT]} made it, not {maker.job[:SHORT]} (`dvc checkout` brings this commit's)"
-
-
-def list_inconsistent(record: Record, records: Records) -> list[Problem]:
-    """Inputs that a job has read before their maker wrote them anew, or that two jobs have read with other bytes."""
+    A broken record reaches the outputs that it names, as far as it can be read: of what its job
+    made, nothing is known any more.
+    """
     problems = []
-    for path, digest in record.inputs.items():
-        maker = records.makers.get(path)
-        wrote = maker.outputs[path] if maker else records.readers[path][0].inputs[path]
-        if digest != wrote:
-            by = maker.rule if maker else records.readers[path][0].rule
-            verb = "wrote" if maker else "read"
-            told = f"{record.rule} has read {path} as {digest[:SHORT]}, but {by} {verb} {wrote[:SHORT]}"
-            problems.append(
-                Problem("stale", next(iter(record.outputs)), told, tuple(record.outputs), True)
-            )
+    for path, reason in records.broken.items():
+        if study in (None, path.split("/")[1]):
+            lost = tuple(records.lost[path])
+            problems.append(Problem("broken", path, f"no record: {reason}", lost, itself=True))
     return problems
 
 
-def collect_below(problems: Iterable[Problem], records: Records) -> list[str]:
-    """Every file that stands on what is wrong, those left out that are named already."""
-    reached = list(dict.fromkeys(path for problem in problems for path in problem.reach))
-    named = {problem.path for problem in problems}
-    own = [path for problem in problems if problem.itself for path in problem.reach]
-    return [
-        path for path in dict.fromkeys([*own, *records.downstream(reached)]) if path not in named
-    ]
+def check_file(
+    root: Path, path: str, expected: str, actual: str | None, records: Records
+) -> Problem | None:
+    """Compare a file's digest with its record's, and return the problem if there is one."""
+    maker = records.makers.get(path)
+    if actual is None:
+        detail = f"made by {maker.rule}" if maker else "a source that jobs have read"
+        return Problem("missing", path, detail, (path,))
+    if actual != expected:
+        detail = f"it is {actual[:SHORT]}, its record says {expected[:SHORT]}"
+        detail += note_other_job(root / path, maker)
+        return Problem("damaged" if maker else "changed", path, detail, (path,))
+    if maker or path.split("/")[0] not in MADE:
+        return None
+    if any(path in outputs for outputs in records.lost.values()):
+        return None  # the record that made it is broken, and is a problem of its own
+    detail = "jobs have read it, and no record says what made it"
+    return Problem("unrecorded", path, detail, (path,))
+
+
+def note_other_job(file: Path, maker: Record | None) -> str:
+    """Return a note if a file says that another job made it than its record does.
+
+    Such a file is whole: it belongs to another commit, as after a checkout by git alone.
+    """
+    job = read_origin(file).get("job")
+    if job is None or maker is None or job == maker.job:
+        return ""
+    return (
+        f"; it says that job {job[:SHORT]} made it, not {maker.job[:SHORT]} "
+        f"(`dvc checkout` brings this commit's)"
+    )
+
+
+def list_inconsistent(record: Record, records: Records) -> list[Problem]:
+    """List the inputs that a job has read with other bytes than are recorded elsewhere.
+
+    For an input that a job made, that is by its maker; for a source, by its first reader.
+    """
+    problems = []
+    for path, digest in record.inputs.items():
+        maker = records.makers.get(path)
+        if maker:
+            recorded, by = maker.outputs[path], f"{maker.rule} wrote"
+        else:
+            reader = records.readers[path][0]
+            recorded, by = reader.inputs[path], f"{reader.rule} read"
+        if digest != recorded:
+            detail = (
+                f"{record.rule} has read {path} as {digest[:SHORT]}, but {by} {recorded[:SHORT]}"
+            )
+            outputs = tuple(record.outputs)
+            problems.append(Problem("stale", outputs[0], detail, outputs, itself=True))
+    return problems
+
+
+def collect_below(problems: list[Problem], records: Records) -> list[str]:
+    """List every file that stands on a problem, but those whose own problem is named."""
+    reached, affected = [], []
+    for problem in problems:
+        reached += problem.reach
+        if problem.itself:
+            affected += problem.reach
+    reached = list(dict.fromkeys(reached))
+    below = dict.fromkeys([*affected, *records.downstream(reached)])
+    problem_paths = {problem.path for problem in problems}
+    return [path for path in below if path not in problem_paths]
 
 
 def describe_report(report: Report) -> str:
-    """What a verification found, as text: one problem per line, then everything that stands on them."""
-    read = f"{count(report.files, 'file')}, {show_size(report.size)}, {count(report.jobs, 'job')}"
+    """Describe a verification: a line per problem, then everything that stands on them."""
+    extent = (
+        f"{count(report.files, 'file')}, {format_size(report.size)}, {count(report.jobs, 'job')}"
+    )
     if report.sound:
-        return f"sound: every file is as its record says ({read})\n"
+        return f"sound: every file is as its record says ({extent})\n"
     lines = [f"{problem.kind:<10} {problem.path}: {problem.detail}" for problem in report.problems]
     if report.below:
-        lines += [
-            f"\n{count(len(report.below), 'file')} stand{'s' if len(report.below) == 1 else ''} on this:"
-        ]
+        verb = "stands" if len(report.below) == 1 else "stand"
+        lines.append(f"\n{count(len(report.below), 'file')} {verb} on this:")
         lines += [f"  {path}" for path in report.below]
     if report.absent:
-        whole = "" if report.problems else ", and what is here is as recorded"
+        rest = "" if report.problems else ", and what is here is as recorded"
         lines.append(
-            f"{report.absent} of {report.expected} files are not here{whole}: "
+            f"{report.absent} of {report.expected} files are not here{rest}: "
             f"`dvc pull` (or `make pull`) brings what was published"
         )
     if report.problems:
-        lines.append(f"\n{count(len(report.problems), 'problem')} in {read}")
+        lines.append(f"\n{count(len(report.problems), 'problem')} in {extent}")
     return "\n".join(lines) + "\n"
 
 
-def show_size(size: int | float) -> str:
-    """Bytes in a unit that is read easily."""
+def format_size(size: int | float) -> str:
+    """Format a number of bytes in a unit that is read easily."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}"

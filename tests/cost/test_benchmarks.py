@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spon.cost.benchmarks import LAST, STAGES, count_cost, plot_cost, stage_of
+from spon.cost.benchmarks import LAST_STAGE, STAGES, count_cost, plot_cost, stage_of
 
 ROOT = Path(__file__).parents[2]
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -82,7 +82,7 @@ def test_a_rule_is_in_one_stage_and_every_rule_of_a_stage_is_one_of_the_workflow
     assert len(listed) == len(set(listed))
     wiring = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     assert set(listed) <= set(re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+)", wiring, re.M))
-    assert stage_of("plot_pareto") == LAST
+    assert stage_of("plot_pareto") == LAST_STAGE
 
 
 def test_every_rule_that_runs_a_model_has_a_stage_of_its_own():
@@ -91,7 +91,7 @@ def test_every_rule_that_runs_a_model_has_a_stage_of_its_own():
             r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S
         ):
             if "MODEL_CORES" in body:
-                assert stage_of(name) != LAST, name
+                assert stage_of(name) != LAST_STAGE, name
 
 
 def test_a_benchmark_file_is_named_as_the_rule_that_it_measures():
@@ -104,7 +104,8 @@ def test_a_benchmark_file_is_named_as_the_rule_that_it_measures():
 
 def test_a_bar_is_as_long_as_its_stage_and_parted_by_rule_the_longest_first(cost):
     ax = plot_cost(cost).axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["training", "evaluation", LAST]
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == ["training", "evaluation", LAST_STAGE]
     lengths = {bar.patches[0].get_gid(): bar.patches[0].get_width() for bar in ax.containers}
     assert lengths == pytest.approx(
         {"train_spon": 31.0, "evaluate_dense": 1.2, "plot_pareto": 5.0, "tabulate": 0.2}
@@ -129,7 +130,7 @@ def test_many_rules_of_a_stage_are_named_by_the_longest_and_counted_beyond_them(
     cost = count_cost(
         {f"draw_{letter}.tsv": read(f"{i} 1 1") for i, letter in enumerate("abcdef")}
     )
-    (under,) = [
+    (names,) = [
         text.get_text() for text in plot_cost(cost).axes[0].texts if "draw_f" in text.get_text()
     ]
-    assert under == "draw_f 33 % · draw_e 27 % · draw_d 20 % · draw_c 13 % · 2 more"
+    assert names == "draw_f 33 % · draw_e 27 % · draw_d 20 % · draw_c 13 % · 2 more"

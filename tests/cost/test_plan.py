@@ -52,18 +52,18 @@ def test_seconds_are_those_of_the_start_of_the_weights_and_of_the_work():
 
 
 def test_a_plan_stands_in_the_order_of_the_stages_and_adds_up():
-    found = make()
-    assert list(found["rules"]) == [
+    estimate = make()
+    assert list(estimate["rules"]) == [
         "collect_docstrings",
         "train_spon",
         "evaluate_dense",
         "tabulate",
     ]
-    assert found["total"]["jobs"] == 5
-    assert found["total"]["seconds"] == pytest.approx(
-        sum(rule["seconds"] for rule in found["rules"].values())
+    assert estimate["total"]["jobs"] == 5
+    assert estimate["total"]["seconds"] == pytest.approx(
+        sum(rule["seconds"] for rule in estimate["rules"].values())
     )
-    assert found["total"]["measured_seconds"] is None
+    assert estimate["total"]["measured_seconds"] is None
 
 
 def test_models_run_side_by_side_on_a_cpu_and_one_at_a_time_on_a_gpu():
@@ -76,24 +76,23 @@ def test_models_run_side_by_side_on_a_cpu_and_one_at_a_time_on_a_gpu():
 
 
 def test_what_earlier_runs_took_stands_beside():
-    found = make(
+    estimate = make(
         benchmarks={
             "benchmarks/a/train_spon.tsv": read("10 400 9"),
             "benchmarks/a/pretrain_model.tsv": read("9 9 9"),
         }
     )
-    assert found["rules"]["train_spon"]["measured_seconds"] == 10.0
-    assert found["rules"]["evaluate_dense"]["measured_seconds"] is None
-    assert (found["total"]["measured_jobs"], found["total"]["measured_seconds"]) == (1, 10.0)
-    (line,) = [
-        line for line in plan.describe_plan(found, "a").splitlines() if line.startswith("training")
-    ]
+    assert estimate["rules"]["train_spon"]["measured_seconds"] == 10.0
+    assert estimate["rules"]["evaluate_dense"]["measured_seconds"] is None
+    assert (estimate["total"]["measured_jobs"], estimate["total"]["measured_seconds"]) == (1, 10.0)
+    lines = plan.describe_plan(estimate, "a").splitlines()
+    (line,) = [line for line in lines if line.startswith("training")]
     assert line.split() == ["training", "2", "70.7", "6.6", "min", "10", "s", "(1", "job)"]
 
 
 def test_disk_holds_biases_likelihoods_tokens_and_for_a_while_dense_states():
     disk = make()["disk_bytes"]
-    # Two sites of two entries in each of two runs, 10 blocks of likelihoods, 30 blocks of 4 tokens.
+    # Two sites of two entries in each of two runs, 10 blocks of likelihoods, 30 of 4 tokens.
     assert (
         disk["results"] - plan.REPORT - plan.CORPUS == 4 * (2 * 2 * 2 + 120) + plan.LIKELIHOOD * 10
     )
@@ -112,10 +111,10 @@ def test_a_study_that_cannot_fit_is_refused_before_it_runs():
 
 
 def test_the_largest_job_is_told_beside_what_it_may_use():
-    found = make()
-    assert max(found["memory_bytes"], key=found["memory_bytes"].get) == "training"
+    estimate = make()
+    assert max(estimate["memory_bytes"], key=estimate["memory_bytes"].get) == "training"
     assert "in the largest job, its training, of 1 GiB (memory_gib)" in plan.describe_plan(
-        found, "a"
+        estimate, "a"
     )
 
 
@@ -143,8 +142,8 @@ def test_the_table_is_aligned_and_names_the_machine():
 
 
 def test_units_are_those_that_one_would_say():
-    assert [plan.tell_time(seconds) for seconds in (8, 125, 9000)] == ["8 s", "2.1 min", "2.5 h"]
-    assert [plan.tell_bytes(size) for size in (0, 1500, 16e9)] == ["0 B", "1.5 kB", "16.0 GB"]
+    assert [plan.format_time(seconds) for seconds in (8, 125, 9000)] == ["8 s", "2.1 min", "2.5 h"]
+    assert [plan.format_bytes(size) for size in (0, 1500, 16e9)] == ["0 B", "1.5 kB", "16.0 GB"]
 
 
 def test_every_rule_that_runs_a_model_has_its_work():

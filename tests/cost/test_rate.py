@@ -1,4 +1,4 @@
-"""Rates of this machine: what is measured is whatever it is, so the claims are about what is measured and refused."""
+"""Rates of this machine: they may be anything, so claims are about what is timed or refused."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -27,14 +27,14 @@ MODEL = {"forward", "states", "trained", "scored", "compared"}
 
 @pytest.mark.parametrize(("dtype", "method"), [("float32", "threshold"), ("bfloat16", "topk")])
 def test_every_kind_of_work_of_a_model_takes_time(dtype, method):
-    found = rate.measure_model(SHAPE, SETTINGS | {"dtype": dtype, "method": method}, "cpu")
-    assert set(found) == MODEL
-    assert all(0 < seconds < 1 for seconds in found.values())
+    seconds = rate.measure_model(SHAPE, SETTINGS | {"dtype": dtype, "method": method}, "cpu")
+    assert set(seconds) == MODEL
+    assert all(0 < value < 1 for value in seconds.values())
 
 
 def test_a_pass_forwards_and_backwards_takes_longer_than_one_forwards():
-    found = rate.measure_model(SHAPE, SETTINGS, "cpu")
-    assert found["trained"] > found["forward"]
+    seconds = rate.measure_model(SHAPE, SETTINGS, "cpu")
+    assert seconds["trained"] > seconds["forward"]
 
 
 def test_together_with_statistics_all_work_has_a_rate():
@@ -96,15 +96,15 @@ def test_what_is_timed_is_the_median_behind_a_call_that_warms_up():
         )
         > 0
     )
-    assert len(calls) > rate.CALLS
+    assert len(calls) > rate.FEWEST_CALLS
 
 
 def test_another_machines_rate_spares_the_model_its_measurement(monkeypatch):
     monkeypatch.setattr(rate, "STARTS", {"table": "pass"})
-    found = rate.measure_rate(
+    measured = rate.measure_rate(
         SHAPE, SETTINGS | {"teraflops": 2.0, "memory_gib": 1e-6}, "cpu", processes=1
     )
-    assert found["seconds_per"]["scored"] == 2 * 32 * 2048 / 2e12
-    assert found["matrix_teraflops"] is None
-    assert found["corpus_seconds"] is None
-    assert found["start_seconds"]["table"] > 0
+    assert measured["seconds_per"]["scored"] == 2 * 32 * 2048 / 2e12
+    assert measured["matrix_teraflops"] is None
+    assert measured["corpus_seconds"] is None
+    assert measured["start_seconds"]["table"] > 0

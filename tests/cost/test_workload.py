@@ -6,7 +6,8 @@ from spon import models
 from spon.cost import workload
 from spon.cost.workload import Study, Work
 
-# 2 · (4 + 4 + 2 · 2 + 3 · 8) operations in the maps of a layer, and 4 · 2 · 2 of attention over blocks of 4.
+# 2 · (4 + 4 + 2 · 2 + 3 · 8) operations in the maps of a layer, and 4 · 2 · 2 of attention over
+# blocks of 4.
 SIZES = {"q_proj": (2, 2), "o_proj": (2, 2), "k_proj": (2, 1), "v_proj": (2, 1)}
 MAPS = {
     f"self_attn.{name}": {"d_in": d_in, "d_out": d_out} for name, (d_in, d_out) in SIZES.items()

@@ -34,8 +34,8 @@ def test_a_figure_that_was_sent_around_is_found_by_what_it_says(
 
 def test_a_tree_is_data_too(study, capsys):
     assert main(["show", tree.PNG, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [record["rule"] for record in told["records"]] == [
+    content = json.loads(capsys.readouterr().out)
+    assert [record["rule"] for record in content["records"]] == [
         "plot_figure",
         "train_spon",
         "fetch_model",
@@ -53,7 +53,7 @@ def test_a_damaged_file_ends_in_exit_code_one(study, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "sentence"),
     [
         (["show", "figures/s/fig2.png"], "figures/s/fig2.png is no file, and no record names it"),
         (["why", tree.PNG, "v1.."], "git ls-tree: "),
@@ -61,11 +61,11 @@ def test_a_damaged_file_ends_in_exit_code_one(study, capsys):
         (["verify", "t"], "there are no records of the study 't': known are s"),
     ],
 )
-def test_a_mistake_is_one_sentence(study, capsys, arguments, told):
+def test_a_mistake_is_one_sentence(study, capsys, arguments, sentence):
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"spon {arguments[0]}: ")
-    assert told in error
+    assert sentence in error
     assert error.count("\n") == 1
 
 

@@ -55,12 +55,12 @@ def test_every_job_is_an_action_with_what_it_read_was_told_and_wrote(study):
     assert training["result"] == [
         {"@id": path} for path in sorted([tree.BIASES, tree.CURVE, tree.NLL])
     ]
-    told = [
+    settings = [
         entities[reference["@id"]]
         for reference in training["object"]
         if "#setting" in reference["@id"]
     ]
-    assert {setting["name"]: setting["value"] for setting in told} == {
+    assert {setting["name"]: setting["value"] for setting in settings} == {
         "train": '{"epochs": 10, "learning_rate": 0.001}',
         "blocks": 24,
     }
@@ -130,11 +130,11 @@ def test_a_crate_is_valid_and_one_without_a_step_is_not(study):
         [VALIDATOR / "runcrate", "report", folder], capture_output=True, text=True, check=True
     )
     assert report.stdout.count("action: ") == 4
-    told = json.loads((folder / crate.METADATA).read_text())
-    for entity in told["@graph"]:
+    metadata = json.loads((folder / crate.METADATA).read_text())
+    for entity in metadata["@graph"]:
         if entity["@type"] == "HowToStep":
             del entity["workExample"]
-    (folder / crate.METADATA).write_text(json.dumps(told))
+    (folder / crate.METADATA).write_text(json.dumps(metadata))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "A HowToStep must refer to its corresponding tool via workExample" in done.stdout

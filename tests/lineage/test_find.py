@@ -19,9 +19,9 @@ def study(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", tree.ALL)
 def test_a_result_is_found_by_its_path(study, path):
-    found = find_record(Path(path), study)
-    assert (found.path, found.how, found.state) == (path, "path", "same")
-    assert path in found.record.outputs
+    artifact = find_record(Path(path), study)
+    assert (artifact.path, artifact.how, artifact.state) == (path, "path", "same")
+    assert path in artifact.record.outputs
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,15 @@ def test_a_result_is_found_by_its_path(study, path):
 def test_a_copy_in_an_empty_folder_under_another_name_is_found_too(study, path, how, monkeypatch):
     shutil.copy(path, "../empty/attachment")
     monkeypatch.chdir("../empty")
-    found = find_record(Path("attachment"), study)
-    assert (found.path, found.how, found.state) == (path, how, "same")
+    artifact = find_record(Path("attachment"), study)
+    assert (artifact.path, artifact.how, artifact.state) == (path, how, "same")
 
 
 def test_a_figure_that_was_cropped_is_found_by_its_job_and_said_to_differ(study, tmp_path):
     copy = shutil.copy(tree.PNG, tmp_path / "empty/fig1.png")
     tree.flip(copy)
-    found = find_record(Path(copy), study)
-    assert (found.path, found.how, found.state) == (tree.PNG, "origin", "differs")
+    artifact = find_record(Path(copy), study)
+    assert (artifact.path, artifact.how, artifact.state) == (tree.PNG, "origin", "differs")
 
 
 def test_a_result_that_differs_from_its_record_is_said_to(study):
@@ -62,8 +62,8 @@ def test_a_result_that_was_never_pulled_is_found_by_its_path(study):
 
 
 def test_a_source_has_no_record(study):
-    found = find_record(Path(tree.WEIGHTS), study)
-    assert (found.record, found.how, found.state) == (None, "source", "same")
+    artifact = find_record(Path(tree.WEIGHTS), study)
+    assert (artifact.record, artifact.how, artifact.state) == (None, "source", "same")
 
 
 def test_a_record_stands_for_what_its_job_made(study):
@@ -77,10 +77,10 @@ def test_a_copy_from_before_is_found_in_the_commit_that_first_had_it(study, path
     copy = Path(shutil.copy(path, tmp_path / "empty"))
     tree.make_study(epochs=20)
     tree.commit("v2")
-    found = find_record(copy, study)
-    assert first.startswith(found.commit)
-    assert (found.path, found.state) == (path, "same")
-    assert found.record.outputs[path] == found.sha256
+    artifact = find_record(copy, study)
+    assert first.startswith(artifact.commit)
+    assert (artifact.path, artifact.state) == (path, "same")
+    assert artifact.record.outputs[path] == artifact.sha256
 
 
 def test_a_copy_of_unknown_origin_is_refused_in_one_sentence_that_names_its_job(study, tmp_path):
@@ -130,5 +130,5 @@ def test_a_path_is_read_from_where_the_user_stands_and_else_from_the_clone(
 def test_a_result_that_is_a_link_into_a_cache_keeps_its_path(study, tmp_path):
     shutil.move(tree.PNG, tmp_path / "empty/cached")
     Path(tree.PNG).symlink_to(tmp_path / "empty/cached")
-    found = find_record(Path(tree.PNG), study)
-    assert (found.how, found.state) == ("path", "same")
+    artifact = find_record(Path(tree.PNG), study)
+    assert (artifact.how, artifact.state) == ("path", "same")

@@ -10,7 +10,13 @@ import yaml
 
 from spon.lineage import publish
 
-CONFIG = "[core]\n    analytics = false\n    remote = published\n['remote \"published\"']\n    url = ../published\n"
+CONFIG = """\
+[core]
+    analytics = false
+    remote = published
+['remote "published"']
+    url = ../published
+"""
 
 
 @pytest.fixture
@@ -40,11 +46,11 @@ def commit(message: str) -> None:
 
 
 def test_what_is_published_comes_back_on_a_clone(study, tmp_path):
-    told = []
-    assert publish.publish(study, told.append)
-    assert told[0].startswith("sound: ")
-    assert told[1] == "new: train_spon (1 job), fetch_model (1 job), plot_figure (1 job)\n"
-    assert "8 files with other bytes than in the last commit\n" in told
+    said = []
+    assert publish.publish(study, said.append)
+    assert said[0].startswith("sound: ")
+    assert said[1] == "new: train_spon (1 job), fetch_model (1 job), plot_figure (1 job)\n"
+    assert "8 files with other bytes than in the last commit\n" in said
     commit("first")
     tree.git("clone", "-q", str(study), str(tmp_path / "clone"))
     subprocess.run([sys.executable, "-m", "dvc", "pull", "-q"], cwd=tmp_path / "clone", check=True)
@@ -55,25 +61,25 @@ def test_what_is_published_comes_back_on_a_clone(study, tmp_path):
 def test_only_what_changed_is_told(study):
     publish.publish(study, [].append)
     commit("first")
-    told = []
-    publish.publish(study, told.append)
-    assert told[1:] == [
+    said = []
+    publish.publish(study, said.append)
+    assert said[1:] == [
         "0 files with other bytes than in the last commit\n",
         "published; git has nothing to commit\n",
     ]
     tree.make_study(epochs=20)
-    told = []
-    publish.publish(study, told.append)
-    assert told[1] == "made anew: train_spon (1 job), plot_figure (1 job)\n"
-    assert "7 files with other bytes than in the last commit\n" in told
-    assert "wait for `git add`" in told[-1]
+    said = []
+    publish.publish(study, said.append)
+    assert said[1] == "made anew: train_spon (1 job), plot_figure (1 job)\n"
+    assert "7 files with other bytes than in the last commit\n" in said
+    assert "wait for `git add`" in said[-1]
 
 
 def test_what_is_not_as_recorded_is_not_published(study):
     tree.flip(tree.BIASES)
-    told = []
-    assert not publish.publish(study, told.append)
-    assert told[-1] == "nothing is published, since not everything is as recorded\n"
+    said = []
+    assert not publish.publish(study, said.append)
+    assert said[-1] == "nothing is published, since not everything is as recorded\n"
     assert not Path("dvc.lock").exists()
     assert not Path("published").exists()
 

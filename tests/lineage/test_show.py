@@ -24,8 +24,8 @@ def job(path):
 
 
 def test_the_tree_goes_down_to_the_model_with_settings_and_code(study):
-    drawn = show.print_tree(find_record(Path(tree.NLL), study)).splitlines()
-    assert drawn[:8] == [
+    printed = show.print_tree(find_record(Path(tree.NLL), study)).splitlines()
+    assert printed[:8] == [
         f"{tree.NLL} · {digest(tree.NLL)} · the file is as recorded",
         f"made by train_spon · job {job(tree.NLL)} · study s · allocation TOP-50 · seed 0",
         "  settings  train.epochs 10 · train.learning_rate 0.001 · blocks 24",
@@ -35,44 +35,44 @@ def test_the_tree_goes_down_to_the_model_with_settings_and_code(study):
         '     settings  model.path "resources"',
         "     code      55c9c6a2 · script, source",
     ]
-    assert drawn[8] == f"   └─ {tree.WEIGHTS} · {digest(tree.WEIGHTS)} · source"
-    assert drawn[10:] == [
+    assert printed[8] == f"   └─ {tree.WEIGHTS} · {digest(tree.WEIGHTS)} · source"
+    assert printed[10:] == [
         "2 jobs of 2 rules",
         "ran on python 3.11.7 · lock 00000000 · device cpu · threads 1",
     ]
 
 
-def test_each_job_is_drawn_once(study):
-    drawn = show.print_tree(find_record(Path(tree.PNG), study))
-    assert drawn.count("made by train_spon") == drawn.count("made by fetch_model") == 1
-    assert f"{tree.CURVE} · {digest(tree.CURVE)} · train_spon, see above" in drawn
-    assert f"└─ {tree.MODEL} · {digest(tree.MODEL)} · fetch_model, see above" in drawn
+def test_each_job_is_printed_once(study):
+    printed = show.print_tree(find_record(Path(tree.PNG), study))
+    assert printed.count("made by train_spon") == printed.count("made by fetch_model") == 1
+    assert f"{tree.CURVE} · {digest(tree.CURVE)} · train_spon, see above" in printed
+    assert f"└─ {tree.MODEL} · {digest(tree.MODEL)} · fetch_model, see above" in printed
 
 
 def test_a_depth_cuts_the_tree(study):
-    drawn = show.print_tree(find_record(Path(tree.PNG), study), depth=1)
-    assert drawn.count("made by") == 1
-    assert f"{tree.MODEL} · {digest(tree.MODEL)} · fetch_model …" in drawn
+    printed = show.print_tree(find_record(Path(tree.PNG), study), depth=1)
+    assert printed.count("made by") == 1
+    assert f"{tree.MODEL} · {digest(tree.MODEL)} · fetch_model …" in printed
 
 
 def test_no_line_of_settings_is_wider_than_the_screen(study):
-    drawn = show.print_tree(find_record(Path(tree.NLL), study), width=50)
-    assert "train.learning_rate" in drawn
+    printed = show.print_tree(find_record(Path(tree.NLL), study), width=50)
+    assert "train.learning_rate" in printed
     assert all(
-        len(line) <= 50 for line in drawn.splitlines() if "settings" in line or "code" in line
+        len(line) <= 50 for line in printed.splitlines() if "settings" in line or "code" in line
     )
 
 
 def test_many_inputs_of_one_rule_are_folded_until_all_are_asked_for(study):
-    drawn = [f"results/s/seed{seed}/x.csv" for seed in range(9)]
-    for seed, path in enumerate(drawn):
+    paths = [f"results/s/seed{seed}/x.csv" for seed in range(9)]
+    for seed, path in enumerate(paths):
         tree.run("evaluate", {"seed": str(seed)}, {}, [tree.MODEL], [path], {"script": "0" * 16})
-    tree.run("tabulate", {}, {}, drawn, ["results/s/table.csv"], {"script": "0" * 16})
-    found = find_record(Path("results/s/table.csv"), study)
-    folded = show.print_tree(found)
+    tree.run("tabulate", {}, {}, paths, ["results/s/table.csv"], {"script": "0" * 16})
+    artifact = find_record(Path("results/s/table.csv"), study)
+    folded = show.print_tree(artifact)
     assert "└─ and 8 more of evaluate: 1, 2, 3, 4, 5, 6, 7, 8" in folded
     assert "11 jobs of 3 rules; 8 are folded (--all)" in folded
-    every = show.print_tree(found, every=True)
+    every = show.print_tree(artifact, every=True)
     assert every.count("made by evaluate") == 9
     assert "folded" not in every
 
@@ -89,40 +89,40 @@ def test_a_file_that_differs_and_an_input_that_was_rewritten_are_told(study):
         outputs,
         {"script": "0" * 16},
     )
-    drawn = show.print_tree(find_record(Path(tree.PNG), study))
-    assert f"THE FILE DIFFERS from its record: it is {digest(tree.PNG)}" in drawn
-    assert f"STALE: train_spon has written {digest(tree.BIASES)} since" in drawn
+    printed = show.print_tree(find_record(Path(tree.PNG), study))
+    assert f"THE FILE DIFFERS from its record: it is {digest(tree.PNG)}" in printed
+    assert f"STALE: train_spon has written {digest(tree.BIASES)} since" in printed
 
 
 def test_a_source_is_told_as_one(study):
-    drawn = show.print_tree(find_record(Path(tree.WEIGHTS), study))
-    assert drawn.splitlines()[1] == "a source: no record made it; read by fetch_model (1 job)"
+    printed = show.print_tree(find_record(Path(tree.WEIGHTS), study))
+    assert printed.splitlines()[1] == "a source: no record made it; read by fetch_model (1 job)"
 
 
 def test_json_holds_every_record_behind_the_file_and_the_sources(study):
-    told = json.loads(show.to_json(find_record(Path(tree.PNG), study)))
-    assert [record["rule"] for record in told["records"]] == [
+    content = json.loads(show.to_json(find_record(Path(tree.PNG), study)))
+    assert [record["rule"] for record in content["records"]] == [
         "plot_figure",
         "train_spon",
         "fetch_model",
     ]
-    assert told["sources"] == {tree.WEIGHTS: records.digest_file(tree.WEIGHTS)}
-    assert told["sha256"] == told["recorded"] == records.digest_file(tree.PNG)
+    assert content["sources"] == {tree.WEIGHTS: records.digest_file(tree.WEIGHTS)}
+    assert content["sha256"] == content["recorded"] == records.digest_file(tree.PNG)
     source = json.loads(show.to_json(find_record(Path(tree.WEIGHTS), study)))
     assert (source["records"], list(source["sources"])) == ([], [tree.WEIGHTS])
 
 
 def test_mermaid_joins_what_stands_on_what(study):
-    found = find_record(Path(tree.PNG), study)
-    drawn = show.to_mermaid(found).splitlines()
-    assert drawn[0] == "flowchart LR"
+    artifact = find_record(Path(tree.PNG), study)
+    chart = show.to_mermaid(artifact).splitlines()
+    assert chart[0] == "flowchart LR"
     assert {
         "  train_spon --> plot_figure",
         "  source0 --> fetch_model",
         "  plot_figure --> file",
-    } <= set(drawn)
-    assert len(drawn) == len(set(drawn))
-    assert '["train_spon<br/>TOP-50/0"]' in show.to_mermaid(found, every=True)
+    } <= set(chart)
+    assert len(chart) == len(set(chart))
+    assert '["train_spon<br/>TOP-50/0"]' in show.to_mermaid(artifact, every=True)
 
 
 def test_settings_are_flat_and_long_values_short():
@@ -131,6 +131,6 @@ def test_settings_are_flat_and_long_values_short():
         "a.d": [],
         "e": {},
     }
-    assert show.show_value([{"sparsity": 0.5}] * 30) == "[30 entries]"
-    assert show.show_value("ß") == '"ß"'
-    assert len(show.show_value("x" * 500)) == show.LONG
+    assert show.format_value([{"sparsity": 0.5}] * 30) == "[30 entries]"
+    assert show.format_value("ß") == '"ß"'
+    assert len(show.format_value("x" * 500)) == show.LONG

@@ -4,10 +4,10 @@ import lineage_tree as tree
 import pytest
 
 from spon.lineage.records import read_records
-from spon.lineage.verify import describe_report, show_size, verify
+from spon.lineage.verify import describe_report, format_size, verify
 
 TRAINED = [tree.BIASES, tree.CURVE, tree.NLL]
-DRAWN = [tree.PNG, tree.PDF, tree.PAGE, tree.NOTES]
+PLOTTED = [tree.PNG, tree.PDF, tree.PAGE, tree.NOTES]
 
 
 @pytest.fixture
@@ -32,16 +32,16 @@ def test_an_untouched_study_is_sound(study):
     ("path", "kind", "below"),
     [
         (tree.WEIGHTS, "changed", tree.ALL),
-        (tree.MODEL, "damaged", TRAINED + DRAWN),
-        *((path, "damaged", DRAWN) for path in TRAINED),
-        *((path, "damaged", []) for path in DRAWN),
+        (tree.MODEL, "damaged", TRAINED + PLOTTED),
+        *((path, "damaged", PLOTTED) for path in TRAINED),
+        *((path, "damaged", []) for path in PLOTTED),
     ],
 )
-@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("position", [0, -1])
 def test_one_flipped_bit_in_each_kind_of_artifact_names_it_and_everything_that_stands_on_it(
-    study, path, kind, below, place
+    study, path, kind, below, position
 ):
-    tree.flip(path, place)
+    tree.flip(path, position)
     report = check(study)
     assert [(problem.kind, problem.path) for problem in report.problems] == [(kind, path)]
     assert sorted(report.below) == sorted(below)
@@ -51,13 +51,13 @@ def test_one_flipped_bit_in_each_kind_of_artifact_names_it_and_everything_that_s
     assert printed.splitlines()[0].startswith(f"{kind:<10} {path}: it is ")
 
 
-@pytest.mark.parametrize("place", [3, 300])
-def test_one_flipped_bit_in_a_record_names_it_and_everything_that_its_job_made(study, place):
+@pytest.mark.parametrize("position", [3, 300])
+def test_one_flipped_bit_in_a_record_names_it_and_everything_that_its_job_made(study, position):
     path = "results/s/lineage/TOP-50/0/train_spon.json"
-    tree.flip(path, place)
+    tree.flip(path, position)
     report = check(study)
     assert [(problem.kind, problem.path) for problem in report.problems] == [("broken", path)]
-    assert sorted(report.below) == sorted(TRAINED + DRAWN)
+    assert sorted(report.below) == sorted(TRAINED + PLOTTED)
 
 
 def test_an_environment_is_information_that_git_alone_guards(study):
@@ -72,7 +72,7 @@ def test_a_file_that_is_gone_is_named_with_everything_that_stands_on_it(study):
     assert [(problem.kind, problem.path) for problem in report.problems] == [
         ("missing", tree.MODEL)
     ]
-    assert sorted(report.below) == sorted(TRAINED + DRAWN)
+    assert sorted(report.below) == sorted(TRAINED + PLOTTED)
 
 
 def test_a_reader_of_what_was_made_anew_is_stale(study):
@@ -89,8 +89,8 @@ def test_a_reader_of_what_was_made_anew_is_stale(study):
     assert {problem.kind for problem in report.problems} == {"stale"}
     assert len(report.problems) == len(TRAINED)
     assert f"plot_figure has read {tree.BIASES} as " in describe_report(report)
-    named = {problem.path for problem in report.problems}
-    assert named | set(report.below) == set(DRAWN)
+    paths = {problem.path for problem in report.problems}
+    assert paths | set(report.below) == set(PLOTTED)
 
 
 def test_jobs_that_have_read_a_source_at_different_times_are_told(study):
@@ -105,7 +105,7 @@ def test_a_result_whose_record_is_gone_is_unrecorded_not_a_source(study):
     assert [(problem.kind, problem.path) for problem in report.problems] == [
         ("unrecorded", tree.MODEL)
     ]
-    assert sorted(report.below) == sorted(TRAINED + DRAWN)
+    assert sorted(report.below) == sorted(TRAINED + PLOTTED)
 
 
 def test_a_clone_whose_data_was_never_pulled_says_so_in_one_sentence(study):
@@ -163,7 +163,7 @@ def test_one_study_is_verified_alone(study):
 
 
 def test_sizes_are_told_in_their_unit():
-    assert [show_size(size) for size in (0, 999, 1000, 2_500_000, 7e12)] == [
+    assert [format_size(size) for size in (0, 999, 1000, 2_500_000, 7e12)] == [
         "0 B",
         "999 B",
         "1 kB",

@@ -28,8 +28,11 @@ def study(tmp_path, monkeypatch):
 
 
 def causes(study, path=tree.PNG):
-    found = why.find_causes(path, records.read_commit(study, "v1"), records.read_records(study))
-    return [(one.kind, one.name, one.old, one.new, one.way, dict(one.rules)) for one in found]
+    old, new = records.read_commit(study, "v1"), records.read_records(study)
+    return [
+        (cause.kind, cause.name, cause.old, cause.new, cause.way, dict(cause.rules))
+        for cause in why.find_causes(path, old, new)
+    ]
 
 
 def change(study, path=tree.PNG):
@@ -114,14 +117,14 @@ def test_inputs_that_came_and_went_are_named(study):
 def test_a_job_that_writes_other_bytes_though_nothing_differs_is_told_with_what_it_ran_on(study):
     path = records.record_path("logs/s/fetch_model.log")
     tree.flip(tree.MODEL)
-    told = records.describe_job(
+    description = records.describe_job(
         "fetch_model", {"study": "s"}, {"model": {"path": "resources"}}, [tree.WEIGHTS]
     )
-    told["spec"]["code"] = digest.combine_code(tree.describe(tree.CODE["fetch_model"]))
-    told["job"] = records.read_records(study).makers[tree.MODEL].job
+    description["spec"]["code"] = digest.combine_code(tree.describe(tree.CODE["fetch_model"]))
+    description["job"] = records.read_records(study).makers[tree.MODEL].job
     environment = tree.ENVIRONMENT | {"python": "3.12.0"}
     records.finish_record(
-        path, told, [tree.MODEL], tree.describe(tree.CODE["fetch_model"]), environment
+        path, description, [tree.MODEL], tree.describe(tree.CODE["fetch_model"]), environment
     )
     [(kind, name, old, new, _, _)] = causes(study, tree.MODEL)
     assert (kind, name) == ("bytes", tree.MODEL)
@@ -148,7 +151,7 @@ def test_a_file_that_only_one_version_has_says_so(study):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "differences"),
     [
         ({"a": {"b": 1}}, {"a": {"b": 2}}, [("a.b", "1", "2")]),
         ({"a": 1}, {"a": True}, [("a", "1", "true")]),
@@ -160,8 +163,8 @@ def test_a_file_that_only_one_version_has_says_so(study):
         ({"a": 1, "code": "x"}, {"code": "y", "a": 1}, []),
     ],
 )
-def test_settings_are_compared_by_name(before, after, told):
-    assert [difference[1:] for difference in why.compare_settings(before, after)] == told
+def test_settings_are_compared_by_name(before, after, differences):
+    assert [difference[1:] for difference in why.compare_settings(before, after)] == differences
 
 
 def test_what_differs_is_told_with_the_way_to_it(study):
@@ -186,10 +189,12 @@ def test_equal_bytes_of_different_jobs_are_told_with_what_differs(study):
     content = {path: Path(path).read_bytes() for path in (tree.BIASES, tree.CURVE, tree.NLL)}
     for path, bytes_ in content.items():
         Path(path).write_bytes(bytes_)
-    told = records.describe_job(
+    description = records.describe_job(
         "train_spon", {"study": "s"}, {"train": {"epochs": 20}}, [tree.MODEL]
     )
-    records.finish_record("results/s/lineage/TOP-50/0/train_spon.json", told, content, {}, {})
+    records.finish_record(
+        "results/s/lineage/TOP-50/0/train_spon.json", description, content, {}, {}
+    )
     assert "is equal in v1 and v2" in change(study, tree.CURVE)
     assert "although what made it differs" in change(study, tree.CURVE)
     assert "setting train.epochs: 10 → 20" in change(study, tree.CURVE)

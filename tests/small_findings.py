@@ -27,13 +27,21 @@ PROTOCOL = {
     "blocks": BLOCKS,
     "settings": {"text": {"path": "pydoc", "split": "test"}, "protocol": CUT},
 }
-ENVIRONMENT = {"python": "3.11.7", "platform": "Linux", "device": "cpu", "threads": 1, "packages": {"numpy": "2.4.6"}}
+ENVIRONMENT = {
+    "python": "3.11.7",
+    "platform": "Linux",
+    "device": "cpu",
+    "threads": 1,
+    "packages": {"numpy": "2.4.6"},
+}
 FACTS = {"model": MODEL, "protocol": PROTOCOL, "settings": SETTINGS, "environment": ENVIRONMENT}
 
 
 @cache
 def tabulate(loud=False):
-    evaluations = [LOUD if loud and one["allocation"].iloc[0] == "UNIF-ALL" else one for one in ALL]
+    evaluations = [
+        LOUD if loud and one["allocation"].iloc[0] == "UNIF-ALL" else one for one in ALL
+    ]
     outcomes = gather(*evaluations, MEAN_DOWN)
     return {
         "perplexity": perplexity.tabulate_perplexity(outcomes),
@@ -54,5 +62,7 @@ def write(loud=False, facts=FACTS, figures=None, without=()):
 
 
 def row(text, *beginning):
-    (line,) = [line for line in text.splitlines() if line.startswith(f"| {' | '.join(beginning)} |")]
+    (line,) = [
+        line for line in text.splitlines() if line.startswith(f"| {' | '.join(beginning)} |")
+    ]
     return [cell.strip() for cell in line.strip("|").split("|")]

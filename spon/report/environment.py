@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ["torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "pandas", "statsmodels", "matplotlib"]
+PACKAGES = [
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "numpy",
+    "scipy",
+    "pandas",
+    "statsmodels",
+    "matplotlib",
+]
 PACKAGES += ["snakemake"]
 
 

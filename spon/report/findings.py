@@ -11,14 +11,19 @@ from spon.report.sections.claims import describe_claims
 from spon.report.sections.controls import describe_controls
 from spon.report.sections.layers import describe_layers
 from spon.report.sections.results import describe_baselines, describe_results
-from spon.report.sections.setup import describe_checkpoints, describe_environment, describe_limits, describe_setup
+from spon.report.sections.setup import (
+    describe_checkpoints,
+    describe_environment,
+    describe_limits,
+    describe_setup,
+)
 from spon.report.sections.states import describe_alignment, describe_categories, describe_shifts
 from spon.report.sections.summary import summarise
 
 ANALYSES = (
-    "What do the biases encode? Each analysis gives the published definition, so that numbers can be compared, beside "
-    "a sound one with its null. P-values here are of each analysis by itself; the verdicts above adjust them over all "
-    "tests."
+    "What do the biases encode? Each analysis gives the published definition, so that numbers "
+    "can be compared, beside a sound one with its null. P-values here are of each analysis by "
+    "itself; the verdicts above adjust them over all tests."
 )
 
 
@@ -48,7 +53,12 @@ SECTIONS = [
         ("perplexity", "damage_recovery", "controls", "claims", "settings", *OF_BIASES),
     ),
     Section("## Checkpoints", describe_checkpoints, ("checkpoints",)),
-    Section("## Setup and protocol", describe_setup, ("model", "protocol", "settings"), ("thresholds", "perplexity")),
+    Section(
+        "## Setup and protocol",
+        describe_setup,
+        ("model", "protocol", "settings"),
+        ("thresholds", "perplexity"),
+    ),
     Section("## Baselines", describe_baselines, ("perplexity", "contrasts")),
     Section(
         "## Results at each sparsity",
@@ -69,13 +79,18 @@ SECTIONS = [
     Section("### Norm ranking", describe_norms, ("norm_ranking",)),
     Section("### Cross-configuration", describe_agreement, ("cross_configuration", "figures")),
     Section("## What the controls say", describe_controls, ("controls",)),
-    Section("## Limits", describe_limits, ("settings",), ("model", "perplexity", "bias_statistics")),
+    Section(
+        "## Limits", describe_limits, ("settings",), ("model", "perplexity", "bias_statistics")
+    ),
     Section("## Environment", describe_environment, ("environment",)),
 ]
 
 
 def write_findings(
-    study: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, object], figures: Mapping[str, str]
+    study: str,
+    tables: Mapping[str, pd.DataFrame],
+    facts: Mapping[str, object],
+    figures: Mapping[str, str],
 ) -> str:
     """The findings of a study as markdown.
 

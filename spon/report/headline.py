@@ -36,9 +36,13 @@ def write_headline(perplexity: pd.DataFrame, damage_recovery: pd.DataFrame) -> s
 def describe_run(run, perplexity: pd.DataFrame, damage_recovery: pd.DataFrame) -> list[str]:
     """The cells of one row."""
     here = (perplexity["scope"] == run.scope) & (perplexity["sparsity"] == run.sparsity)
-    teal = perplexity.loc[here & (perplexity["allocation"] == "BASELINE-TEAL"), "over_dense_percent"].item()
+    teal = perplexity.loc[
+        here & (perplexity["allocation"] == "BASELINE-TEAL"), "over_dense_percent"
+    ].item()
     same = ["allocation", "scope", "sparsity", "seed"]
-    recovered = damage_recovery.merge(pd.DataFrame([{name: getattr(run, name) for name in same}]), on=same)
+    recovered = damage_recovery.merge(
+        pd.DataFrame([{name: getattr(run, name) for name in same}]), on=same
+    )
     shares = recovered.set_index("measure")
     return [
         f"{run.scope} ({run.allocation})",

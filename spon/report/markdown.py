@@ -12,7 +12,9 @@ NOTHING = "n/a"
 def write_table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
     """A markdown table whose first columns, as many as `words`, hold words and the others numbers."""
     align = ["---"] * min(words, len(header)) + ["---:"] * (len(header) - words)
-    return "\n".join(f"| {' | '.join(escape(cell) for cell in cells)} |" for cells in [header, align, *rows])
+    return "\n".join(
+        f"| {' | '.join(escape(cell) for cell in cells)} |" for cells in [header, align, *rows]
+    )
 
 
 def escape(cell: str) -> str:
@@ -46,7 +48,9 @@ def say_change(percent: float, decimals: int = 2) -> str:
     return NOTHING if pd.isna(percent) else f"{fix(percent, decimals):+.{decimals}f} %"
 
 
-def say_bounds(value: float, low: float, high: float, decimals: int, unit: str = "", scale: float = 1.0) -> str:
+def say_bounds(
+    value: float, low: float, high: float, decimals: int, unit: str = "", scale: float = 1.0
+) -> str:
     """A number with its interval: `6.5 % [6.2, 6.8]`; without one where there is none."""
     if pd.isna(value):
         return NOTHING
@@ -66,7 +70,9 @@ def say_range(values: Iterable[float], decimals: int, unit: str = "") -> str:
     finite = [value for value in values if not pd.isna(value)]
     if not finite:
         return NOTHING
-    ends = dict.fromkeys(f"{fix(end, decimals):.{decimals}f}" for end in (min(finite), max(finite)))
+    ends = dict.fromkeys(
+        f"{fix(end, decimals):.{decimals}f}" for end in (min(finite), max(finite))
+    )
     return f"{' to '.join(ends)} {unit}".strip()
 
 

@@ -106,7 +106,9 @@ def render_page(
         elif token.type == "link_open" and not str(token.attrs["href"]).startswith(LOADED):
             token.attrs.pop("href")
         elif token.type == "text":
-            token.content = token.content.replace(" %", "\u00a0%")  # a number and its unit stay on one line
+            token.content = token.content.replace(
+                " %", "\u00a0%"
+            )  # a number and its unit stay on one line
     mark_cells(tokens)
     make_figures(tokens)
     body = parser.renderer.render(list(wrap_tables(tokens)), parser.options, {})
@@ -151,10 +153,15 @@ def embed(image: Token, images: Mapping[str, bytes]) -> None:
     name = PurePosixPath(path).name
     content = images.get(path, images.get(name))
     if content is None:
-        raise ValueError(f"the page shows {path}, which is not among the images: {', '.join(sorted(images)) or 'none'}")
+        raise ValueError(
+            f"the page shows {path}, which is not among the images: "
+            f"{', '.join(sorted(images)) or 'none'}"
+        )
     kind = MEDIA.get(PurePosixPath(path).suffix.lower())
     if kind is None:
-        raise ValueError(f"the page shows {path}, which is no image of a known kind: {', '.join(MEDIA)}")
+        raise ValueError(
+            f"the page shows {path}, which is no image of a known kind: {', '.join(MEDIA)}"
+        )
     image.attrs["src"] = f"data:{kind};base64,{b64encode(content).decode()}"
     if content.startswith(PNG):
         width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
@@ -167,16 +174,26 @@ def make_figures(tokens: list[Token]) -> None:
         if tokens[at - 1].type == "paragraph_open" and outermost(line) == ["image"]:
             opening, closing, under = tokens[at - 1], tokens[at + 1], tokens[at + 2 : at + 5]
             opening.tag = closing.tag = "figure"
-            if under and under[0].type == "paragraph_open" and outermost(under[1]) == ["em_open", "em_close"]:
+            if (
+                under
+                and under[0].type == "paragraph_open"
+                and outermost(under[1]) == ["em_open", "em_close"]
+            ):
                 under[0].tag = under[2].tag = "figcaption"
-                under[1].children = [part for part in under[1].children if part.level or part.nesting == 0]
+                under[1].children = [
+                    part for part in under[1].children if part.level or part.nesting == 0
+                ]
                 tokens[at + 1 : at + 5] = [*under, closing]
 
 
 def outermost(line: Token) -> list[str]:
     """The kinds of the parts that a line of text has, without what they enclose."""
     parts = line.children or []
-    return [part.type for part in parts if part.level == 0 and (part.type, part.content) != ("text", "")]
+    return [
+        part.type
+        for part in parts
+        if part.level == 0 and (part.type, part.content) != ("text", "")
+    ]
 
 
 def wrap_tables(tokens: list[Token]) -> Iterator[Token]:
@@ -192,7 +209,10 @@ def wrap_tables(tokens: list[Token]) -> Iterator[Token]:
 
 def dress(body: str, title: str, contents: dict[str, str], made_by: Mapping[str, str]) -> str:
     """The page around its body."""
-    items = "".join(f'<li><a href="#{anchor}">{html.escape(text)}</a></li>\n' for anchor, text in contents.items())
+    items = "".join(
+        f'<li><a href="#{anchor}">{html.escape(text)}</a></li>\n'
+        for anchor, text in contents.items()
+    )
     listed = f'<nav aria-label="Contents">\n<ul>\n{items}</ul>\n</nav>\n' if contents else ""
     body = body.replace("</h1>\n", f"</h1>\n{listed}", 1)  # a phone shows the title first
     origin = html.escape(json.dumps(dict(made_by), sort_keys=True))

@@ -8,7 +8,13 @@ from spon.report.findings import write_findings
 def test_a_section_without_its_tables_is_left_out():
     text = write(without=("layer_position", "controls"))
     assert "## Baselines" in text
-    for title in ("Which layers", "What the controls say", "Key findings", "Analyses", "Checkpoints"):
+    for title in (
+        "Which layers",
+        "What the controls say",
+        "Key findings",
+        "Analyses",
+        "Checkpoints",
+    ):
         assert title not in text
     assert "## Setup and protocol" not in write(facts={"settings": SETTINGS})
     assert write_findings("empty", {}, {}, {}) == "# Findings of the study `empty`\n"
@@ -16,7 +22,10 @@ def test_a_section_without_its_tables_is_left_out():
 
 def test_figures_are_embedded_where_they_are_and_with_a_caption():
     text = write(figures={"fig1_perplexity": "../../figures/small/fig1_perplexity.png"})
-    assert "![Perplexity above the dense model](../../figures/small/fig1_perplexity.png)\n\n*Perplexity" in text
+    assert (
+        "![Perplexity above the dense "
+        "model](../../figures/small/fig1_perplexity.png)\n\n*Perplexity" in text
+    )
     assert "fig2" not in text
 
 

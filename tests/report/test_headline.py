@@ -34,14 +34,26 @@ RECOVERY = pd.DataFrame(
         ("LARGE", "down_proj", 0.5, 0, "nll", 25.0, None, None),
         ("LARGE", "down_proj", 0.5, 1, "kl", 1.0, 0.0, 2.0),
     ],
-    columns=["allocation", "scope", "sparsity", "seed", "measure", "recovery_percent", "low", "high"],
+    columns=[
+        "allocation",
+        "scope",
+        "sparsity",
+        "seed",
+        "measure",
+        "recovery_percent",
+        "low",
+        "high",
+    ],
 )
 
 
 def test_a_scope_is_shown_by_its_first_run_with_the_most_biases_and_what_is_not_applicable_says_so():
     lines = headline.write_headline(PERPLEXITY, RECOVERY).splitlines()
     assert lines[0] == "Perplexity of the dense model on held-out text: 10.000."
-    assert lines[-1] == "| down_proj (LARGE) | 50 % | 14.0 % | +20.00 % | +15.00 % | 30.0 % [28.0, 32.0] | n/a |"
+    assert (
+        lines[-1]
+        == "| down_proj (LARGE) | 50 % | 14.0 % | +20.00 % | +15.00 % | 30.0 % [28.0, 32.0] | n/a |"
+    )
     assert len(lines) == 5
 
 

@@ -5,20 +5,27 @@ from spon.report import markdown
 
 def test_a_table_has_words_on_the_left_and_numbers_on_the_right():
     table = markdown.write_table(["run", "gain"], [["TOP-50", "1.5"], ["a|b", "2"]])
-    assert table.splitlines() == ["| run | gain |", "| --- | ---: |", "| TOP-50 | 1.5 |", "| a\\|b | 2 |"]
+    assert table.splitlines() == [
+        "| run | gain |",
+        "| --- | ---: |",
+        "| TOP-50 | 1.5 |",
+        "| a\\|b | 2 |",
+    ]
 
 
 def test_a_figure_that_a_study_lacks_leaves_nothing():
     figures = {"fig1": "../fig1.png"}
     assert (
-        markdown.embed_figure(figures, "fig1", "bars", "How to read it.") == "![bars](../fig1.png)\n\n*How to read it.*"
+        markdown.embed_figure(figures, "fig1", "bars", "How to read it.")
+        == "![bars](../fig1.png)\n\n*How to read it.*"
     )
     assert markdown.embed_figure(figures, "fig2", "bars", "How to read it.") == ""
     assert markdown.join_blocks("one\n", "", "two") == "one\n\ntwo"
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+    ("words", "said"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
 )
 def test_an_enumeration_ends_with_and(words, said):
     assert markdown.join_words(words) == said
@@ -49,4 +56,9 @@ def test_places_are_said_as_a_reader_says_them():
 
 
 def test_a_small_p_value_is_said_to_be_small():
-    assert [markdown.say_p_value(p) for p in (0.0004, 0.0341, 1.0, float("nan"))] == ["< 0.001", "0.034", "1", "n/a"]
+    assert [markdown.say_p_value(p) for p in (0.0004, 0.0341, 1.0, float("nan"))] == [
+        "< 0.001",
+        "0.034",
+        "1",
+        "n/a",
+    ]

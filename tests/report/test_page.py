@@ -104,17 +104,27 @@ def test_the_contents_list_the_headings_of_the_second_level_by_anchors_that_exis
 def test_a_table_scrolls_in_a_wrapper_and_keeps_the_alignment_of_the_markdown(page):
     names = [name for name, _ in page.found]
     wrapper = page.found[names.index("table") - 1]
-    assert wrapper == ("div", {"class": "table", "role": "region", "aria-label": "Table", "tabindex": "0"})
+    assert wrapper == (
+        "div",
+        {"class": "table", "role": "region", "aria-label": "Table", "tabindex": "0"},
+    )
     assert "overflow-x: auto" in page.texts["style"].split("\n.table {")[1].split("}")[0]
     styles = [attributes.get("style") for attributes in page.attributes("td")]
     assert styles == [None, "text-align:right"] * 2
 
 
 def test_short_cells_do_not_break_and_sentences_do(page):
-    assert [attributes["class"] for attributes in page.attributes("td")] == ["short", "short", "short", "long"]
+    assert [attributes["class"] for attributes in page.attributes("td")] == [
+        "short",
+        "short",
+        "short",
+        "long",
+    ]
 
 
-def test_an_image_is_within_the_page_at_half_its_pixels_with_the_emphasised_paragraph_as_its_caption(page):
+def test_an_image_is_within_the_page_at_half_its_pixels_with_the_emphasised_paragraph_as_its_caption(
+    page,
+):
     (image,) = page.attributes("img")
     assert (image["alt"], image["width"], image["height"]) == ("Gain per run", "400", "300")
     assert page.texts["figcaption"] == "Figure 1. A run per row."
@@ -134,9 +144,13 @@ def test_an_image_is_found_by_its_path_or_by_its_file_name(given):
 
 
 def test_an_image_that_is_not_given_is_refused_in_one_sentence():
-    with pytest.raises(ValueError, match=r"^the page shows ../a b.png, which is not among the images: fig1.png$"):
+    with pytest.raises(
+        ValueError, match=r"^the page shows ../a b.png, which is not among the images: fig1.png$"
+    ):
         render_page("![a](<../a b.png>)", "Title", IMAGES)
-    with pytest.raises(ValueError, match=r"^the page shows table.pdf, which is no image of a known kind: .png, "):
+    with pytest.raises(
+        ValueError, match=r"^the page shows table.pdf, which is no image of a known kind: .png, "
+    ):
         render_page("![a](table.pdf)", "Title", {"table.pdf": b""})
 
 
@@ -153,17 +167,28 @@ def test_html_in_the_markdown_is_shown_and_not_obeyed():
 
 def test_a_page_says_its_language_and_what_made_it_fits_a_phone_and_is_the_same_every_time(page):
     assert page.attributes("html") == [{"lang": "en"}]
-    metas = {attributes.get("name"): attributes.get("content") for attributes in page.attributes("meta")}
+    metas = {
+        attributes.get("name"): attributes.get("content") for attributes in page.attributes("meta")
+    }
     assert metas["viewport"] == "width=device-width, initial-scale=1"
     assert metas["made-by"] == '{"rule": "render_page"}'
     assert render_page(MARKDOWN, "Title", IMAGES) == render_page(MARKDOWN, "Title", IMAGES)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "workflow/report").glob("*.rst")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "workflow/report").glob("*.rst")), ids=lambda path: path.stem
+)
 def test_a_caption_of_the_report_is_sound_and_names_its_study(path):
-    wildcards, sweep = SimpleNamespace(study="some_"), {"studies": ["some"], "sparsities": [0.5, 0.6]}
+    wildcards, sweep = (
+        SimpleNamespace(study="some_"),
+        {"studies": ["some"], "sparsities": [0.5, 0.6]},
+    )
     snakemake = SimpleNamespace(wildcards=wildcards, config={"sweep": sweep})
     links = "\n.. _Workflow: https://example.org\n.. _Statistics: https://example.org\n"  # Snakemake adds its own
-    text = Environment(undefined=StrictUndefined).from_string(path.read_text() + links).render(snakemake=snakemake)
+    text = (
+        Environment(undefined=StrictUndefined)
+        .from_string(path.read_text() + links)
+        .render(snakemake=snakemake)
+    )
     caption = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["html_body"]
     assert "0.5, 0.6" in caption if path.stem == "workflow" else "some_" in caption

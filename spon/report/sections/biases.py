@@ -37,18 +37,24 @@ ABOVE_BY_CHANCE = ALPHA / 2
 def describe_statistics(bias_statistics: pd.DataFrame, figures: Mapping[str, str]) -> str:
     """The biases' entries beside normal numbers, site by site."""
     told = (
-        "Measured are the entries of each bias as a set of numbers. The excess kurtosis of normal numbers is zero on "
-        f"average, and in {say_normal_range(bias_statistics)} for 95 % of the sets of this size; above that lie heavy "
-        "tails, below light ones (platykurtic). *As published* it is divided by `std⁴ + 1e-12`, which for small "
-        "entries is far from `std⁴`. Outliers lie beyond the largest of as many normal numbers; *without "
-        "outliers* leaves them out."
+        "Measured are the entries of each bias as a set of numbers. The excess kurtosis of "
+        f"normal numbers is zero on average, and in {say_normal_range(bias_statistics)} for 95 % "
+        "of the sets of this size; above that lie heavy tails, below light ones (platykurtic). "
+        "*As published* it is divided by `std⁴ + 1e-12`, which for small entries is far from "
+        "`std⁴`. Outliers lie beyond the largest of as many normal numbers; *without outliers* "
+        "leaves them out."
     )
     caption = (
-        "By layer: norms (hollow at the edge of an allocation), excess kurtosis beside the grey range of normal "
-        "numbers, share of positive entries with its interval, and the largest entry (filled if beyond normal numbers)."
+        "By layer: norms (hollow at the edge of an allocation), excess kurtosis beside the grey "
+        "range of normal numbers, share of positive entries with its interval, and the largest "
+        "entry (filled if beyond normal numbers)."
     )
-    figure = embed_figure(figures, "fig7_bias_statistics", "Statistics of biases by layer", caption)
-    return join_blocks(told, tabulate_statistics(bias_statistics), conclude_statistics(bias_statistics), figure)
+    figure = embed_figure(
+        figures, "fig7_bias_statistics", "Statistics of biases by layer", caption
+    )
+    return join_blocks(
+        told, tabulate_statistics(bias_statistics), conclude_statistics(bias_statistics), figure
+    )
 
 
 def say_normal_range(statistics: pd.DataFrame) -> str:
@@ -62,12 +68,23 @@ def say_normal_range(statistics: pd.DataFrame) -> str:
 
 def tabulate_statistics(statistics: pd.DataFrame) -> str:
     """A row per run and site."""
-    header = ["run", "layer", "L2 norm", "std", "largest magnitude", "kurtosis as published", "excess kurtosis"]
+    header = [
+        "run",
+        "layer",
+        "L2 norm",
+        "std",
+        "largest magnitude",
+        "kurtosis as published",
+        "excess kurtosis",
+    ]
     header += ["without outliers", "outliers", "positive [95 %]"]
     rows = []
     for name, sites in name_runs(statistics):
         for site in sites.itertuples():
-            shares = [100 * share for share in (site.positive_fraction, site.positive_low, site.positive_high)]
+            shares = [
+                100 * share
+                for share in (site.positive_fraction, site.positive_low, site.positive_high)
+            ]
             rows.append(
                 [
                     name,
@@ -93,7 +110,9 @@ def say_outliers(site) -> str:
     if not 0 < site.outliers <= FEW:
         return f"{site.outliers}"
     # A column of single coordinates is read from a file as numbers.
-    coordinates = [f"{float(coordinate):.0f}" for coordinate in str(site.outlier_coordinates).split(";")]
+    coordinates = [
+        f"{float(coordinate):.0f}" for coordinate in str(site.outlier_coordinates).split(";")
+    ]
     return f"{site.outliers} ({', '.join(coordinates)})"
 
 
@@ -107,10 +126,14 @@ def conclude_kurtosis(statistics: pd.DataFrame) -> str:
     sites, kurtosis = len(statistics), statistics["excess_kurtosis"]
     heavy = kurtosis > statistics["kurtosis_null_high"]
     light = kurtosis < statistics["kurtosis_null_low"]
-    still = int((statistics["excess_kurtosis_without_outliers"] > statistics["kurtosis_null_high"]).sum())
+    still = int(
+        (statistics["excess_kurtosis_without_outliers"] > statistics["kurtosis_null_high"]).sum()
+    )
     impossible = int((statistics["kurtosis_as_published"] < LEAST_EXCESS).sum())
     none_light = "none light ones" if not light.any() else f"{light.sum()} light ones"
-    told = f"Of {sites} sites, {heavy.sum()} have heavier tails than normal numbers and {none_light}"
+    told = (
+        f"Of {sites} sites, {heavy.sum()} have heavier tails than normal numbers and {none_light}"
+    )
     told += f"; by chance about {sites * ABOVE_BY_CHANCE:.1f} of each would."
     if heavy.any():
         count = "none remains" if not still else f"{still} remain{'s' * (still == 1)}"
@@ -126,19 +149,28 @@ def conclude_signs(statistics: pd.DataFrame) -> str:
     uneven = (statistics["positive_low"] > 0.5) | (statistics["positive_high"] < 0.5)
     if not uneven.any():
         return "At every site the interval of the share of positive entries holds 50 %: no asymmetry can be shown."
-    return (
-        f"The interval of the share of positive entries leaves out 50 % at {uneven.sum()} of {len(statistics)} sites."
-    )
+    return f"The interval of the share of positive entries leaves out 50 % at {uneven.sum()} of {len(statistics)} sites."
 
 
 def describe_norms(norm_ranking: pd.DataFrame) -> str:
     """The biases' norms against depth, with and without layers at the edge of an allocation."""
     told = (
-        "Measured is Spearman's rank correlation (rho) of a bias's norm with its layer, for each run and kind of map; "
-        "its p-value is not adjusted. *Inside* leaves out boundary layers, those beside a layer without a bias, which "
-        "do part of its work. The last column is the norm there over that of the widest allocation at the same layer."
+        "Measured is Spearman's rank correlation (rho) of a bias's norm with its layer, for "
+        "each run and kind of map; its p-value is not adjusted. *Inside* leaves out boundary "
+        "layers, those beside a layer without a bias, which do part of its work. The last "
+        "column is the norm there over that of the widest allocation at the same layer."
     )
-    header = ["run", "layers", "norms", "largest at", "rho", "p", "rho inside", "p inside", "at the boundary"]
+    header = [
+        "run",
+        "layers",
+        "norms",
+        "largest at",
+        "rho",
+        "p",
+        "rho inside",
+        "p inside",
+        "at the boundary",
+    ]
     rows = [describe_norms_of_run(name, sites) for name, sites in name_runs(norm_ranking, "map")]
     return join_blocks(told, write_table(header, rows), conclude_norms(norm_ranking))
 
@@ -147,7 +179,10 @@ def describe_norms_of_run(name: str, sites: pd.DataFrame) -> list[str]:
     """One row of the ranking."""
     first = sites.iloc[0]
     edge = sites[sites["boundary"].astype(bool)]
-    over = [f"{say_fixed(row.norm_over_widest, 2)} times (layer {row.layer})" for row in edge.itertuples()]
+    over = [
+        f"{say_fixed(row.norm_over_widest, 2)} times (layer {row.layer})"
+        for row in edge.itertuples()
+    ]
     inside = len(edge) > 0
     return [
         name,
@@ -166,22 +201,27 @@ def conclude_norms(ranking: pd.DataFrame) -> str:
     """For how many runs the norm surely grows or falls, and how large it is at the boundary."""
     runs = ranking.drop_duplicates([*RUN, "map"])
     sure = runs["spearman_p"] < ALPHA
-    grows, falls = int((sure & (runs["spearman_rho"] > 0)).sum()), int((sure & (runs["spearman_rho"] < 0)).sum())
+    grows, falls = (
+        int((sure & (runs["spearman_rho"] > 0)).sum()),
+        int((sure & (runs["spearman_rho"] < 0)).sum()),
+    )
     total = f"{len(runs)} run{'s' * (len(runs) > 1)}"
-    told = f"The norm grows with depth in {grows} of {total}" + (f" and falls in {falls}" if falls else "")
+    told = f"The norm grows with depth in {grows} of {total}" + (
+        f" and falls in {falls}" if falls else ""
+    )
     told = f"{told} (rho {say_range(runs['spearman_rho'], 2)})."
     if not grows and not falls:
-        told = (
-            f"In none of {total} can a growth with depth, or its opposite, be told from a random order of the layers."
-        )
+        told = f"In none of {total} can a growth with depth, or its opposite, be told from a random order of the layers."
     edge = ranking["boundary"].astype(bool)
     at_edge, inside = (ranking.loc[rows, "norm_over_widest"].dropna() for rows in (edge, ~edge))
     if at_edge.empty or inside.empty:
         return told
-    larger = " The edge of an allocation inflates the norm." if at_edge.min() > inside.max() else ""
+    larger = (
+        " The edge of an allocation inflates the norm." if at_edge.min() > inside.max() else ""
+    )
     return (
-        f"{told} At boundary layers the norm is {say_range(at_edge, 2)} times that of the widest allocation, at others "
-        f"{say_range(inside, 2)} times.{larger}"
+        f"{told} At boundary layers the norm is {say_range(at_edge, 2)} times that of the widest "
+        f"allocation, at others {say_range(inside, 2)} times.{larger}"
     )
 
 
@@ -189,23 +229,39 @@ def describe_agreement(cross_configuration: pd.DataFrame, figures: Mapping[str, 
     """The cosines of two runs' biases, between chance and another seed."""
     null = cross_configuration["null_95"]
     told = (
-        "Measured is the cosine of two runs' biases at each site that both have: 1 is the same direction. Chance lies "
-        f"below: 95 % of random directions stay under {say_range(null, 3)}. Another seed of the same allocation, "
-        "where there is one, says how well two trainings agree that differ by chance alone; runs that share a seed "
-        "share the order of their text, too, and can agree better."
+        "Measured is the cosine of two runs' biases at each site that both have: 1 is the same "
+        "direction. Chance lies below: 95 % of random directions stay under "
+        f"{say_range(null, 3)}. Another seed of the same allocation, where there is one, says "
+        "how well two trainings agree that differ by chance alone; runs that share a seed share "
+        "the order of their text, too, and can agree better."
     )
-    header = ["compared with", "run", "and", "sites", "mean cosine", "range", "first layer", "last layer"]
+    header = [
+        "compared with",
+        "run",
+        "and",
+        "sites",
+        "mean cosine",
+        "range",
+        "first layer",
+        "last layer",
+    ]
     rows = [
         describe_pair(words, sites)
         for comparison, words in COMPARISONS.items()
-        for _, sites in cross_configuration[cross_configuration["comparison"] == comparison].groupby(COMPARED)
+        for _, sites in cross_configuration[
+            cross_configuration["comparison"] == comparison
+        ].groupby(COMPARED)
     ]
     caption = (
-        "Cosines of two runs' biases by layer. The grey band is what random directions reach; dashed lines, where "
-        "there are any, compare two seeds of one allocation."
+        "Cosines of two runs' biases by layer. The grey band is what random directions reach; "
+        "dashed lines, where there are any, compare two seeds of one allocation."
     )
-    figure = embed_figure(figures, "fig6_cross_configuration", "Agreement of biases between runs", caption)
-    return join_blocks(told, write_table(header, rows, words=3), conclude_agreement(cross_configuration), figure)
+    figure = embed_figure(
+        figures, "fig6_cross_configuration", "Agreement of biases between runs", caption
+    )
+    return join_blocks(
+        told, write_table(header, rows, words=3), conclude_agreement(cross_configuration), figure
+    )
 
 
 def describe_pair(comparison: str, sites: pd.DataFrame) -> list[str]:
@@ -214,7 +270,8 @@ def describe_pair(comparison: str, sites: pd.DataFrame) -> list[str]:
     return [
         comparison,
         f"{pair['allocation']} {say_percent(pair['sparsity'])}, seed {pair['seed']}",
-        f"{pair['reference']} {say_percent(pair['reference_sparsity'])}, seed {pair['reference_seed']}",
+        f"{pair['reference']} {say_percent(pair['reference_sparsity'])}, seed "
+        f"{pair['reference_seed']}",
         str(len(sites)),
         say_fixed(sites["cosine"].mean(), 3),
         say_range(sites["cosine"], 3),
@@ -234,8 +291,8 @@ def conclude_agreement(cosines: pd.DataFrame) -> str:
     if "seed" not in kinds:
         mean = say_number(kinds["allocation"]["cosine"].mean())
         return (
-            f"{told} Two allocations agree by {mean} on average. There is no second seed, so it stays open how well "
-            "two trainings of the same allocation agree."
+            f"{told} Two allocations agree by {mean} on average. There is no second seed, so it "
+            "stays open how well two trainings of the same allocation agree."
         )
     ceiling = kinds["seed"].groupby(place)["cosine"].mean().rename("ceiling")
     both = kinds["allocation"].join(ceiling, on=place, how="inner")
@@ -245,14 +302,15 @@ def conclude_agreement(cosines: pd.DataFrame) -> str:
     told = f"{told} At {above} of the {total} sites that both have, two allocations agree more than two seeds of one"
     if 2 * above <= total:
         return f"{told}."
-    return (
-        f"{told}: runs that share a seed see the same text in the same order, and part of their agreement may be that."
-    )
+    return f"{told}: runs that share a seed see the same text in the same order, and part of their agreement may be that."
 
 
 def name_runs(table: pd.DataFrame, *more: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """The runs of a table with the name that tells them apart."""
-    several = {name for name in (*RUN, *more) if table[name].nunique() > 1} | {"allocation", "sparsity"}
+    several = {name for name in (*RUN, *more) if table[name].nunique() > 1} | {
+        "allocation",
+        "sparsity",
+    }
     for values, rows in table.groupby([*RUN, *more], sort=False):
         names = dict(zip([*RUN, *more], values, strict=True))
         parts = [
@@ -260,4 +318,9 @@ def name_runs(table: pd.DataFrame, *more: str) -> Iterator[tuple[str, pd.DataFra
             say_percent(names["sparsity"]),
             *(names[name] for name in more if name in several),
         ]
-        yield ", ".join([" ".join(parts), *([f"seed {names['seed']}"] if "seed" in several else [])]), rows
+        yield (
+            ", ".join(
+                [" ".join(parts), *([f"seed {names['seed']}"] if "seed" in several else [])]
+            ),
+            rows,
+        )

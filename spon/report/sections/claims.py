@@ -7,7 +7,13 @@ from string import ascii_lowercase
 import pandas as pd
 
 from spon.claims.effects import say_number
-from spon.claims.verdicts import CONTRADICTED, INDISTINGUISHABLE, NOT_APPLICABLE, SUPPORTED, summarise_claims
+from spon.claims.verdicts import (
+    CONTRADICTED,
+    INDISTINGUISHABLE,
+    NOT_APPLICABLE,
+    SUPPORTED,
+    summarise_claims,
+)
 from spon.report.markdown import join_blocks, join_words, say_place, write_table
 
 MIXED = "mixed"
@@ -18,9 +24,9 @@ VERDICTS = {
     NOT_APPLICABLE: "this study has nothing to decide it by",
 }
 WHY = (
-    "Each clause with its effect, 95 % interval and reason at the first place that has a verdict, then the effects at "
-    "other places with the same one. In italics, what is known of the published number. All verdicts are conditional "
-    "on the trainings that were run."
+    "Each clause with its effect, 95 % interval and reason at the first place that has a "
+    "verdict, then the effects at other places with the same one. In italics, what is known of "
+    "the published number. All verdicts are conditional on the trainings that were run."
 )
 # Such a clause goes on from the one before it.
 SAME = "The same holds "
@@ -34,16 +40,20 @@ def describe_claims(claims: Sequence[Mapping]) -> str:
     ledger["label"] = label_clauses(ledger)
     meaning = "; ".join(f"**{verdict}**: {words}" for verdict, words in VERDICTS.items())
     told = (
-        "The published study of this method drew seven conclusions, here taken apart into clauses that can be tested. "
-        f"Each is decided wherever this study can, by one rule: {meaning}. P-values are adjusted by Holm's method over "
-        "all tests of the study. Where places disagree the clause is mixed. A clause that the published study has not "
-        "measured was stated there without a number, or carries a claim on to where it has to hold as well."
+        "The published study of this method drew seven conclusions, here taken apart into "
+        "clauses that can be tested. Each is decided wherever this study can, by one rule: "
+        f"{meaning}. P-values are adjusted by Holm's method over all tests of the study. Where "
+        "places disagree the clause is mixed. A clause that the published study has not "
+        "measured was stated there without a number, or carries a claim on to where it has to "
+        "hold as well."
     )
     decided = ledger[ledger["verdict"] != NOT_APPLICABLE]
     rows = [describe_clause(clause) for clause in decided.itertuples()]
     return join_blocks(
         told,
-        write_table(["", "published claim", "published value", "verdict here"], rows, words=4) if rows else "",
+        write_table(["", "published claim", "published value", "verdict here"], rows, words=4)
+        if rows
+        else "",
         describe_retractions(ledger),
         "### Why" if rows else "",
         WHY if rows else "",
@@ -73,7 +83,8 @@ def describe_undecided(ledger: pd.DataFrame, claims: Sequence[Mapping]) -> str:
     reasons = {record["id"]: record["reason"] for record in claims}
     groups = missing.groupby(missing["id"].map(reasons), sort=False)
     lines = [
-        f"- {reason}\n" + "\n".join(f"  - {clause.label}. {clause.statement}" for clause in clauses.itertuples())
+        f"- {reason}\n"
+        + "\n".join(f"  - {clause.label}. {clause.statement}" for clause in clauses.itertuples())
         for reason, clauses in groups
     ]
     return join_blocks("### Not applicable here", "\n".join(lines))
@@ -83,17 +94,25 @@ def describe_retractions(ledger: pd.DataFrame) -> str:
     """What the author said later, once for all clauses that it is about."""
     told = ledger[ledger["retracted"].notna() & (ledger["verdict"] != NOT_APPLICABLE)]
     told = told.groupby("retracted", sort=False)["claim"]
-    return join_blocks(*(f"**Later retracted** (claim {claims.iloc[0]}). {words}" for words, claims in told))
+    return join_blocks(
+        *(f"**Later retracted** (claim {claims.iloc[0]}). {words}" for words, claims in told)
+    )
 
 
 def describe_reasons(clause, claims: Sequence[Mapping]) -> str:
     """A decided clause: the reason at the place that stands for each verdict, and the effects at all others."""
-    records = [record for record in claims if record["id"] == clause.id and record["verdict"] != NOT_APPLICABLE]
+    records = [
+        record
+        for record in claims
+        if record["id"] == clause.id and record["verdict"] != NOT_APPLICABLE
+    ]
     note = f" *{clause.note}*" if isinstance(clause.note, str) else ""
     lines = []
     for verdict in dict.fromkeys(record["verdict"] for record in records):
         first, *others = [record for record in records if record["verdict"] == verdict]
-        lines.append(f"- **{clause.label}** {verdict}. {shorten(first['reason'])}{say_others(others)}")
+        lines.append(
+            f"- **{clause.label}** {verdict}. {shorten(first['reason'])}{say_others(others)}"
+        )
     return "\n".join(lines) + note
 
 
@@ -131,8 +150,12 @@ def count_verdicts(claims: Iterable[Mapping]) -> str:
         INDISTINGUISHABLE: "open (neither can be told)",
         MIXED: "mixed (the verdict depends on the place)",
     }
-    told = join_words(f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict])
-    return f"Of {len(ledger)} clauses of the published claims, {decided} can be tested here: {told}."
+    told = join_words(
+        f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict]
+    )
+    return (
+        f"Of {len(ledger)} clauses of the published claims, {decided} can be tested here: {told}."
+    )
 
 
 def list_statements(claims: Iterable[Mapping], verdict: str) -> list[str]:
@@ -140,11 +163,16 @@ def list_statements(claims: Iterable[Mapping], verdict: str) -> list[str]:
     ledger = summarise_claims(list(claims))
     labels = label_clauses(ledger)
     same = ledger["verdict"] == verdict
-    return [f"({label}) {words}" for label, words in zip(labels[same], spell_out(ledger)[same], strict=True)]
+    return [
+        f"({label}) {words}"
+        for label, words in zip(labels[same], spell_out(ledger)[same], strict=True)
+    ]
 
 
 def spell_out(ledger: pd.DataFrame) -> pd.Series:
     """Statements that can stand by themselves: one that goes on from another takes over its words."""
     goes_on = ledger["statement"].str.startswith(SAME)
     before = ledger["statement"].mask(goes_on).ffill().str.removesuffix(".")
-    return ledger["statement"].mask(goes_on, before + ", " + ledger["statement"].str.removeprefix(SAME))
+    return ledger["statement"].mask(
+        goes_on, before + ", " + ledger["statement"].str.removeprefix(SAME)
+    )

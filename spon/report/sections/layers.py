@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from spon.report.markdown import embed_figure, join_blocks, join_words, say_bounds, say_percent, write_table
+from spon.report.markdown import (
+    embed_figure,
+    join_blocks,
+    join_words,
+    say_bounds,
+    say_percent,
+    write_table,
+)
 
 # Narrower than any interval of a share that was estimated, in percent.
 EXACT = 1e-6
@@ -18,11 +25,16 @@ def describe_layers(
 ) -> str:
     """Early against late layers, shares of the full gain, and the frontier of perplexity against parameters."""
     caption = (
-        "Perplexity against the number of bias parameters, one frontier for each scope and sparsity; points whose "
-        "paired interval holds zero are ties, and are not ranked."
+        "Perplexity against the number of bias parameters, one frontier for each scope and "
+        "sparsity; points whose paired interval holds zero are ties, and are not ranked."
     )
     figure = embed_figure(figures, "fig3_pareto", "Perplexity against bias parameters", caption)
-    return join_blocks(compare_halves(layer_position), compare_shares(marginal_gain), compare_costs(pareto), figure)
+    return join_blocks(
+        compare_halves(layer_position),
+        compare_shares(marginal_gain),
+        compare_costs(pareto),
+        figure,
+    )
 
 
 def compare_halves(position: pd.DataFrame) -> str:
@@ -35,7 +47,9 @@ def compare_halves(position: pd.DataFrame) -> str:
         ratios = found.set_index("measure")[["ratio", "ratio_low", "ratio_high"]]
         cells = [say_bounds(*ratios.loc[measure], 2) for measure in ("nll", "kl")]
         kind = [conclude_ratio(ratios.loc[measure]) for measure in ("nll", "kl")]
-        rows.append([f"{names[2]} over {names[3]}", say_percent(names[0]), *cells, " / ".join(kind)])
+        rows.append(
+            [f"{names[2]} over {names[3]}", say_percent(names[0]), *cells, " / ".join(kind)]
+        )
     header = ["", "sparsity", "by log-likelihood [95 %]", "by KL [95 %]", "its interval lies"]
     return join_blocks(told, write_table(header, rows))
 
@@ -52,9 +66,14 @@ def conclude_ratio(ratio: pd.Series) -> str:
 def compare_shares(marginal: pd.DataFrame) -> str:
     """The share of the full gain that fewer layers reach."""
     # The allocation with all layers reaches exactly its own gain.
-    share, width = marginal["share_of_full_percent"], marginal["share_high"] - marginal["share_low"]
+    share, width = (
+        marginal["share_of_full_percent"],
+        marginal["share_high"] - marginal["share_low"],
+    )
     full = ((share - 100).abs() < EXACT) & (width < EXACT)
-    shares = marginal[share.notna() & ~full].drop_duplicates(["scope", "sparsity", "seed", "larger", "measure"])
+    shares = marginal[share.notna() & ~full].drop_duplicates(
+        ["scope", "sparsity", "seed", "larger", "measure"]
+    )
     if shares.empty:
         return ""
     rows = []
@@ -73,7 +92,8 @@ def compare_costs(pareto: pd.DataFrame) -> str:
     if frontier.empty:
         return ""
     parts = [
-        f"{scope} at {say_percent(sparsity)}: {join_words(dict.fromkeys(rows.sort_values('cost')['allocation']))}"
+        f"{scope} at {say_percent(sparsity)}: "
+        f"{join_words(dict.fromkeys(rows.sort_values('cost')['allocation']))}"
         for (scope, sparsity), rows in frontier.groupby(["scope", "sparsity"], sort=False)
     ]
     return f"On the frontier of perplexity against bias parameters (ties included) are, for {'; '.join(parts)}."

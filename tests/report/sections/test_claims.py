@@ -19,9 +19,27 @@ RECORD = {
     "retracted": "The author took it back.",
     "note": None,
 }
-OTHER = {**RECORD, "at": "s0.6 seed1", "effect": 1.25, "low": None, "high": None, "published": None}
-OPEN = {"id": "1-b", "statement": "The same holds by KL divergence.", "verdict": "indistinguishable", "retracted": None}
-AWAY = {"id": "2", "claim": 2, "verdict": "not applicable", "reason": "No model was run.", "retracted": None}
+OTHER = {
+    **RECORD,
+    "at": "s0.6 seed1",
+    "effect": 1.25,
+    "low": None,
+    "high": None,
+    "published": None,
+}
+OPEN = {
+    "id": "1-b",
+    "statement": "The same holds by KL divergence.",
+    "verdict": "indistinguishable",
+    "retracted": None,
+}
+AWAY = {
+    "id": "2",
+    "claim": 2,
+    "verdict": "not applicable",
+    "reason": "No model was run.",
+    "retracted": None,
+}
 
 
 def test_a_clause_stands_with_its_label_its_published_value_and_its_verdict():
@@ -40,15 +58,17 @@ def test_a_clause_whose_places_disagree_is_mixed_and_says_where():
 
 def test_a_clause_that_cannot_be_decided_says_why_and_stands_in_no_table():
     text = describe_claims([RECORD, RECORD | AWAY])
-    assert "### Not applicable here\n\n- No model was run.\n  - 2a. Early layers gain more." in text
+    assert (
+        "### Not applicable here\n\n- No model was run.\n  - 2a. Early layers gain more." in text
+    )
     assert "| 2a |" not in text
     assert "### Why" not in describe_claims([RECORD | AWAY])
 
 
 def test_clauses_are_counted_by_verdict():
     assert count_verdicts([RECORD, RECORD | OPEN, RECORD | AWAY]) == (
-        "Of 3 clauses of the published claims, 2 can be tested here: 1 supported wherever tested and 1 open (neither "
-        "can be told)."
+        "Of 3 clauses of the published claims, 2 can be tested here: 1 supported wherever "
+        "tested and 1 open (neither can be told)."
     )
     assert count_verdicts([RECORD | AWAY]).startswith("None of the 1 clauses")
 

@@ -9,7 +9,11 @@ from spon.report.sections import layers
 def test_early_layers_are_compared_with_late_ones_and_with_all():
     text = write()
     # TOP-50 gains 0.08 nats, BOTTOM-50 0.04, UNIF-ALL 0.1; by KL 0.08, 0.02 and 0.1.
-    assert row(text, "TOP-50 over BOTTOM-50")[2:] == ["2.00 [2.00, 2.00]", "4.00 [4.00, 4.00]", "above 1 / above 1"]
+    assert row(text, "TOP-50 over BOTTOM-50")[2:] == [
+        "2.00 [2.00, 2.00]",
+        "4.00 [4.00, 4.00]",
+        "above 1 / above 1",
+    ]
     assert row(text, "TOP-50", "50 %", "0")[3:] == ["80 % [80, 80]", "80 % [80, 80]"]
 
 

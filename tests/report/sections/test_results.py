@@ -16,12 +16,16 @@ def test_numbers_of_the_tables_stand_in_the_text():
     assert unif_all[4:7] == ["-100.00 [-100.00, -100.00]", "< 0.001", "better"]
     assert unif_all[7:] == ["25.0 % [25.0, 25.0]", "20.0 % [20.0, 20.0]"]
     assert f"perplexity of {np.exp(2):.3f}" in text
-    assert "win back 25.0 % of TEAL's KL divergence from the dense model (at 50 % sparsity)" in text
+    assert (
+        "win back 25.0 % of TEAL's KL divergence from the dense model (at 50 % sparsity)" in text
+    )
 
 
 def test_a_run_whose_interval_holds_zero_is_not_called_better():
     runs = tabulate(loud=True)
-    text = describe_results(runs["perplexity"], runs["contrasts"], runs["damage_recovery"], SETTINGS, {})
+    text = describe_results(
+        runs["perplexity"], runs["contrasts"], runs["damage_recovery"], SETTINGS, {}
+    )
     assert row(text, "UNIF-ALL", "down_proj")[6] == "not distinguishable"
     assert "UNIF-ALL than" not in text
     assert "TOP-75 than UNIF-ALL" in text

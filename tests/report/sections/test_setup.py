@@ -7,14 +7,22 @@ from small_study import SHAPE
 from spon.report.findings import write_findings
 from spon.report.sections import setup
 
-TRAIN = {"blocks": 384, "epochs": 1, "learning_rate": 0.01, "batch_blocks": 4, "schedule": "cosine"}
+TRAIN = {
+    "blocks": 384,
+    "epochs": 1,
+    "learning_rate": 0.01,
+    "batch_blocks": 4,
+    "schedule": "cosine",
+}
 
 
 def test_the_limits_are_those_of_the_study():
     limits = write().split("## Limits")[1]
     assert "Every run was trained once." in limits
     assert "The model is small" in limits
-    large = FACTS | {"model": MODEL | {"shape": SHAPE | {"width": 2048, "parameters": 1_235_814_400}}}
+    large = FACTS | {
+        "model": MODEL | {"shape": SHAPE | {"width": 2048, "parameters": 1_235_814_400}}
+    }
     assert "The model is small" not in write(facts=large)
     assert "- No model was run" in write_findings("biases", {}, {"settings": SETTINGS}, {})
 
@@ -40,10 +48,18 @@ def test_a_source_is_named_without_what_is_of_one_machine():
 
 
 def test_checkpoints_are_listed_with_their_digests():
-    run = {"allocation": "TOP-50", "sparsity": 0.5, "seed": 0, "file": "/data/spon_TOP-50_s0.5.pt", "sites": 8}
+    run = {
+        "allocation": "TOP-50",
+        "sparsity": 0.5,
+        "seed": 0,
+        "file": "/data/spon_TOP-50_s0.5.pt",
+        "sites": 8,
+    }
     text = setup.describe_checkpoints([run | {"sha256": "ab12"}])
     assert "| TOP-50 | 50 % | 0 | `spon_TOP-50_s0.5.pt` | 8 | `ab12` |" in text
 
 
 def test_the_environment_names_machine_and_packages():
-    assert setup.describe_environment(ENVIRONMENT) == ("Python 3.11.7 on Linux; device cpu, 1 thread. numpy 2.4.6.")
+    assert setup.describe_environment(ENVIRONMENT) == (
+        "Python 3.11.7 on Linux; device cpu, 1 thread. numpy 2.4.6."
+    )

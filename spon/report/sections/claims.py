@@ -14,7 +14,7 @@ from spon.claims.verdicts import (
     SUPPORTED,
     summarise_claims,
 )
-from spon.report.markdown import join_blocks, join_words, say_place, write_table
+from spon.report.markdown import join_blocks, join_words, say_origin, write_table
 
 MIXED = "mixed"
 VERDICTS = {
@@ -71,8 +71,13 @@ def label_clauses(ledger: pd.DataFrame) -> pd.Series:
 def describe_clause(clause) -> list[str]:
     """One row of the ledger."""
     verdict = f"**{clause.verdict}**"
-    where = f": {say_place(clause.verdicts)}" if clause.verdict == MIXED else ""
-    return [clause.label, clause.statement, say_place(clause.published) or "none", verdict + where]
+    where = f": {say_origin(clause.verdicts)}" if clause.verdict == MIXED else ""
+    return [
+        clause.label,
+        clause.statement,
+        say_origin(clause.published) or "none",
+        verdict + where,
+    ]
 
 
 def describe_undecided(ledger: pd.DataFrame, claims: Sequence[Mapping]) -> str:
@@ -125,7 +130,7 @@ def say_others(records: Sequence[Mapping]) -> str:
     """The effects with the same verdict at other places."""
     if not records:
         return ""
-    found = (f"{say_effect(record)} at {say_place(record['at'])}" for record in records)
+    found = (f"{say_effect(record)} at {say_origin(record['at'])}" for record in records)
     return f" Likewise: {'; '.join(found)}."
 
 

@@ -20,6 +20,8 @@ def write_table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int
     """
     align = ["---"] * min(words, len(header)) + ["---:"] * (len(header) - words)
     lines = [header, align, *rows]
+    widths = {len(cells) for cells in lines}
+    assert widths == {len(header)}, f"rows of {sorted(widths)} cells under {len(header)} titles"
     return "\n".join(f"| {' | '.join(escape(cell) for cell in cells)} |" for cells in lines)
 
 

@@ -249,10 +249,10 @@ def conclude_norms(ranking: pd.DataFrame) -> str:
 
 def describe_agreement(cross_configuration: pd.DataFrame, figures: Mapping[str, str]) -> str:
     """Compare the biases of two runs by their cosine, beside chance and another seed."""
-    null = cross_configuration["null_95"]
+    chance = say_range(cross_configuration["null_95"], 3)
     introduction = (
         "Measured is the cosine of two runs' biases at each site that both have: 1 is the same "
-        f"direction. Chance lies below: 95 % of random directions stay under {say_range(null, 3)}. "
+        f"direction. Chance lies below: 95 % of random directions stay under {chance}. "
         "Another seed of the same allocation, where there is one, says how well two trainings "
         "agree that differ by chance alone; runs that share a seed share the order of their text, "
         "too, and can agree better."

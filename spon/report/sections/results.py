@@ -186,7 +186,10 @@ def name_run(allocation: str, seed: Real, runs: pd.DataFrame) -> str:
 
 
 def judge_difference(contrast) -> str:
-    """Judge a difference in negative log-likelihood: `better`, `worse` or `not distinguishable`."""
+    """Judge a difference from its p-value: `better`, `worse` or `not distinguishable`.
+
+    The difference is in negative log-likelihood, so a negative one is better.
+    """
     # A p-value that is NaN decides nothing, and no comparison with it is true.
     if not contrast.p_holm < ALPHA:
         return "not distinguishable"

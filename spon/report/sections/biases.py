@@ -115,8 +115,8 @@ def say_outliers(site) -> str:
         return f"{site.outliers}"
     # pandas reads a column whose cells all hold one coordinate as numbers, not as text.
     coordinates = str(site.outlier_coordinates).split(";")
-    named = ", ".join(f"{float(coordinate):.0f}" for coordinate in coordinates)
-    return f"{site.outliers} ({named})"
+    numbers = ", ".join(f"{float(coordinate):.0f}" for coordinate in coordinates)
+    return f"{site.outliers} ({numbers})"
 
 
 def conclude_statistics(statistics: pd.DataFrame) -> str:

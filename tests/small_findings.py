@@ -1,4 +1,4 @@
-"""A small study as findings see it: its tables, its facts, and how to read a row of the text."""
+"""The tables and facts of a small study, for tests of the findings."""
 
 from functools import cache
 
@@ -39,10 +39,14 @@ FACTS = {"model": MODEL, "protocol": PROTOCOL, "settings": SETTINGS, "environmen
 
 @cache
 def tabulate(loud=False):
-    evaluations = [
-        LOUD if loud and one["allocation"].iloc[0] == "UNIF-ALL" else one for one in ALL
-    ]
-    outcomes = gather(*evaluations, MEAN_DOWN)
+    """Tabulate the small study; `loud` makes blocks of UNIF-ALL differ more than it gains."""
+    evaluations = [*ALL, MEAN_DOWN]
+    if loud:
+        evaluations = [
+            LOUD if evaluation["allocation"].iloc[0] == "UNIF-ALL" else evaluation
+            for evaluation in evaluations
+        ]
+    outcomes = gather(*evaluations)
     return {
         "perplexity": perplexity.tabulate_perplexity(outcomes),
         "contrasts": perplexity.tabulate_contrasts(outcomes),
@@ -57,12 +61,13 @@ def tabulate(loud=False):
 
 
 def write(loud=False, facts=FACTS, figures=None, without=()):
-    given = {name: table for name, table in tabulate(loud).items() if name not in without}
-    return write_findings("small", given, facts, figures or {})
+    """Write the findings of the small study, without the named tables."""
+    tables = {name: table for name, table in tabulate(loud).items() if name not in without}
+    return write_findings("small", tables, facts, figures or {})
 
 
 def row(text, *beginning):
-    (line,) = [
-        line for line in text.splitlines() if line.startswith(f"| {' | '.join(beginning)} |")
-    ]
+    """Return the cells of the only row of a table that begins with the given cells."""
+    start = f"| {' | '.join(beginning)} |"
+    (line,) = [line for line in text.splitlines() if line.startswith(start)]
     return [cell.strip() for cell in line.strip("|").split("|")]

@@ -28,7 +28,7 @@ def read_origin(path: str | Path) -> dict[str, str]:
     read = choose_reader(start)
     try:
         told = read(path) if read else {}
-    except (ValueError, KeyError, IndexError, OSError):  # a damaged file tells nothing
+    except (ValueError, KeyError, IndexError, TypeError, OSError):  # a damaged file tells nothing
         return {}
     return {name: told[name] for name in NAMES if isinstance(told, dict) and name in told}
 

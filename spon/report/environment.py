@@ -1,4 +1,7 @@
-"""What a study ran on: numbers differ in their last digits between machines and versions."""
+"""Describe the environment of a study: its machine and the versions of its packages.
+
+Numbers differ in their last digits between machines and between versions.
+"""
 
 import os
 import platform
@@ -17,17 +20,17 @@ PACKAGES = [
     "pandas",
     "statsmodels",
     "matplotlib",
+    "snakemake",
 ]
-PACKAGES += ["snakemake"]
 
 
 def describe_environment(device: str, threads: int, packages: Sequence[str] = PACKAGES) -> dict:
-    """The machine and the versions of what computes.
+    """Describe the machine, and the versions of Python and of the packages that compute.
 
     Args:
         device: `cpu` or `cuda`, where models run.
-        threads: Of one model job.
-        packages: Distributions; one that is not installed has the version None.
+        threads: Number of CPU threads of one model job.
+        packages: Names of distributions; one that is not installed has the version None.
     """
     return {
         "python": platform.python_version(),
@@ -41,13 +44,13 @@ def describe_environment(device: str, threads: int, packages: Sequence[str] = PA
 
 
 def read_processor(path: Path) -> str:
-    """The processor's name as Linux lists it, elsewhere as Python knows it."""
+    """Return the processor's name from a file like `/proc/cpuinfo`, or else from Python."""
     match = re.search(r"^model name\s*: (.+)$", path.read_text(), re.M) if path.exists() else None
     return match[1] if match else platform.processor()
 
 
 def find_version(name: str) -> str | None:
-    """The version of an installed distribution."""
+    """Return the version of a distribution, or None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

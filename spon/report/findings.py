@@ -1,4 +1,7 @@
-"""What a study found, as the text of a short paper: every number from a table, every sentence chosen by the numbers."""
+"""Write the findings of a study as the text of a short paper.
+
+Every number comes from a table, and the numbers decide which sentence is written.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,21 +24,22 @@ from spon.report.sections.states import describe_alignment, describe_categories,
 from spon.report.sections.summary import summarise
 
 ANALYSES = (
-    "What do the biases encode? Each analysis gives the published definition, so that numbers can be compared, beside "
-    "a sound one with its null. P-values here are of each analysis by itself; the verdicts above adjust them over all "
-    "tests."
+    "What do the biases encode? Each analysis gives the published definition, so that numbers "
+    "can be compared, beside a sound one with its null. P-values here are of each analysis by "
+    "itself; the verdicts above adjust them over all tests."
 )
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the findings.
+    """One section of the findings.
 
     Attributes:
-        title: Its heading, with the marks of its level.
-        write: Writes its text from what it needs and uses, by name; empty text leaves it out.
-        needs: Names of tables and facts without which it is left out.
-        uses: Names of what it shows as well, None where there is none.
+        title: Its heading, with the number signs of its level.
+        write: Returns its text, from what it needs and uses as keyword arguments; a section whose
+            text is empty is left out.
+        needs: Names of the tables and facts without which the section is left out.
+        uses: Names of tables and facts that it shows too; one that is missing is passed as None.
     """
 
     title: str
@@ -92,25 +96,28 @@ def write_findings(
     facts: Mapping[str, object],
     figures: Mapping[str, str],
 ) -> str:
-    """The findings of a study as markdown.
+    """Write the findings of a study as markdown.
 
     Args:
         study: Its name.
-        tables: The study's tables by name; those of several runs concatenated.
-        facts: `model, protocol, claims, environment, checkpoints, settings`, as far as the study has them.
-        figures: Paths of figures by name, as seen from the file that the text is written to.
+        tables: The study's tables by name; those of several runs are concatenated.
+        facts: `model, protocol, claims, environment, checkpoints, settings`, as far as the study
+            has them.
+        figures: Paths of figures by name, relative to the folder of the findings.
 
     Returns:
-        The text. A section whose tables or facts are missing is left out; the same input gives the same text.
+        The text. A section whose tables or facts are missing is left out; the same input gives
+        the same text.
     """
-    given = {**tables, **facts, "figures": figures}
-    written = [write_section(section, given) for section in SECTIONS]
-    return join_blocks(f"# Findings of the study `{study}`", *written) + "\n"
+    evidence = {**tables, **facts, "figures": figures}
+    sections = [write_section(section, evidence) for section in SECTIONS]
+    return join_blocks(f"# Findings of the study `{study}`", *sections) + "\n"
 
 
-def write_section(section: Section, given: Mapping[str, object]) -> str:
-    """A section with its heading, or nothing."""
-    if any(given.get(name) is None for name in section.needs):
+def write_section(section: Section, evidence: Mapping[str, object]) -> str:
+    """Write a section with its heading, or nothing if what it needs is missing."""
+    if any(evidence.get(name) is None for name in section.needs):
         return ""
-    text = section.write(**{name: given.get(name) for name in (*section.needs, *section.uses)})
+    names = (*section.needs, *section.uses)
+    text = section.write(**{name: evidence.get(name) for name in names})
     return join_blocks(section.title, text) if text else ""

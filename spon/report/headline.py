@@ -1,6 +1,9 @@
-"""The study in a handful of rows, as markdown: what a README shows first."""
+"""Write the headline table: a study in a few rows of markdown, for the README."""
 
 import pandas as pd
+
+from spon.report.markdown import NOTHING, write_table
+from spon.tables.outcomes import DENSE, TEAL
 
 COLUMNS = [
     "sites sparsified",
@@ -14,7 +17,7 @@ COLUMNS = [
 
 
 def write_headline(perplexity: pd.DataFrame, damage_recovery: pd.DataFrame) -> str:
-    """A markdown table: for every scope and sparsity, TEAL and the run with the most biases.
+    """Write a markdown table: for every scope and sparsity, TEAL and the run with the most biases.
 
     Args:
         perplexity: The table of that name.
@@ -23,27 +26,23 @@ def write_headline(perplexity: pd.DataFrame, damage_recovery: pd.DataFrame) -> s
     Returns:
         The table, with the dense model's perplexity in the line above it.
     """
-    dense = perplexity.loc[perplexity["allocation"] == "DENSE", "perplexity"].item()
+    dense = perplexity.loc[perplexity["allocation"] == DENSE, "perplexity"].item()
     runs = perplexity.dropna(subset=["seed"])
     largest = runs.sort_values(["bias_parameters", "seed"], ascending=[False, True], kind="stable")
     largest = largest.drop_duplicates(["scope", "sparsity"]).sort_index()
     rows = [describe_run(run, perplexity, damage_recovery) for run in largest.itertuples()]
-    lines = [COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *rows]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    table = write_table(COLUMNS, rows)
     return f"Perplexity of the dense model on held-out text: {dense:.3f}.\n\n{table}\n"
 
 
 def describe_run(run, perplexity: pd.DataFrame, damage_recovery: pd.DataFrame) -> list[str]:
-    """The cells of one row."""
+    """Return the cells of one run's row."""
     here = (perplexity["scope"] == run.scope) & (perplexity["sparsity"] == run.sparsity)
-    teal = perplexity.loc[
-        here & (perplexity["allocation"] == "BASELINE-TEAL"), "over_dense_percent"
-    ].item()
-    same = ["allocation", "scope", "sparsity", "seed"]
-    recovered = damage_recovery.merge(
-        pd.DataFrame([{name: getattr(run, name) for name in same}]), on=same
-    )
-    shares = recovered.set_index("measure")
+    baseline = here & (perplexity["allocation"] == TEAL)
+    teal = perplexity.loc[baseline, "over_dense_percent"].item()
+    key = ["allocation", "scope", "sparsity", "seed"]
+    values = tuple(getattr(run, name) for name in key)
+    shares = damage_recovery.set_index(key).loc[[values]].set_index("measure")
     return [
         f"{run.scope} ({run.allocation})",
         f"{100 * run.sparsity:g} %",
@@ -55,7 +54,7 @@ def describe_run(run, perplexity: pd.DataFrame, damage_recovery: pd.DataFrame) -
 
 
 def describe_share(share: pd.Series) -> str:
-    """A share with its interval, or that there is none."""
+    """Write a share of damage with its interval; without an interval it is not applicable."""
     if pd.isna(share["low"]):
-        return "n/a"
+        return NOTHING
     return f"{share['recovery_percent']:.1f} % [{share['low']:.1f}, {share['high']:.1f}]"

@@ -5,9 +5,9 @@ from spon.report import environment
 
 
 def test_the_environment_names_versions_and_what_is_not_installed():
-    found = environment.describe_environment("cpu", 2, ["numpy", "no-such-package"])
-    assert found["packages"] == {"numpy": metadata.version("numpy"), "no-such-package": None}
-    assert (found["device"], found["threads"]) == ("cpu", 2)
+    record = environment.describe_environment("cpu", 2, ["numpy", "no-such-package"])
+    assert record["packages"] == {"numpy": metadata.version("numpy"), "no-such-package": None}
+    assert (record["device"], record["threads"]) == ("cpu", 2)
 
 
 def test_the_processor_is_the_first_that_linux_lists(tmp_path):

@@ -1,4 +1,4 @@
-"""Findings as a whole: the same text for the same numbers, and nothing that is missing."""
+"""The findings as a whole: their sections, their figures, and that they can be reproduced."""
 
 from small_findings import SETTINGS, write
 
@@ -8,24 +8,17 @@ from spon.report.findings import write_findings
 def test_a_section_without_its_tables_is_left_out():
     text = write(without=("layer_position", "controls"))
     assert "## Baselines" in text
-    for title in (
-        "Which layers",
-        "What the controls say",
-        "Key findings",
-        "Analyses",
-        "Checkpoints",
-    ):
+    missing = ["Which layers", "What the controls say", "Key findings", "Analyses", "Checkpoints"]
+    for title in missing:
         assert title not in text
     assert "## Setup and protocol" not in write(facts={"settings": SETTINGS})
     assert write_findings("empty", {}, {}, {}) == "# Findings of the study `empty`\n"
 
 
 def test_figures_are_embedded_where_they_are_and_with_a_caption():
-    text = write(figures={"fig1_perplexity": "../../figures/small/fig1_perplexity.png"})
-    assert (
-        "![Perplexity above the dense model](../../figures/small/fig1_perplexity.png)\n\n*Perplexity"
-        in text
-    )
+    path = "../../figures/small/fig1_perplexity.png"
+    text = write(figures={"fig1_perplexity": path})
+    assert f"![Perplexity above the dense model]({path})\n\n*Perplexity" in text
     assert "fig2" not in text
 
 

@@ -47,22 +47,20 @@ RECOVERY = pd.DataFrame(
 )
 
 
-def test_a_scope_is_shown_by_its_first_run_with_the_most_biases_and_what_is_not_applicable_says_so():
+def test_a_scope_is_shown_by_its_first_run_with_the_most_biases_and_says_what_is_not_applicable():
     lines = headline.write_headline(PERPLEXITY, RECOVERY).splitlines()
     assert lines[0] == "Perplexity of the dense model on held-out text: 10.000."
-    assert (
-        lines[-1]
-        == "| down_proj (LARGE) | 50 % | 14.0 % | +20.00 % | +15.00 % | 30.0 % [28.0, 32.0] | n/a |"
-    )
+    row = ["down_proj (LARGE)", "50 %", "14.0 %", "+20.00 %", "+15.00 %"]
+    assert lines[-1] == f"| {' | '.join(row)} | 30.0 % [28.0, 32.0] | n/a |"
     assert len(lines) == 5
 
 
 def test_the_readme_shows_the_rows_of_the_default_study():
-    found = ROOT / "results/pydoc/headline.md"
-    if not found.exists():
+    headline_of_study = ROOT / "results/pydoc/headline.md"
+    if not headline_of_study.exists():
         pytest.skip("the default study has not been run here")
     readme = (ROOT / "README.md").read_text()
-    # Another processor may round the last digit otherwise, so numbers are left out of the comparison.
-    inserted = insert(readme, "headline", found.read_text())
-    rows, shown = (re.sub(r"[-+]?\d+\.\d+", "N", text) for text in (inserted, readme))
-    assert rows == shown, "run: make readme"
+    # Another processor may round the last digit otherwise, so numbers are not compared.
+    inserted = insert(readme, "headline", headline_of_study.read_text())
+    expected, actual = (re.sub(r"[-+]?\d+\.\d+", "N", text) for text in (inserted, readme))
+    assert expected == actual, "run: make readme"

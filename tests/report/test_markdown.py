@@ -51,8 +51,8 @@ def test_a_range_of_one_number_is_that_number():
 
 
 def test_places_are_said_as_a_reader_says_them():
-    assert markdown.say_place("s0.5 TOP-50 seed1") == "50 % TOP-50, seed 1"
-    assert markdown.say_place("s0.5→s0.6 UNIF-ALL") == "50 % → 60 % UNIF-ALL"
+    assert markdown.say_origin("s0.5 TOP-50 seed1") == "50 % TOP-50, seed 1"
+    assert markdown.say_origin("s0.5→s0.6 UNIF-ALL") == "50 % → 60 % UNIF-ALL"
 
 
 def test_a_small_p_value_is_said_to_be_small():

@@ -1,4 +1,4 @@
-"""One page that needs nothing else, read back with a parser of HTML."""
+"""The page needs no other file; it is read back with a parser of HTML."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +20,8 @@ PIXEL = (
 MARKDOWN = """\
 # Findings
 
-See [the paper](https://example.org/a?b=1&c=2), [the method](../../docs/method.md) and [the rows](#the-rows).
+See [the paper](https://example.org/a?b=1&c=2), [the method](../../docs/method.md) and \
+[the rows](#the-rows).
 
 ## The *rows*
 
@@ -43,30 +44,30 @@ IMAGES = {"fig1.png": PIXEL}
 
 
 class Elements(HTMLParser):
-    """All elements of a page: name and attributes, in order, and the texts within them by name."""
+    """The elements of a page: names and attributes in order, and the texts in them by name."""
 
     def __init__(self, page):
         super().__init__()
-        self.found, self.within, self.texts = [], [], {}
+        self.elements, self.open, self.texts = [], [], {}
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
         if tag not in ("meta", "img", "br", "hr"):
-            self.within.append(tag)
+            self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag):
-        assert self.within.pop() == tag, f"{tag} ends what it did not begin"
+        assert self.open.pop() == tag, f"{tag} ends what it did not begin"
 
     def handle_data(self, data):
-        for tag in set(self.within):
+        for tag in set(self.open):
             self.texts[tag] = self.texts.get(tag, "") + data
 
     def attributes(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
+        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +76,12 @@ def page():
 
 
 def test_every_element_is_closed(page):
-    assert page.within == []
+    assert page.open == []
 
 
 def test_a_page_loads_nothing_and_runs_nothing(page):
-    assert not {"script", "link", "iframe", "object"} & {name for name, _ in page.found}
-    sources = [attributes["src"] for _, attributes in page.found if "src" in attributes]
+    assert not {"script", "link", "iframe", "object"} & {name for name, _ in page.elements}
+    sources = [attributes["src"] for _, attributes in page.elements if "src" in attributes]
     assert sources and all(source.startswith("data:image/png;base64,") for source in sources)
     assert "url(" not in page.texts["style"] and "@import" not in page.texts["style"]
 
@@ -94,7 +95,7 @@ def test_a_link_leads_into_the_page_or_to_the_web_but_to_no_file_beside_the_page
 
 
 def test_the_contents_list_the_headings_of_the_second_level_by_anchors_that_exist(page):
-    anchors = [attributes["id"] for _, attributes in page.found if "id" in attributes]
+    anchors = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert anchors == ["findings", "the-rows", "figures--more", "the-rows-1"]
     assert page.texts["nav"].split("\n") == ["", "", "The rows", "Figures & more", "", ""]
     listed = [attributes["href"] for attributes in page.attributes("a")[:2]]
@@ -102,8 +103,8 @@ def test_the_contents_list_the_headings_of_the_second_level_by_anchors_that_exis
 
 
 def test_a_table_scrolls_in_a_wrapper_and_keeps_the_alignment_of_the_markdown(page):
-    names = [name for name, _ in page.found]
-    wrapper = page.found[names.index("table") - 1]
+    names = [name for name, _ in page.elements]
+    wrapper = page.elements[names.index("table") - 1]
     assert wrapper == (
         "div",
         {"class": "table", "role": "region", "aria-label": "Table", "tabindex": "0"},
@@ -122,7 +123,7 @@ def test_short_cells_do_not_break_and_sentences_do(page):
     ]
 
 
-def test_an_image_is_within_the_page_at_half_its_pixels_with_the_emphasised_paragraph_as_its_caption(
+def test_an_image_is_in_the_page_at_half_its_pixels_with_the_emphasised_paragraph_as_its_caption(
     page,
 ):
     (image,) = page.attributes("img")
@@ -138,9 +139,9 @@ def test_a_paragraph_under_an_image_that_is_not_emphasised_as_a_whole_is_no_capt
     assert page.texts["p"] == "Not a caption."
 
 
-@pytest.mark.parametrize("given", [{"../../figures/pydoc/fig1.png": PIXEL}, {"fig1.png": PIXEL}])
-def test_an_image_is_found_by_its_path_or_by_its_file_name(given):
-    assert "data:image/png" in render_page(MARKDOWN, "Title", given)
+@pytest.mark.parametrize("images", [{"../../figures/pydoc/fig1.png": PIXEL}, {"fig1.png": PIXEL}])
+def test_an_image_is_found_by_its_path_or_by_its_file_name(images):
+    assert "data:image/png" in render_page(MARKDOWN, "Title", images)
 
 
 def test_an_image_that_is_not_given_is_refused_in_one_sentence():
@@ -179,16 +180,11 @@ def test_a_page_says_its_language_and_what_made_it_fits_a_phone_and_is_the_same_
     "path", sorted((ROOT / "workflow/report").glob("*.rst")), ids=lambda path: path.stem
 )
 def test_a_caption_of_the_report_is_sound_and_names_its_study(path):
-    wildcards, sweep = (
-        SimpleNamespace(study="some_"),
-        {"studies": ["some"], "sparsities": [0.5, 0.6]},
-    )
-    snakemake = SimpleNamespace(wildcards=wildcards, config={"sweep": sweep})
-    links = "\n.. _Workflow: https://example.org\n.. _Statistics: https://example.org\n"  # Snakemake adds its own
-    text = (
-        Environment(undefined=StrictUndefined)
-        .from_string(path.read_text() + links)
-        .render(snakemake=snakemake)
-    )
+    sweep = {"studies": ["some"], "sparsities": [0.5, 0.6]}
+    snakemake = SimpleNamespace(wildcards=SimpleNamespace(study="some_"), config={"sweep": sweep})
+    # Snakemake adds such links of its own.
+    links = "\n.. _Workflow: https://example.org\n.. _Statistics: https://example.org\n"
+    template = Environment(undefined=StrictUndefined).from_string(path.read_text() + links)
+    text = template.render(snakemake=snakemake)
     caption = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["html_body"]
     assert "0.5, 0.6" in caption if path.stem == "workflow" else "some_" in caption

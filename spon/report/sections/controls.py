@@ -1,4 +1,4 @@
-"""What the controls say: whether training earns its cost, and whether it repairs or adapts."""
+"""Describe the controls: does training earn its cost, and do biases repair or adapt?"""
 
 from collections.abc import Callable
 
@@ -9,6 +9,7 @@ from spon.report.markdown import (
     join_blocks,
     join_words,
     say_bounds,
+    say_fixed,
     say_p_value,
     say_percent,
     say_range,
@@ -23,198 +24,201 @@ HEADER = [
     "control gains",
     "trained less control [95 %]",
     "p (Holm)",
+    "control's share [95 %]",
+    "the same by KL [95 %]",
 ]
-HEADER += ["control's share [95 %]", "the same by KL [95 %]"]
 HOW_TO_READ = (
-    "A gain is the fall in negative log-likelihood against TEAL, in thousandths of a nat per token, above zero where "
-    "it helps. The control's share is its gain over the trained one (n/a where the trained gain may be zero). Verdicts "
-    f"are by the difference, its p-value Holm-adjusted over all controls of a measure and below {ALPHA:g}."
+    "A gain is the fall in negative log-likelihood against TEAL, in thousandths of a nat per "
+    "token, above zero where it helps. The control's share is its gain over the trained one "
+    "(n/a where the trained gain may be zero). Verdicts are by the difference, its p-value "
+    f"Holm-adjusted over all controls of a measure and below {ALPHA:g}."
 )
 
 
 def describe_controls(controls: pd.DataFrame) -> str:
-    """Each control that the study has: what it is, its table, and its verdict."""
-    parts = [HOW_TO_READ]
-    for control, (title, told, conclude) in CONTROLS.items():
+    """Describe each control that the study has, with its table and its conclusion."""
+    blocks = []
+    for control, (title, introduction, conclude) in CONTROLS.items():
         rows = controls[controls["control"] == control]
-        if not rows.empty:
-            concluded = [
-                conclude(rows[rows["measure"] == "nll"]),
-                *([say_kl(rows)] if control != "dense_model" else []),
-            ]
-            parts += [
-                f"### {title}",
-                told,
-                tabulate_control(rows),
-                " ".join(filter(None, concluded)),
-            ]
-    return join_blocks(*parts) if len(parts) > 1 else ""
+        if rows.empty:
+            continue
+        conclusions = [conclude(rows[rows["measure"] == "nll"])]
+        # Biases are trained to lower the KL divergence, but not on the dense model.
+        if control != "dense_model":
+            conclusions.append(conclude_kl(rows))
+        conclusion = " ".join(filter(None, conclusions))
+        blocks += [f"### {title}", introduction, tabulate_control(rows), conclusion]
+    return join_blocks(HOW_TO_READ, *blocks) if blocks else ""
 
 
 def tabulate_control(rows: pd.DataFrame) -> str:
-    """A row per run and sparsity, with the difference by KL beside that by log-likelihood."""
+    """Write a table with a row per run and sparsity.
+
+    The share of the trained gain is given by log-likelihood and by KL divergence.
+    """
     key = ["allocation", "sparsity", "seed"]
     by_kl = rows[rows["measure"] == "kl"].set_index(key)
     several = rows["seed"].nunique() > 1
-    cells = []
-    for row in rows[rows["measure"] == "nll"].itertuples():
-        same = by_kl.loc[tuple(getattr(row, name) for name in key)]
-        cells.append(
+    lines = []
+    for _, row in rows[rows["measure"] == "nll"].iterrows():
+        gain = [
+            row[name] for name in ("control_gain_nats_per_token", "control_low", "control_high")
+        ]
+        difference = [row[name] for name in ("difference_nats_per_token", "low", "high")]
+        lines.append(
             [
-                f"{row.allocation}, seed {row.seed:g}" if several else row.allocation,
-                say_percent(row.sparsity),
-                say_bounds(
-                    row.trained_gain_nats_per_token, float("nan"), float("nan"), 2, scale=MILLI
-                ),
-                say_bounds(
-                    row.control_gain_nats_per_token,
-                    row.control_low,
-                    row.control_high,
-                    2,
-                    scale=MILLI,
-                ),
-                say_bounds(row.difference_nats_per_token, row.low, row.high, 2, scale=MILLI),
-                say_p_value(row.p_holm),
-                say_bounds(row.share_of_trained_percent, row.share_low, row.share_high, 0, "%"),
-                say_bounds(
-                    same["share_of_trained_percent"], same["share_low"], same["share_high"], 0, "%"
-                ),
+                f"{row['allocation']}, seed {row['seed']:g}" if several else row["allocation"],
+                say_percent(row["sparsity"]),
+                say_fixed(MILLI * row["trained_gain_nats_per_token"], 2),
+                say_bounds(*gain, 2, scale=MILLI),
+                say_bounds(*difference, 2, scale=MILLI),
+                say_p_value(row["p_holm"]),
+                say_share(row),
+                say_share(by_kl.loc[tuple(row[key])]),
             ]
         )
-    return write_table(HEADER, cells)
+    return write_table(HEADER, lines)
+
+
+def say_share(row: pd.Series) -> str:
+    """Write the control's share of the trained gain with its interval."""
+    return say_bounds(row["share_of_trained_percent"], row["share_low"], row["share_high"], 0, "%")
 
 
 def conclude_mean_residual(rows: pd.DataFrame) -> str:
-    """Whether training earns its cost beside a bias that needs one forward pass."""
-    return " ".join(
-        conclude_training(scope, found) for scope, found in rows.groupby("scope", sort=False)
-    )
+    """Conclude, scope by scope, whether training is better than one forward pass."""
+    scopes = rows.groupby("scope", sort=False)
+    return " ".join(conclude_training(scope, runs) for scope, runs in scopes)
 
 
 def conclude_training(scope: str, rows: pd.DataFrame) -> str:
-    """The verdict for one scope."""
-    better, worse = pick(rows, above=True), pick(rows, above=False)
-    open_ = rows.drop([*better.index, *worse.index])
+    """Conclude whether training is better than the mean residual at one scope."""
+    better, worse = pick_significant(rows, above=True), pick_significant(rows, above=False)
+    undecided = rows.drop([*better.index, *worse.index])
     parts = []
     if len(better):
-        earns = (
-            "training earns its cost"
-            if len(better) == len(rows)
-            else f"training earns its cost {at(better)}"
-        )
-        some = better[(better["control_low"] > 0) & (better["share_low"] > 0)]
-        share = say_range(some["share_of_trained_percent"], 0, "%")
-        much = f"the mean residual alone reaches {share} of its gain" if len(some) else ""
-        parts.append(
-            join_words(
-                filter(None, [f"{earns}, though {much}" if much else earns, say_idle(rows)]),
-                last="and",
-            )
-        )
-    if len(open_):
-        parts.append(f"{at(open_)} it is not to be told from the mean residual")
+        parts.append(say_better(better, rows))
+    if len(undecided):
+        parts.append(f"{say_sparsities(undecided)} it is not to be told from the mean residual")
     if len(worse):
-        parts.append(f"{at(worse)} the mean residual, which needs no training, is better")
+        parts.append(
+            f"{say_sparsities(worse)} the mean residual, which needs no training, is better"
+        )
     return f"At {scope}, {'; '.join(parts)}."
 
 
-def say_idle(rows: pd.DataFrame) -> str:
-    """Where the mean residual shows no gain of its own."""
+def say_better(better: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """Say where training earns its cost, and how much of its gain the mean residual reaches.
+
+    Args:
+        better: The rows where training is better.
+        rows: All rows of the scope.
+    """
+    earns = "training earns its cost"
+    if len(better) < len(rows):
+        earns += f" {say_sparsities(better)}"
+    gaining = better[(better["control_low"] > 0) & (better["share_low"] > 0)]
+    if len(gaining):
+        share = say_range(gaining["share_of_trained_percent"], 0, "%")
+        earns += f", though the mean residual alone reaches {share} of its gain"
     idle = rows[rows["control_low"] <= 0]
     if idle.empty:
-        return ""
-    return f"the mean residual shows no gain of its own {at(idle) if len(idle) < len(rows) else 'at any sparsity'}"
+        return earns
+    where = say_sparsities(idle) if len(idle) < len(rows) else "at any sparsity"
+    return f"{earns} and the mean residual shows no gain of its own {where}"
 
 
-def say_kl(rows: pd.DataFrame) -> str:
-    """Where the trained biases are nearer to the dense model than the control's."""
+def conclude_kl(rows: pd.DataFrame) -> str:
+    """Say where the trained biases bring the model nearer to the dense one than the control."""
     by_kl = rows[rows["measure"] == "kl"]
-    nearer = pick(by_kl, above=True)
+    nearer = pick_significant(by_kl, above=True)
     if nearer.empty:
         return ""
-    where = "in every row" if len(nearer) == len(by_kl) else name_runs(nearer)
+    where = "in every row" if len(nearer) == len(by_kl) else say_runs(nearer)
     return f"By KL divergence, which is what is trained, the trained biases do better {where}."
 
 
 def conclude_random(rows: pd.DataFrame) -> str:
-    """Whether it is the direction of a bias that counts."""
-    better = pick(rows, above=True)
-    open_ = rows.drop(better.index)
-    harm = rows[rows["control_high"] < 0]
-    told = (
-        f"Trained biases do better than random ones of the same norms {name_runs(better)}."
-        if len(better)
-        else ""
-    )
-    ties = f"No such difference can be shown {name_runs(open_)}." if len(open_) else ""
-    every = f"Each of the draws makes the likelihood worse {name_runs(harm)}." if len(harm) else ""
-    told += (
-        " There it is the direction of the biases that helps, not an addition of that size."
-        if len(better)
-        else ""
-    )
-    return " ".join(filter(None, [told, ties, every]))
+    """Conclude whether the direction of a bias counts."""
+    better = pick_significant(rows, above=True)
+    undecided = rows.drop(better.index)
+    harmful = rows[rows["control_high"] < 0]
+    sentences = []
+    if len(better):
+        sentences.append(
+            f"Trained biases do better than random ones of the same norms {say_runs(better)}. "
+            "There it is the direction of the biases that helps, not an addition of that size."
+        )
+    if len(undecided):
+        sentences.append(f"No such difference can be shown {say_runs(undecided)}.")
+    if len(harmful):
+        sentences.append(f"Each of the draws makes the likelihood worse {say_runs(harmful)}.")
+    return " ".join(sentences)
 
 
 def conclude_dense(rows: pd.DataFrame) -> str:
-    """Whether a part of the gain is adaptation to the text."""
+    """Conclude whether a part of the gain is adaptation to the text."""
     rises, falls = rows[rows["control_low"] > 0], rows[rows["control_high"] < 0]
-    open_ = rows.drop([*rises.index, *falls.index])
-    parts = []
+    undecided = rows.drop([*rises.index, *falls.index])
+    sentences = []
     if len(rises):
         share = say_range(rises["share_of_trained_percent"], 0, "%")
-        parts.append(
-            f"The dense model's likelihood rises {name_runs(rises)}, by {share} of what the biases gain on "
-            "the sparse model: there, a part of the gain is adaptation to the text and not repair."
+        sentences.append(
+            f"The dense model's likelihood rises {say_runs(rises)}, by {share} of what the biases "
+            "gain on the sparse model: there, a part of the gain is adaptation to the text and "
+            "not repair."
         )
     if len(falls):
-        what = "It" if len(rises) else "The dense model's likelihood"
-        parts.append(f"{what} falls {name_runs(falls)}: no adaptation shows there.")
-    if len(open_):
-        parts.append(
-            f"On the dense model no change of the likelihood can be shown {name_runs(open_)}."
+        subject = "It" if len(rises) else "The dense model's likelihood"
+        sentences.append(f"{subject} falls {say_runs(falls)}: no adaptation shows there.")
+    if len(undecided):
+        sentences.append(
+            f"On the dense model no change of the likelihood can be shown {say_runs(undecided)}."
         )
-    return " ".join(parts)
+    return " ".join(sentences)
 
 
-def pick(rows: pd.DataFrame, above: bool) -> pd.DataFrame:
-    """The rows whose difference lies surely above zero, or surely below."""
-    sure = rows["p_holm"] < ALPHA
-    return rows[sure & ((rows["difference_nats_per_token"] > 0) == above)]
+def pick_significant(rows: pd.DataFrame, above: bool) -> pd.DataFrame:
+    """Pick the rows whose difference is significant and above zero, or else below it."""
+    significant = rows["p_holm"] < ALPHA
+    return rows[significant & ((rows["difference_nats_per_token"] > 0) == above)]
 
 
-def at(rows: pd.DataFrame) -> str:
-    """The sparsities of some rows: `at 50 % and 60 %`."""
-    return (
-        f"at {join_words(dict.fromkeys(say_percent(sparsity) for sparsity in rows['sparsity']))}"
-    )
+def say_sparsities(rows: pd.DataFrame) -> str:
+    """Write the sparsities of some rows: `at 50 % and 60 %`."""
+    sparsities = dict.fromkeys(say_percent(sparsity) for sparsity in rows["sparsity"])
+    return f"at {join_words(sparsities)}"
 
 
-def name_runs(rows: pd.DataFrame) -> str:
-    """Allocations and sparsities of some rows: `with UNIF-ALL at 50 % and with ATTN-ONLY at 60 %`."""
-    return join_words(
-        f"with {name} {at(found)}" for name, found in rows.groupby("allocation", sort=False)
-    )
+def say_runs(rows: pd.DataFrame) -> str:
+    """Write the allocations and sparsities of some rows.
+
+    For example, `with UNIF-ALL at 50 % and with ATTN-ONLY at 60 %`.
+    """
+    allocations = rows.groupby("allocation", sort=False)
+    return join_words(f"with {name} {say_sparsities(runs)}" for name, runs in allocations)
 
 
 CONTROLS: dict[str, tuple[str, str, Callable[[pd.DataFrame], str]]] = {
     "mean_residual": (
         "Does training earn its cost?",
-        "The *mean residual* `b = E[W (x - S(x))]` is the constant that repairs each site's own output best. It needs "
-        "one forward pass over the calibration text and no training. In brackets behind its gain: a 95 % interval.",
+        "The *mean residual* `b = E[W (x - S(x))]` is the constant that repairs each site's own "
+        "output best. It needs one forward pass over the calibration text and no training. In "
+        "brackets behind its gain: a 95 % interval.",
         conclude_mean_residual,
     ),
     "random": (
         "Is it the direction that counts?",
-        "*Random directions* have the norms of the trained biases and point anywhere. Their gain is the mean over "
-        "draws, in brackets the smallest and largest draw; they are evaluated on fewer blocks, and so is the trained "
-        "run that they are compared with.",
+        "*Random directions* have the norms of the trained biases and point anywhere. Their "
+        "gain is the mean over draws, in brackets the smallest and largest draw; they are "
+        "evaluated on fewer blocks, and so is the trained run that they are compared with.",
         conclude_random,
     ),
     "dense_model": (
         "Repair or adaptation?",
-        "The trained biases *on the dense model*, where nothing is sparsified and so nothing is to be repaired. A gain "
-        "there, against the dense model without biases, is adaptation to the text. KL divergence cannot fall there.",
+        "The trained biases *on the dense model*, where nothing is sparsified and so nothing is "
+        "to be repaired. A gain there, against the dense model without biases, is adaptation to "
+        "the text. KL divergence cannot fall there.",
         conclude_dense,
     ),
 }

@@ -1,4 +1,4 @@
-"""What sparsity costs and what biases win back: baselines, and every run at every sparsity."""
+"""Describe what sparsity costs and what biases win back: the baselines, and every run."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -18,40 +18,30 @@ from spon.report.markdown import (
 )
 from spon.tables.outcomes import DENSE, TEAL
 
-SAME_RUN = ["allocation", "scope", "sparsity", "seed"]
+RUN = ["allocation", "scope", "sparsity", "seed"]
 # Differences in log-likelihood are written in thousandths of a nat.
 MILLI = 1000.0
 HOW_TO_READ = (
-    "*SPON less TEAL* is the paired difference in negative log-likelihood per token, in thousandths of a nat, below "
-    "zero where biases help. Recovered is the share of TEAL's damage that is won back, by KL divergence from the dense "
-    "model, which is what is trained, and by log-likelihood. In brackets: 95 % intervals over blocks. A run is called "
-    "better or worse than TEAL only if the p-value, Holm-adjusted over all contrasts of the study, is below "
-    f"{ALPHA:g}; an interval alone may exclude zero and the verdict still be *not distinguishable*."
+    "*SPON less TEAL* is the paired difference in negative log-likelihood per token, in "
+    "thousandths of a nat, below zero where biases help. Recovered is the share of TEAL's "
+    "damage that is won back, by KL divergence from the dense model, which is what is trained, "
+    "and by log-likelihood. In brackets: 95 % intervals over blocks. A run is called better or "
+    "worse than TEAL only if the p-value, Holm-adjusted over all contrasts of the study, is "
+    f"below {ALPHA:g}; an interval alone may exclude zero and the verdict still be *not "
+    "distinguishable*."
 )
 
 
 def describe_baselines(perplexity: pd.DataFrame, contrasts: pd.DataFrame) -> str:
-    """The dense model, and what TEAL costs at each scope and sparsity."""
+    """Describe the dense model, and what TEAL costs at each scope and sparsity."""
     dense = perplexity.loc[perplexity["allocation"] == DENSE].iloc[0]
-    damage = contrasts[(contrasts["contrast"] == "teal_dense") & (contrasts["measure"] == "nll")]
-    rows = []
-    for teal in perplexity[perplexity["allocation"] == TEAL].itertuples():
-        found = damage[
-            (damage["scope"] == teal.scope) & (damage["sparsity"] == teal.sparsity)
-        ].iloc[0]
-        cost = say_bounds(
-            found["difference_nats_per_token"], found["low"], found["high"], 1, scale=MILLI
-        )
-        level = [say_fixed(teal.perplexity, 3), say_change(teal.over_dense_percent)]
-        rows.append(
-            [
-                teal.scope,
-                say_percent(teal.sparsity),
-                *level,
-                cost,
-                say_fixed(MILLI * teal.kl_nats_per_token, 1),
-            ]
-        )
+    level = say_bounds(dense["perplexity"], dense["perplexity_low"], dense["perplexity_high"], 3)
+    introduction = (
+        f"The dense model has a perplexity of {level} on held-out text. That interval is wide "
+        "since texts differ; it says nothing about differences between models, which are paired "
+        "by block and far more certain. The last two columns are in thousandths of a nat per "
+        "token: negative log-likelihood above dense, and KL divergence from it."
+    )
     header = [
         "sites sparsified",
         "sparsity",
@@ -60,13 +50,28 @@ def describe_baselines(perplexity: pd.DataFrame, contrasts: pd.DataFrame) -> str
         "TEAL less dense [95 %]",
         "KL",
     ]
-    level = say_bounds(dense["perplexity"], dense["perplexity_low"], dense["perplexity_high"], 3)
-    told = (
-        f"The dense model has a perplexity of {level} on held-out text. That interval is wide since texts differ; it "
-        "says nothing about differences between models, which are paired by block and far more certain. The last two "
-        "columns are in thousandths of a nat per token: negative log-likelihood above dense, and KL divergence from it."
-    )
-    return join_blocks(told, write_table(header, rows))
+    damages = contrasts[(contrasts["contrast"] == "teal_dense") & (contrasts["measure"] == "nll")]
+    rows = []
+    for teal in perplexity[perplexity["allocation"] == TEAL].itertuples():
+        here = (damages["scope"] == teal.scope) & (damages["sparsity"] == teal.sparsity)
+        damage = damages[here].iloc[0]
+        rows.append(
+            [
+                teal.scope,
+                say_percent(teal.sparsity),
+                say_fixed(teal.perplexity, 3),
+                say_change(teal.over_dense_percent),
+                say_bounds(
+                    damage["difference_nats_per_token"],
+                    damage["low"],
+                    damage["high"],
+                    1,
+                    scale=MILLI,
+                ),
+                say_fixed(MILLI * teal.kl_nats_per_token, 1),
+            ]
+        )
+    return join_blocks(introduction, write_table(header, rows))
 
 
 def describe_results(
@@ -76,9 +81,9 @@ def describe_results(
     settings: Mapping,
     figures: Mapping[str, str],
 ) -> str:
-    """Every trained run at every sparsity, what differs from TEAL, and what from one another."""
+    """Describe every trained run at every sparsity, against TEAL and against one another."""
     trained = keep_trained(perplexity.dropna(subset=["seed"]), settings)
-    blocks = [
+    sparsities = [
         describe_sparsity(sparsity, runs, contrasts, damage_recovery)
         for sparsity, runs in trained.groupby("sparsity", sort=True)
     ]
@@ -86,36 +91,48 @@ def describe_results(
         figures,
         "fig1_perplexity",
         "Perplexity above the dense model",
-        "Perplexity above the dense model (left edge), by sites sparsified and sparsity; further left is better. A run "
-        "whose bar reaches the dashed line cannot be told from TEAL. Grey points are controls.",
+        "Perplexity above the dense model (left edge), by sites sparsified and sparsity; further "
+        "left is better. A run whose bar reaches the dashed line cannot be told from TEAL. Grey "
+        "points are controls.",
     )
     shares = embed_figure(
         figures,
         "fig2_damage_recovery",
         "Share of TEAL's damage that is won back",
-        "The share of TEAL's damage that biases win back, by perplexity and by KL divergence, with 95 % intervals; 0 % "
-        "is TEAL, 100 % the dense model. Grey points are controls.",
+        "The share of TEAL's damage that biases win back, by perplexity and by KL divergence, "
+        "with 95 % intervals; 0 % is TEAL, 100 % the dense model. Grey points are controls.",
     )
-    return join_blocks(HOW_TO_READ, *blocks, bars, shares)
+    return join_blocks(HOW_TO_READ, *sparsities, bars, shares)
 
 
 def keep_trained(rows: pd.DataFrame, settings: Mapping) -> pd.DataFrame:
-    """The rows of runs whose biases were trained; controls have a section of their own."""
-    ways = {
-        name: chosen.get("learn", "kl") for name, chosen in settings.get("allocations", {}).items()
-    }
-    controls = [name for name, way in ways.items() if way != "kl"]
+    """Keep the rows of trained runs, without those of controls.
+
+    Args:
+        rows: Have the column `allocation`.
+        settings: Say under `allocations` how each allocation learns its biases; one that they do
+            not name counts as trained.
+    """
+    allocations = settings.get("allocations", {})
+    controls = [name for name, one in allocations.items() if one.get("learn", "kl") != "kl"]
     return rows[~rows["allocation"].isin(controls)]
 
 
 def describe_sparsity(
     sparsity: float, runs: pd.DataFrame, contrasts: pd.DataFrame, recovery: pd.DataFrame
 ) -> str:
-    """One sparsity: a row per run, and in a sentence or two what differs."""
+    """Write the table of the runs at one sparsity, and say which of them differ.
+
+    Args:
+        sparsity: Share of zeros.
+        runs: Perplexities of the trained runs at this sparsity.
+        contrasts: Differences of all runs, at all sparsities.
+        recovery: Shares of damage won back by all runs, at all sparsities.
+    """
     here = contrasts[(contrasts["sparsity"] == sparsity) & (contrasts["measure"] == "nll")]
-    from_teal = runs[SAME_RUN].merge(here[here["contrast"] == "run_teal"], on=SAME_RUN)
-    shares = recovery.set_index(SAME_RUN)
-    rows = [describe_run(run, runs, shares) for run in from_teal.itertuples()]
+    from_teal = runs[RUN].merge(here[here["contrast"] == "run_teal"], on=RUN)
+    shares = recovery.set_index(RUN)
+    rows = [describe_run(contrast, runs, shares) for contrast in from_teal.itertuples()]
     header = [
         "run",
         "sites",
@@ -124,72 +141,83 @@ def describe_sparsity(
         "SPON less TEAL [95 %]",
         "p (Holm)",
         "against TEAL",
+        "KL recovered [95 %]",
+        "log-likelihood recovered [95 %]",
     ]
-    table = write_table([*header, "KL recovered [95 %]", "log-likelihood recovered [95 %]"], rows)
-    return join_blocks(f"### {say_percent(sparsity)} sparsity", table, say_pairs(runs, here))
+    title = f"### {say_percent(sparsity)} sparsity"
+    return join_blocks(title, write_table(header, rows), compare_runs(runs, here))
 
 
-def describe_run(found, runs: pd.DataFrame, shares: pd.DataFrame) -> list[str]:
-    """The cells of one run."""
-    run = runs[
-        (runs["allocation"] == found.allocation)
-        & (runs["seed"] == found.seed)
-        & (runs["scope"] == found.scope)
-    ]
-    won = shares.loc[tuple(getattr(found, name) for name in SAME_RUN)].set_index("measure")
+def describe_run(contrast, runs: pd.DataFrame, shares: pd.DataFrame) -> list[str]:
+    """Return the cells of one run.
+
+    Args:
+        contrast: The run's difference from TEAL.
+        runs: Perplexities of the runs at the same sparsity.
+        shares: Shares of damage won back, by run.
+    """
+    same_seed = (runs["allocation"] == contrast.allocation) & (runs["seed"] == contrast.seed)
+    run = runs[same_seed & (runs["scope"] == contrast.scope)]
+    assert len(run) == 1, f"{contrast.allocation}, seed {contrast.seed}, has {len(run)} rows"
+    by_measure = shares.loc[tuple(getattr(contrast, name) for name in RUN)].set_index("measure")
     return [
-        name_run(found.allocation, found.seed, runs),
-        found.scope,
+        name_run(contrast.allocation, contrast.seed, runs),
+        contrast.scope,
         f"{run['bias_parameters'].item():,}",
         say_fixed(run["perplexity"].item(), 3),
-        say_bounds(found.difference_nats_per_token, found.low, found.high, 2, scale=MILLI),
-        say_p_value(found.p_holm),
-        judge_difference(found),
-        *(
-            say_bounds(*won.loc[measure, ["recovery_percent", "low", "high"]], 1, "%")
-            for measure in ("kl", "nll")
+        say_bounds(
+            contrast.difference_nats_per_token, contrast.low, contrast.high, 2, scale=MILLI
         ),
+        say_p_value(contrast.p_holm),
+        judge_difference(contrast),
+        say_recovery(by_measure.loc["kl"]),
+        say_recovery(by_measure.loc["nll"]),
     ]
+
+
+def say_recovery(share: pd.Series) -> str:
+    """Write a share of damage with its interval."""
+    return say_bounds(share["recovery_percent"], share["low"], share["high"], 1, "%")
 
 
 def name_run(allocation: str, seed: Real, runs: pd.DataFrame) -> str:
-    """A run's allocation, with its seed if the table has several."""
+    """Name a run by its allocation, and by its seed too if the table has several seeds."""
     return f"{allocation}, seed {seed:g}" if runs["seed"].nunique() > 1 else allocation
 
 
-def judge_difference(found) -> str:
-    """A difference in negative log-likelihood as a word."""
-    if not found.p_holm < ALPHA:
+def judge_difference(contrast) -> str:
+    """Judge a difference from its p-value: `better`, `worse` or `not distinguishable`.
+
+    The difference is in negative log-likelihood, so a negative one is better.
+    """
+    # A p-value that is NaN decides nothing, and no comparison with it is true.
+    if not contrast.p_holm < ALPHA:
         return "not distinguishable"
-    return "better" if found.difference_nats_per_token < 0 else "worse"
+    return "better" if contrast.difference_nats_per_token < 0 else "worse"
 
 
-def say_pairs(runs: pd.DataFrame, contrasts: pd.DataFrame) -> str:
-    """Which runs differ from one another, and which do not."""
-    known = set(runs["allocation"])
+def compare_runs(runs: pd.DataFrame, contrasts: pd.DataFrame) -> str:
+    """Say which runs differ from one another, and which cannot be told apart."""
+    allocations = set(runs["allocation"])
     pairs = contrasts[contrasts["contrast"] == "run_run"]
-    pairs = pairs[pairs["allocation"].isin(known) & pairs["reference"].isin(known)]
-    if pairs.empty:
-        return ""
-    differ, tied = [], []
+    pairs = pairs[pairs["allocation"].isin(allocations) & pairs["reference"].isin(allocations)]
+    differing, tied = [], []
     for pair in pairs.itertuples():
-        names = [
-            name_run(pair.allocation, pair.seed, runs),
-            name_run(pair.reference, pair.reference_seed, runs),
-        ]
+        run = name_run(pair.allocation, pair.seed, runs)
+        reference = name_run(pair.reference, pair.reference_seed, runs)
         verdict = judge_difference(pair)
-        if verdict == "not distinguishable":
-            tied.append(" and ".join(names))
+        if verdict == "better":
+            differing.append(f"{run} than {reference}")
+        elif verdict == "worse":
+            differing.append(f"{reference} than {run}")
         else:
-            differ.append(" than ".join(names if verdict == "better" else names[::-1]))
-    better = (
-        f"Of the runs of one scope and seed, better by log-likelihood: {'; '.join(differ)}."
-        if differ
-        else ""
-    )
-    ties = (
-        f"Not to be told apart: {'; '.join(tied)}."
-        if differ
-        else "By log-likelihood no two runs of one scope and seed can be told apart."
-    )
-    return " ".join(filter(None, [better, ties if tied else ""]))
+            tied.append(f"{run} and {reference}")
+    if tied and not differing:
+        return "By log-likelihood no two runs of one scope and seed can be told apart."
+    sentences = []
+    if differing:
+        better = "; ".join(differing)
+        sentences.append(f"Of the runs of one scope and seed, better by log-likelihood: {better}.")
+    if tied:
+        sentences.append(f"Not to be told apart: {'; '.join(tied)}.")
+    return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""What biases do to hidden states: where they point, how far they move states, and on which text."""
+"""Describe what biases do to hidden states: their directions, and how far states move."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,22 +15,24 @@ from spon.report.markdown import (
     say_range,
     write_table,
 )
-from spon.report.sections.biases import name_runs, name_site
+from spon.report.sections.biases import group_by_run, name_site
 
 ALL = "all"
 # The smallest difference in percent that two decimals show.
 LEAST_GAP = 0.01
+CATEGORIES = {"prompts": "all prompts", "held_out": "held-out text"}
 
 
 def describe_alignment(pca_alignment: pd.DataFrame, figures: Mapping[str, str]) -> str:
-    """The cosines of biases with principal components, beside random directions."""
+    """Compare the biases' cosines with principal components with those of random directions."""
     components = pca_alignment["component"].max()
     tokens = pca_alignment.loc[pca_alignment["definition"] == "sound", "samples"].max()
-    told = (
-        f"Measured is the largest |cosine| of a site's bias with the first {components} principal components of the "
-        f"site's outputs: as published over a few prompts' means, soundly over {tokens:,} held-out tokens. A random "
-        "direction does not have zero either: *chance* is its mean, with the value that 95 % of random directions stay "
-        "under; p is the share of them that reach the bias's value, not adjusted."
+    introduction = (
+        f"Measured is the largest |cosine| of a site's bias with the first {components} principal "
+        "components of the site's outputs: as published over a few prompts' means, soundly over "
+        f"{tokens:,} held-out tokens. A random direction does not have zero either: *chance* is "
+        "its mean, with the value that 95 % of random directions stay under; p is the share of "
+        "them that reach the bias's value, not adjusted."
     )
     header = [
         "run",
@@ -42,30 +44,31 @@ def describe_alignment(pca_alignment: pd.DataFrame, figures: Mapping[str, str]) 
         "p",
         "chance (95 % under)",
     ]
-    rows = [
-        [
-            name,
-            name_site(site["layer"].iloc[0], site["map"].iloc[0], pca_alignment),
-            *describe_alignment_of_site(site),
-        ]
-        for name, sites in name_runs(pca_alignment)
-        for _, site in sites.groupby("site", sort=False)
-    ]
+    rows = []
+    for run, sites in group_by_run(pca_alignment):
+        for _, site in sites.groupby("site", sort=False):
+            name = name_site(site["layer"].iloc[0], site["map"].iloc[0], pca_alignment)
+            rows.append([run, name, *describe_alignment_of_site(site)])
     caption = (
-        "Left of each pair: |cosine| of each bias with each component, darker is larger. Right: the largest of a site "
-        "beside what random directions reach; a point inside the grey bar is what chance gives."
+        "Left of each pair: |cosine| of each bias with each component, darker is larger. Right: "
+        "the largest of a site beside what random directions reach; a point inside the grey bar "
+        "is what chance gives."
     )
-    figure = embed_figure(
-        figures, "fig4_pca_alignment", "Alignment of biases with principal components", caption
+    return join_blocks(
+        introduction,
+        write_table(header, rows),
+        conclude_alignment(pca_alignment),
+        embed_figure(
+            figures, "fig4_pca_alignment", "Alignment of biases with principal components", caption
+        ),
     )
-    return join_blocks(told, write_table(header, rows), conclude_alignment(pca_alignment), figure)
 
 
 def describe_alignment_of_site(site: pd.DataFrame) -> list[str]:
-    """The cells of one site."""
-    published, sound = (
-        site[site["definition"] == name].iloc[0] for name in ("as_published", "sound")
-    )
+    """Return the cells of one site, behind its run and name."""
+    # Every component's row has the site's largest cosine and its p-value.
+    published = site[site["definition"] == "as_published"].iloc[0]
+    sound = site[site["definition"] == "sound"].iloc[0]
     return [
         say_fixed(published["max_abs_cosine"], 3),
         say_p_value(published["p_value"]),
@@ -77,53 +80,69 @@ def describe_alignment_of_site(site: pd.DataFrame) -> list[str]:
 
 
 def conclude_alignment(alignment: pd.DataFrame) -> str:
-    """How many sites lie beyond chance, run by run."""
-    parts = []
-    for name, sites in name_runs(alignment[alignment["definition"] == "sound"]):
-        sites = sites.drop_duplicates("site")
+    """Count the sites that lie beyond chance, run by run."""
+    counts = []
+    for run, components in group_by_run(alignment[alignment["definition"] == "sound"]):
+        sites = components.drop_duplicates("site")
         beyond = int((sites["p_value"] < ALPHA).sum())
-        parts.append(f"{beyond} of {len(sites)} sites of {name}")
-    told = f"More aligned than 95 % of random directions are {' and '.join(parts)}; chance gives one in twenty. "
-    return told + (
-        "Where a bias is not, a small cosine is what any direction has in so many dimensions, and no sign that it "
-        "avoids the components."
+        counts.append(f"{beyond} of {len(sites)} sites of {run}")
+    return (
+        f"More aligned than 95 % of random directions are {' and '.join(counts)}; chance gives "
+        "one in twenty. Where a bias is not, a small cosine is what any direction has in so many "
+        "dimensions, and no sign that it avoids the components."
     )
 
 
 def describe_categories(category_shift: pd.DataFrame) -> str:
-    """Shift and CKA by kind of prompt, with their nulls."""
+    """Compare shift and CKA of the kinds of prompt, beside what chance gives."""
     over_sites = category_shift[category_shift["site"] == ALL]
-    told = (
-        "Measured is how far the sparse model with biases moves the sites' outputs from the dense ones (L2), and how "
-        "alike both are (CKA, 1 is alike), over five kinds of prompt and held-out text; means over sites. As "
-        "published, states are averaged over a prompt and CKA sees five of them; soundly, states are single tokens and "
-        "CKA is debiased. *Permuted* pairs each state with another token's: what CKA gives where nothing is shared. "
-        "*Noised* moves the dense states as far in random directions."
+    introduction = (
+        "Measured is how far the sparse model with biases moves the sites' outputs from the dense "
+        "ones (L2), and how alike both are (CKA, 1 is alike), over five kinds of prompt and "
+        "held-out text; means over sites. As published, states are averaged over a prompt and CKA "
+        "sees five of them; soundly, states are single tokens and CKA is debiased. *Permuted* "
+        "pairs each state with another token's: what CKA gives where nothing is shared. *Noised* "
+        "moves the dense states as far in random directions."
     )
-    header = ["run", "text", "shift, as published", "CKA, as published", "permuted"]
-    header += ["shift, sound", "CKA, sound [95 %]", "permuted", "noised"]
-    rows = [
-        [name, *describe_category(category, found.set_index("definition"))]
-        for name, rows in name_runs(over_sites)
-        for category, found in rows.groupby("category", sort=False)
+    header = [
+        "run",
+        "text",
+        "shift, as published",
+        "CKA, as published",
+        "permuted",
+        "shift, sound",
+        "CKA, sound [95 %]",
+        "permuted",
+        "noised",
     ]
-    return join_blocks(told, write_table(header, rows, words=2), conclude_categories(over_sites))
+    rows = []
+    for run, categories in group_by_run(over_sites):
+        for category, definitions in categories.groupby("category", sort=False):
+            cells = describe_category(category, definitions.set_index("definition"))
+            rows.append([run, *cells])
+    conclusion = conclude_categories(over_sites)
+    return join_blocks(introduction, write_table(header, rows, words=2), conclusion)
 
 
-def describe_category(category: str, found: pd.DataFrame) -> list[str]:
-    """The cells of one category; the published definition has no held-out text."""
-    names = {"prompts": "all prompts", "held_out": "held-out text"}
-    published = found.loc["as_published"] if "as_published" in found.index else None
-    sound = found.loc["sound"]
-    cells = [""] * 3
-    if published is not None:
-        cells = [
-            say_fixed(published[name], places)
-            for name, places in (("l2_shift", 3), ("cka", 4), ("cka_permuted", 2))
+def describe_category(category: str, definitions: pd.DataFrame) -> list[str]:
+    """Return the cells of one category, behind its run.
+
+    Args:
+        category: A kind of prompt, `prompts` or `held_out`.
+        definitions: A row per definition; held-out text has no published one.
+    """
+    published_cells = [""] * 3
+    if "as_published" in definitions.index:
+        published = definitions.loc["as_published"]
+        published_cells = [
+            say_fixed(published["l2_shift"], 3),
+            say_fixed(published["cka"], 4),
+            say_fixed(published["cka_permuted"], 2),
         ]
+    sound = definitions.loc["sound"]
     return [
-        names.get(category, category),
-        *cells,
+        CATEGORIES.get(category, category),
+        *published_cells,
         say_fixed(sound["l2_shift"], 3),
         say_bounds(sound["cka"], sound["cka_low"], sound["cka_high"], 4),
         say_fixed(sound["cka_permuted"], 3),
@@ -132,120 +151,142 @@ def describe_category(category: str, found: pd.DataFrame) -> list[str]:
 
 
 def conclude_categories(over_sites: pd.DataFrame) -> str:
-    """Whether shifts depend on the category, and what CKA can tell."""
+    """Conclude whether shifts depend on the category, and what CKA can show."""
     sound = over_sites[over_sites["definition"] == "sound"]
-    parts = [conclude_dependence(name, rows) for name, rows in name_runs(sound)]
+    sentences = [conclude_dependence(run, rows) for run, rows in group_by_run(sound)]
     held_out = sound[(sound["category"] == "held_out") & (sound["cka_high"] < sound["cka_noised"])]
-    lower = join_words(name for name, _ in name_runs(held_out))
-    if lower:
-        parts.append(
-            f"On held-out text, CKA under {lower} is lower than random moves of the same length make it: the shift is "
-            "no mere noise."
+    runs = join_words(run for run, _ in group_by_run(held_out))
+    if runs:
+        sentences.append(
+            f"On held-out text, CKA under {runs} is lower than random moves of the same length "
+            "make it: the shift is no mere noise."
         )
-    # A category of the published study has five prompts; all of them together are another matter.
-    nulls = over_sites[
-        (over_sites["definition"] == "as_published") & (over_sites["category"] != "prompts")
-    ]["cka_permuted"]
-    parts.append(
-        f"The published CKA of a category gives {say_range(nulls, 2)} for states paired at random, so a high value of "
-        "it says little."
+    published = over_sites[over_sites["definition"] == "as_published"]
+    # The published CKA is of the five prompts of a category, never of all prompts together.
+    nulls = published.loc[published["category"] != "prompts", "cka_permuted"]
+    sentences.append(
+        f"The published CKA of a category gives {say_range(nulls, 2)} for states paired at "
+        "random, so a high value of it says little."
     )
-    return " ".join(parts)
+    return " ".join(sentences)
 
 
-def conclude_dependence(name: str, rows: pd.DataFrame) -> str:
-    """Whether the shift of one run depends on the category of the prompt."""
+def conclude_dependence(run: str, rows: pd.DataFrame) -> str:
+    """Conclude whether the shift of one run depends on the category of the prompt."""
     pooled = rows[rows["category"] == "prompts"].iloc[0]
     shifts = rows[~rows["category"].isin(["prompts", "held_out"])]["l2_shift"]
-    found = (
-        "differ more than 95 % of random deals of the prompts"
-        if pooled["category_p"] < ALPHA
-        else "do not differ surely"
-    )
+    if pooled["category_p"] < ALPHA:
+        verdict = "differ more than 95 % of random deals of the prompts"
+    else:
+        verdict = "do not differ surely"
     return (
-        f"In {name}, categories {found} (they hold {100 * pooled['category_share']:.0f} % of the variance of the "
-        f"prompts' shifts, {say_p(pooled['category_p'])} unadjusted); their mean shifts are {say_range(shifts, 3)}."
+        f"In {run}, categories {verdict} (they hold {100 * pooled['category_share']:.0f} % of the "
+        f"variance of the prompts' shifts, {say_p(pooled['category_p'])} unadjusted); their mean "
+        f"shifts are {say_range(shifts, 3)}."
     )
 
 
 def describe_shifts(hidden_state_shift: pd.DataFrame, figures: Mapping[str, str]) -> str:
-    """How far states are from the dense ones with and without biases, at sites and in the residual stream."""
-    told = (
-        "Measured is the distance of hidden states from the dense model's (root mean square over tokens, a block's "
-        "first apart) under TEAL and under SPON, and the share of TEAL's distance that SPON takes away: above zero it "
-        "moves states back, below zero further away. *Same input* gives a site the dense model's inputs, where the "
-        "shift is predicted from the bias and the mean error alone, and without their cross term if the bias knew "
-        "nothing of the error. *In the sparse model* inputs have shifted too; *residual stream* is the sum behind each "
-        "layer. cos(b, error) above zero means that the bias points where it corrects. Brackets hold 95 % intervals."
+    """Compare the distance of states from the dense ones with biases and without.
+
+    Compared are the outputs of sites and the residual stream.
+    """
+    introduction = (
+        "Measured is the distance of hidden states from the dense model's (root mean square over "
+        "tokens, a block's first apart) under TEAL and under SPON, and the share of TEAL's "
+        "distance that SPON takes away: above zero it moves states back, below zero further away. "
+        "*Same input* gives a site the dense model's inputs, where the shift is predicted from "
+        "the bias and the mean error alone, and without their cross term if the bias knew nothing "
+        "of the error. *In the sparse model* inputs have shifted too; *residual stream* is the "
+        "sum behind each layer. cos(b, error) above zero means that the bias points where it "
+        "corrects. Brackets hold 95 % intervals."
     )
-    header = ["run", "layer", "TEAL", "SPON", "predicted", "without cross term", "cos(b, error)"]
-    header += [
+    header = [
+        "run",
+        "layer",
+        "TEAL",
+        "SPON",
+        "predicted",
+        "without cross term",
+        "cos(b, error)",
         "taken away, same input",
         "in the sparse model",
         "in the residual stream",
         "as published",
     ]
-    rows = [
-        [name, label, *describe_shift_of_site(here)]
-        for name, shifts in name_runs(hidden_state_shift)
-        for label, here in list_places(shifts)
-    ]
+    rows = []
+    for run, shifts in group_by_run(hidden_state_shift):
+        for site, shifts_of_site in group_by_site(shifts):
+            rows.append([run, site, *describe_shift_of_site(shifts_of_site)])
     caption = (
-        "Share of TEAL's shift that biases take away, by layer: at the sites (top), in the residual stream (middle), "
-        "and as published (bottom). Below zero, states move away from the dense model's. Lines are predictions."
-    )
-    figure = embed_figure(
-        figures, "fig5_hidden_state_shift", "Shift of hidden states by layer", caption
+        "Share of TEAL's shift that biases take away, by layer: at the sites (top), in the "
+        "residual stream (middle), and as published (bottom). Below zero, states move away from "
+        "the dense model's. Lines are predictions."
     )
     return join_blocks(
-        told, write_table(header, rows), conclude_shifts(hidden_state_shift), figure
+        introduction,
+        write_table(header, rows),
+        conclude_shifts(hidden_state_shift),
+        embed_figure(
+            figures, "fig5_hidden_state_shift", "Shift of hidden states by layer", caption
+        ),
     )
 
 
-def list_places(shifts: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each site of a run, with those of the residual stream behind it, and of all sites together."""
+def group_by_site(shifts: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of each site with its name, and last those of all sites together.
+
+    Args:
+        shifts: The rows of one run.
+
+    Yields:
+        The rows of a site include those of the residual stream behind its layer.
+    """
     sites = shifts[(shifts["place"] == "site") & (shifts["site"] != ALL)].drop_duplicates("site")
     for site in sites.sort_values("layer", kind="stable").itertuples():
         behind = (shifts["place"] == "residual") & (shifts["layer"] == site.layer)
-        yield (
-            name_site(site.layer, site.map, sites),
-            shifts[(shifts["site"] == site.site) | behind],
-        )
+        name = name_site(site.layer, site.map, sites)
+        yield name, shifts[(shifts["site"] == site.site) | behind]
     yield "all sites", shifts[shifts["site"] == ALL]
 
 
-def describe_shift_of_site(here: pd.DataFrame) -> list[str]:
-    """The cells of one site, or of all sites with a bias."""
-    same = select(here, "site_same_input")
-    numbers = ["teal_shift", "spon_shift", "predicted_spon_shift", "predicted_without_cross_term"]
-    inside = select(here, "site")
+def describe_shift_of_site(shifts: pd.DataFrame) -> list[str]:
+    """Return the cells of one site, or of all sites with a bias, behind the run and the name."""
+    same_input = pick_row(shifts, "site_same_input")
+    in_sparse_model = pick_row(shifts, "site")
     return [
-        *(say_known(same, name, 3) for name in numbers),
-        say_known(same, "cosine_bias_mean_error", 2),
-        say_recovery(same),
-        say_recovery(inside) if inside.get("biased", False) else "",
-        say_recovery(select(here, "residual")),
-        say_recovery(select(here, "site", "as_published"), decimals=0),
+        say_if_known(same_input, "teal_shift", 3),
+        say_if_known(same_input, "spon_shift", 3),
+        say_if_known(same_input, "predicted_spon_shift", 3),
+        say_if_known(same_input, "predicted_without_cross_term", 3),
+        say_if_known(same_input, "cosine_bias_mean_error", 2),
+        say_recovery(same_input),
+        say_recovery(in_sparse_model) if in_sparse_model.get("biased", False) else "",
+        say_recovery(pick_row(shifts, "residual")),
+        say_recovery(pick_row(shifts, "site", "as_published"), decimals=0),
     ]
 
 
-def select(shifts: pd.DataFrame, place: str, definition: str = "sound") -> pd.Series:
-    """The one row of a place, over all tokens but the first ones; an empty one where there is none."""
-    rows = shifts[
-        (shifts["place"] == place)
-        & (shifts["definition"] == definition)
-        & (shifts["positions"] != "first")
-    ]
+def pick_row(shifts: pd.DataFrame, place: str, definition: str = "sound") -> pd.Series:
+    """Return the row of a place, over all tokens but each block's first, or an empty row.
+
+    Args:
+        shifts: The rows of one site.
+        place: `site`, `site_same_input` or `residual`.
+        definition: `sound` or `as_published`.
+    """
+    defined = shifts[(shifts["place"] == place) & (shifts["definition"] == definition)]
+    rows = defined[defined["positions"] != "first"]
     return rows.iloc[0] if len(rows) else pd.Series(dtype=float)
 
 
-def say_known(row: pd.Series, name: str, decimals: int) -> str:
-    """A number where there is one; most places lack some."""
-    return "" if pd.isna(row.get(name)) else say_fixed(row[name], decimals)
+def say_if_known(row: pd.Series, column: str, decimals: int) -> str:
+    """Write a row's number, or nothing if the row lacks it."""
+    return "" if pd.isna(row.get(column)) else say_fixed(row[column], decimals)
 
 
 def say_recovery(row: pd.Series, decimals: int = 1) -> str:
-    """The share of a shift that is taken away."""
+    """Write the share of TEAL's shift that is taken away, or nothing for an empty row."""
     if row.empty:
         return ""
     return say_bounds(
@@ -254,45 +295,50 @@ def say_recovery(row: pd.Series, decimals: int = 1) -> str:
 
 
 def conclude_shifts(shifts: pd.DataFrame) -> str:
-    """Closer or farther, at sites and in the residual stream; and what the prediction says."""
-    rest = shifts[
-        (shifts["definition"] == "sound")
-        & (shifts["positions"] == "rest")
-        & (shifts["site"] != ALL)
+    """Count the sites that biases bring closer, and say how good the prediction is.
+
+    Then, run by run, say what becomes of the shift in the residual stream.
+    """
+    sound = shifts[(shifts["definition"] == "sound") & (shifts["positions"] == "rest")]
+    sound = sound[sound["site"] != ALL]
+    sites = sound[sound["place"] == "site_same_input"]
+    closer = int((sites["recovery_low"] > 0).sum())
+    farther = int((sites["recovery_high"] < 0).sum())
+    gap = (100 * (sites["predicted_spon_shift"] / sites["spon_shift"] - 1)).abs().max()
+    blind = (100 * (sites["predicted_without_cross_term"] / sites["spon_shift"] - 1)).max()
+    aligned = int((sites["cosine_bias_mean_error"] > sites["cosine_null_95"]).sum())
+    half = len(sites) / 2
+    too_long = ""
+    if aligned > half and farther > half:
+        too_long = (
+            ", so they point where they correct, but most are too long to bring the outputs closer"
+        )
+    sentences = [
+        f"With the same input, biases move the outputs of {closer} of {len(sites)} sites closer "
+        f"to the dense ones and those of {farther} farther away. The prediction is off by "
+        f"{say_gap(gap)}; without the cross term it is up to {blind:.0f} % too large. At "
+        f"{aligned} of {len(sites)} sites the bias points along the mean error more than 95 % of "
+        f"random directions do{too_long}."
     ]
-    same = rest[rest["place"] == "site_same_input"]
-    closer, farther = int((same["recovery_low"] > 0).sum()), int((same["recovery_high"] < 0).sum())
-    gaps = (100 * (same["predicted_spon_shift"] / same["spon_shift"] - 1)).abs().max()
-    blind = (100 * (same["predicted_without_cross_term"] / same["spon_shift"] - 1)).max()
-    pointing = int((same["cosine_bias_mean_error"] > same["cosine_null_95"]).sum())
-    correct = pointing > len(same) / 2 and farther > len(same) / 2
-    so = (
-        ", so they point where they correct, but most are too long to bring the outputs closer"
-        if correct
-        else ""
-    )
-    told = [
-        f"With the same input, biases move the outputs of {closer} of {len(same)} sites closer to the dense ones and "
-        f"those of {farther} farther away. The prediction is off by {say_gap(gaps)}; without the cross term "
-        f"it is up to {blind:.0f} % too large. At {pointing} of {len(same)} sites the bias points along the mean error "
-        f"more than 95 % of random directions do{so}."
-    ]
-    for name, rows in name_runs(rest[rest["place"] == "residual"]):
-        told.append(conclude_residual(name, rows.sort_values("layer").iloc[-1]))
-    return " ".join(told)
+    for run, rows in group_by_run(sound[sound["place"] == "residual"]):
+        sentences.append(conclude_residual(run, rows.sort_values("layer").iloc[-1]))
+    return " ".join(sentences)
 
 
 def say_gap(percent: float) -> str:
-    """How far a prediction is off; what two decimals do not show is said to be less."""
+    """Write how far a prediction is off; a gap too small for two decimals is bounded."""
     return f"{percent:.2f} % at most" if percent >= LEAST_GAP else f"less than {LEAST_GAP} %"
 
 
-def conclude_residual(name: str, last: pd.Series) -> str:
-    """What becomes of the shift behind the last layer, where the head reads."""
+def conclude_residual(run: str, last: pd.Series) -> str:
+    """Conclude whether biases bring the states behind the last layer closer to the dense ones."""
     if last["recovery_low"] > 0:
-        found = "closer to the dense model than under TEAL"
+        verdict = "closer to the dense model than under TEAL"
     elif last["recovery_high"] < 0:
-        found = "farther from the dense model than under TEAL"
+        verdict = "farther from the dense model than under TEAL"
     else:
-        found = "as far from the dense model as under TEAL, as far as can be told"
-    return f"Behind the last layer, states of {name} are {found} ({say_recovery(last)} of the shift taken away)."
+        verdict = "as far from the dense model as under TEAL, as far as can be told"
+    return (
+        f"Behind the last layer, states of {run} are {verdict} ({say_recovery(last)} of the shift "
+        "taken away)."
+    )

@@ -8,20 +8,20 @@ RUN = {"allocation": "TOP-50", "sparsity": 0.5, "seed": 0}
 SITE = RUN | {"site": "model.layers.0.mlp.down_proj", "layer": 0, "map": "mlp.down_proj"}
 NEXT = {"site": "model.layers.1.mlp.down_proj", "layer": 1}
 STATISTICS = SITE | {
-    **{"d_out": 128, "l2_norm": 0.25, "std": 0.02, "max_abs": 0.1, "kurtosis_as_published": -2.5},
-    **{
-        "positive_fraction": 0.5,
-        "positive_low": 0.41,
-        "positive_high": 0.59,
-        "excess_kurtosis": 3.0,
-    },
-    **{
-        "kurtosis_null_low": -0.6,
-        "kurtosis_null_high": 0.9,
-        "outliers": 1,
-        "outlier_coordinates": 23.0,
-    },
-    **{"excess_kurtosis_without_outliers": 0.1},
+    "d_out": 128,
+    "l2_norm": 0.25,
+    "std": 0.02,
+    "max_abs": 0.1,
+    "kurtosis_as_published": -2.5,
+    "positive_fraction": 0.5,
+    "positive_low": 0.41,
+    "positive_high": 0.59,
+    "excess_kurtosis": 3.0,
+    "kurtosis_null_low": -0.6,
+    "kurtosis_null_high": 0.9,
+    "outliers": 1,
+    "outlier_coordinates": 23.0,
+    "excess_kurtosis_without_outliers": 0.1,
 }
 NORMS = SITE | {"l2_norm": 0.25, "boundary": False, "norm_over_widest": 1.0}
 NORMS |= {
@@ -41,10 +41,11 @@ COSINE |= {"cosine": 0.9, "l2_difference": 0.1, "null_95": 0.17}
 
 def test_entries_with_heavy_tails_are_told_from_normal_ones_and_impossible_values_counted():
     text = biases.describe_statistics(pd.DataFrame([STATISTICS, STATISTICS | NEXT]), {})
-    assert (
-        "| TOP-50 50 % | 0 | 0.250 | 0.0200 | 0.100 | -2.50 | 3.00 | 0.10 | 1 (23) | 50.0 % [41.0, 59.0] |"
-        in text
+    row = (
+        "| TOP-50 50 % | 0 | 0.250 | 0.0200 | 0.100 | -2.50 | 3.00 | 0.10 | 1 (23) "
+        "| 50.0 % [41.0, 59.0] |"
     )
+    assert row in text
     assert "Of 2 sites, 2 have heavier tails than normal numbers and none light ones" in text
     assert "2 of the values lie below -2, which no excess kurtosis can." in text
     assert "no asymmetry can be shown" in text
@@ -55,10 +56,11 @@ def test_entries_with_heavy_tails_are_told_from_normal_ones_and_impossible_value
 def test_norms_grow_only_if_no_random_order_of_the_layers_would_do():
     edge = NORMS | NEXT | {"boundary": True, "norm_over_widest": 1.5, "l2_norm": 0.5}
     text = biases.describe_norms(pd.DataFrame([NORMS, edge]))
-    assert (
-        "| TOP-50 50 % | 2 | 0.250 to 0.500 | layer 1 | 1.00 | 0.01 | 1.00 | 0.02 | 1.50 times (layer 1) |"
-        in text
+    row = (
+        "| TOP-50 50 % | 2 | 0.250 to 0.500 | layer 1 | 1.00 | 0.01 | 1.00 | 0.02 "
+        "| 1.50 times (layer 1) |"
     )
+    assert row in text
     assert "The norm grows with depth in 1 of 1 run" in text
     assert "The edge of an allocation inflates the norm." in text
     unsure = pd.DataFrame([NORMS | {"spearman_p": 0.3}])
@@ -77,13 +79,12 @@ def test_the_agreement_of_runs_stands_beside_chance_and_another_seed():
         "| another allocation | TOP-50 50 %, seed 0 | UNIF-ALL 50 %, seed 0 | 1 | 0.900 |" in text
     )
     assert (
-        "At 1 of the 1 sites that both have, two allocations agree more than two seeds of one: runs that"
-        in text
+        "At 1 of the 1 sites that both have, two allocations agree more than two seeds of one: "
+        "runs that" in text
     )
     elsewhere = biases.conclude_agreement(pd.DataFrame([COSINE, again | {"sparsity": 0.8}]))
-    assert (
-        elsewhere == "All 2 cosines lie beyond chance."
-    )  # nothing to compare at the same sparsity
+    # There is no other seed at the same sparsity to compare with.
+    assert elsewhere == "All 2 cosines lie beyond chance."
     alone = biases.conclude_agreement(pd.DataFrame([COSINE, COSINE | {"cosine": 0.1}]))
     assert alone.startswith("1 of 2 cosines lie beyond chance.")
     assert "There is no second seed" in alone

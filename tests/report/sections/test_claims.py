@@ -15,7 +15,10 @@ RECORD = {
     "p_value": 0.001,
     "p_holm": 0.01,
     "published": 1.4,
-    "reason": "At 50 % sparsity, the ratio is 1.5: above 1, as stated; conditional on this training (one seed).",
+    "reason": (
+        "At 50 % sparsity, the ratio is 1.5: above 1, as stated; conditional on this training "
+        "(one seed)."
+    ),
     "retracted": "The author took it back.",
     "note": None,
 }
@@ -58,17 +61,16 @@ def test_a_clause_whose_places_disagree_is_mixed_and_says_where():
 
 def test_a_clause_that_cannot_be_decided_says_why_and_stands_in_no_table():
     text = describe_claims([RECORD, RECORD | AWAY])
-    assert (
-        "### Not applicable here\n\n- No model was run.\n  - 2a. Early layers gain more." in text
-    )
+    reason = "- No model was run.\n  - 2a. Early layers gain more."
+    assert f"### Not applicable here\n\n{reason}" in text
     assert "| 2a |" not in text
     assert "### Why" not in describe_claims([RECORD | AWAY])
 
 
 def test_clauses_are_counted_by_verdict():
     assert count_verdicts([RECORD, RECORD | OPEN, RECORD | AWAY]) == (
-        "Of 3 clauses of the published claims, 2 can be tested here: 1 supported wherever tested and 1 open (neither "
-        "can be told)."
+        "Of 3 clauses of the published claims, 2 can be tested here: 1 supported wherever "
+        "tested and 1 open (neither can be told)."
     )
     assert count_verdicts([RECORD | AWAY]).startswith("None of the 1 clauses")
 

@@ -1,4 +1,4 @@
-"""What controls are said to show."""
+"""The conclusions on each control follow its intervals and p-values."""
 
 import pandas as pd
 import pytest
@@ -40,7 +40,8 @@ def say(conclude, **changes):
 
 def test_training_earns_its_cost_only_if_the_adjusted_p_value_says_so():
     assert say(conclude_mean_residual) == (
-        "At down_proj, training earns its cost, though the mean residual alone reaches 40 % of its gain."
+        "At down_proj, training earns its cost, though the mean residual alone reaches 40 % of "
+        "its gain."
     )
     assert "not to be told from the mean residual" in say(conclude_mean_residual, p_holm=0.2)
     worse = say(conclude_mean_residual, difference_nats_per_token=-0.1)
@@ -49,18 +50,14 @@ def test_training_earns_its_cost_only_if_the_adjusted_p_value_says_so():
 
 def test_a_direction_counts_only_if_random_ones_do_worse():
     assert "direction of the biases that helps" in say(conclude_random)
-    assert (
-        say(conclude_random, p_holm=0.2)
-        == "No such difference can be shown with UNIF-ALL at 50 %."
-    )
-    assert "Each of the draws makes the likelihood worse" in say(
-        conclude_random, control_high=-0.01
-    )
+    tied = say(conclude_random, p_holm=0.2)
+    assert tied == "No such difference can be shown with UNIF-ALL at 50 %."
+    worse = say(conclude_random, control_high=-0.01)
+    assert "Each of the draws makes the likelihood worse" in worse
 
 
 def test_a_likelihood_that_rises_on_the_dense_model_is_adaptation():
     assert "by 40 % of what the biases gain" in say(conclude_dense)
-    assert "no adaptation shows there" in say(
-        conclude_dense, control_low=-0.03, control_high=-0.01
-    )
+    falls = say(conclude_dense, control_low=-0.03, control_high=-0.01)
+    assert "no adaptation shows there" in falls
     assert "no change of the likelihood can be shown" in say(conclude_dense, control_low=-0.01)

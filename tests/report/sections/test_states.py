@@ -9,34 +9,35 @@ SITE = RUN | {"site": "model.layers.0.mlp.down_proj", "layer": 0, "map": "mlp.do
 ALIGNED = SITE | {"samples": 25, "component": 10, "max_abs_cosine": 0.15, "best_component": 3}
 ALIGNED |= {"definition": "as_published", "null_mean": 0.167, "null_95": 0.247, "p_value": 0.6}
 SHIFT = SITE | {
-    **{
-        "layer": 0.0,
-        "definition": "sound",
-        "place": "site_same_input",
-        "positions": "rest",
-        "biased": True,
-    },
-    **{
-        "teal_shift": 1.0,
-        "spon_shift": 0.9,
-        "predicted_spon_shift": 0.9,
-        "predicted_without_cross_term": 1.08,
-    },
-    **{"recovery_percent": 10.0, "recovery_low": 9.0, "recovery_high": 11.0},
-    **{"cosine_bias_mean_error": 0.5, "cosine_null_95": 0.17},
+    "layer": 0.0,
+    "definition": "sound",
+    "place": "site_same_input",
+    "positions": "rest",
+    "biased": True,
+    "teal_shift": 1.0,
+    "spon_shift": 0.9,
+    "predicted_spon_shift": 0.9,
+    "predicted_without_cross_term": 1.08,
+    "recovery_percent": 10.0,
+    "recovery_low": 9.0,
+    "recovery_high": 11.0,
+    "cosine_bias_mean_error": 0.5,
+    "cosine_null_95": 0.17,
 }
 RESIDUAL = SHIFT | {"place": "residual", "site": None, "map": None, "biased": False}
 CATEGORY = RUN | {
-    **{
-        "site": "all",
-        "definition": "sound",
-        "category": "prompts",
-        "samples": 100.0,
-        "l2_shift": 1.0,
-        "cka": 0.99,
-    },
-    **{"cka_low": None, "cka_high": None, "cka_permuted": 0.0, "cka_noised": 0.995},
-    **{"category_share": 0.4, "category_p": 0.01},
+    "site": "all",
+    "definition": "sound",
+    "category": "prompts",
+    "samples": 100.0,
+    "l2_shift": 1.0,
+    "cka": 0.99,
+    "cka_low": None,
+    "cka_high": None,
+    "cka_permuted": 0.0,
+    "cka_noised": 0.995,
+    "category_share": 0.4,
+    "category_p": 0.01,
 }
 HELD_OUT = CATEGORY | {"category": "held_out", "cka_low": 0.985, "cka_high": 0.994}
 
@@ -51,9 +52,8 @@ def test_alignment_counts_the_sites_that_random_directions_do_not_reach():
     text = states.describe_alignment(pd.DataFrame([ALIGNED, sound]), {})
     assert "| TOP-50 50 % | 0 | 0.150 | 0.6 | 0.300 | 3 | 0.01 | 0.167 (0.247) |" in text
     assert "are 1 of 1 sites of TOP-50 50 %" in text
-    assert "are 0 of 1 sites" in states.conclude_alignment(
-        pd.DataFrame([sound | {"p_value": 0.3}])
-    )
+    by_chance = pd.DataFrame([sound | {"p_value": 0.3}])
+    assert "are 0 of 1 sites" in states.conclude_alignment(by_chance)
 
 
 def test_states_are_closer_or_farther_only_if_the_interval_says_so():
@@ -72,9 +72,8 @@ def test_states_are_closer_or_farther_only_if_the_interval_says_so():
         (-1.0, 1.0, "as far from"),
     ):
         moved = pd.Series(RESIDUAL | {"recovery_low": low, "recovery_high": high})
-        assert f"states of TOP-50 are {words} the dense model" in states.conclude_residual(
-            "TOP-50", moved
-        )
+        text = states.conclude_residual("TOP-50", moved)
+        assert f"states of TOP-50 are {words} the dense model" in text
 
 
 def test_categories_differ_only_if_prompts_dealt_at_random_would_not():
@@ -86,10 +85,11 @@ def test_categories_differ_only_if_prompts_dealt_at_random_would_not():
     kinds += [published | {"category": "math", "cka_permuted": 0.9}]
     table = pd.DataFrame([CATEGORY, published, HELD_OUT, *kinds])
     text = states.describe_categories(table)
-    assert (
-        "| TOP-50 50 % | held-out text |  |  |  | 1.000 | 0.9900 [0.9850, 0.9940] | 0.000 | 0.9950 |"
-        in text
+    row = (
+        "| TOP-50 50 % | held-out text |  |  |  | 1.000 | 0.9900 [0.9850, 0.9940] | 0.000 "
+        "| 0.9950 |"
     )
+    assert row in text
     assert (
         "categories differ more than 95 % of random deals of the prompts (they hold 40 %" in text
     )

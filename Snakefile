@@ -11,7 +11,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/text.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/calibrate.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/checkpoints.smk"
@@ -19,9 +19,9 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/analyses.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/cost.smk"
-include: "workflow/rules/plan.smk"
 include: "workflow/rules/pretrain.smk"
 
 

@@ -11,8 +11,8 @@ from spon.tables import controls, gains, pareto, perplexity
 MEAN_DOWN = score("MEAN-DOWN", "down_proj", 0.5, 0, 2.45, 0.35)
 LOUD = score("UNIF-ALL", "down_proj", 0.5, 0, 2.5, 0.4, noise=np.resize([0.3, -0.3], BLOCKS))
 ALLOCATIONS = {
-    "UNIF-ALL": {"scope": "down_proj", "layers": "all"},
-    "TOP-50": {"scope": "down_proj", "layers": {"first": 0.5}},
+    "UNIF-ALL": {"scope": "down_proj", "layers": "all", "learn": "kl"},
+    "TOP-50": {"scope": "down_proj", "layers": {"first": 0.5}, "learn": "kl"},
     "MEAN-DOWN": {"scope": "down_proj", "layers": "all", "learn": "mean_residual"},
 }
 SETTINGS = {"study": {"method": "threshold"}, "allocations": ALLOCATIONS}

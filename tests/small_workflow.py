@@ -21,8 +21,8 @@ PARTS = [
     "constraints.txt",
 ]
 TRAININGS = {"train_spon": 5, "evaluate_spon": 5, "evaluate_on_dense": 1, "evaluate_draws": 1}
-OF_STATES = {"align_with_components": 2, "compare_categories": 2, "measure_shifts": 2}
-OF_BIASES = {"describe_bias_statistics": 2, "rank_norms": 1, "compare_configurations": 1}
+OF_STATES = {"pca_alignment": 2, "category_shift": 2, "hidden_state_shift": 2}
+OF_BIASES = {"bias_statistics": 2, "norm_ranking": 1, "cross_configuration": 1}
 PLOTS_OF_TABLES = {"plot_perplexity": 1, "plot_damage_recovery": 1, "plot_pareto": 1}
 PLOTS_OF_ANALYSES = {
     f"plot_{name}": 1

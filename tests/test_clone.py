@@ -50,7 +50,7 @@ SETTINGS = [
     ({"controls": {"draws": 30}}, {"evaluate_draws": 1, "tabulate_controls": 1} | REPORT),
     (
         {"analyses": {"components": 5}},
-        {"align_with_components": 2, "plot_pca_alignment": 1} | FINDINGS,
+        {"pca_alignment": 2, "plot_pca_alignment": 1} | FINDINGS,
     ),
     ({"analyses": {"seed": 1}}, STATES),
     ({"statistics": {"seed": 1}}, REPORTING),

@@ -184,7 +184,7 @@ def test_editing_one_analysis_reruns_it_its_figure_the_verdicts_and_the_report(e
         "components, len(outputs) - 1",
         "components, len(outputs) - 2",
     )
-    assert edited.plan() == {"align_with_components": 2, "plot_pca_alignment": 1} | FINDINGS
+    assert edited.plan() == {"pca_alignment": 2, "plot_pca_alignment": 1} | FINDINGS
 
 
 def test_editing_the_training_reruns_no_calibration_and_no_baseline(edited):

@@ -1,6 +1,6 @@
 """Add up what a study cost: the time and memory of its jobs, from Snakemake's benchmark files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,31 +10,14 @@ from matplotlib.figure import Figure
 
 from spon.figures.style import DOUBLE, MUTED, dress_rows, printed
 
+# The stage of a study that a file of rules is: workflow/rules/{name}.smk.
 STAGES = {
-    "text": ("fetch_model", "collect_docstrings", "tokenize_text", "tokenize_prompts"),
-    "calibration": ("read_quantiles", "choose_thresholds"),
-    "training": (
-        "allocate_biases",
-        "train_spon",
-        "average_residual",
-        "import_checkpoint",
-        "list_checkpoints",
-    ),
-    "evaluation": (
-        "evaluate_dense",
-        "evaluate_teal",
-        "evaluate_spon",
-        "evaluate_on_dense",
-        "evaluate_draws",
-    ),
-    "analyses": (
-        "align_with_components",
-        "compare_categories",
-        "measure_shifts",
-        "describe_bias_statistics",
-        "rank_norms",
-        "compare_configurations",
-    ),
+    "inputs": "text",
+    "calibrate": "calibration",
+    "train": "training",
+    "checkpoints": "training",
+    "evaluate": "evaluation",
+    "analyses": "analyses",
 }
 LAST_STAGE = "tables and figures"  # every other rule: it works on tables and takes seconds
 COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "largest_memory_mb"}
@@ -42,7 +25,9 @@ GREYS = ("#6b6b6b", "#b4b4b4")  # neighbours in a bar differ
 NAMED_RULES = 4  # rules of a stage that are named under its bar
 
 
-def count_cost(benchmarks: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def count_cost(
+    benchmarks: Mapping[str, pd.DataFrame], rule_files: Mapping[str, str]
+) -> dict[str, Any]:
     """Count the jobs, time and memory of every rule, and of the study.
 
     Seconds are summed over jobs, so a study whose jobs ran side by side took less by the clock.
@@ -52,6 +37,7 @@ def count_cost(benchmarks: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     Args:
         benchmarks: The tables of the benchmark files, by a path whose stem is the rule; a row per
             time that a job ran.
+        rule_files: The stem of the file of rules that each rule stands in.
 
     Returns:
         `rules` by name, in the order of the stages, and `total`. Each has `jobs`, `seconds`,
@@ -63,11 +49,10 @@ def count_cost(benchmarks: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     jobs = pd.concat(
         [read_jobs(path, table) for path, table in benchmarks.items()], ignore_index=True
     )
-    order = [*STAGES, LAST_STAGE]
-    names = sorted(jobs["rule"].unique(), key=lambda rule: (order.index(stage_of(rule)), rule))
     rules = {}
-    for name in names:
-        rules[name] = {"stage": stage_of(name), **add_up(jobs[jobs["rule"] == name])}
+    for name in sort_rules(jobs["rule"].unique(), rule_files):
+        stage = stage_of(name, rule_files)
+        rules[name] = {"stage": stage, **add_up(jobs[jobs["rule"] == name])}
     return {"rules": rules, "total": add_up(jobs)}
 
 
@@ -87,9 +72,15 @@ def read_jobs(path: str, table: pd.DataFrame) -> pd.DataFrame:
     return jobs.assign(rule=PurePosixPath(path).stem)
 
 
-def stage_of(rule: str) -> str:
-    """Return the stage of the study that a rule belongs to."""
-    return next((stage for stage, rules in STAGES.items() if rule in rules), LAST_STAGE)
+def stage_of(rule: str, rule_files: Mapping[str, str]) -> str:
+    """Return the stage of the study that a rule belongs to, by the file that it stands in."""
+    return STAGES.get(rule_files.get(rule, ""), LAST_STAGE)
+
+
+def sort_rules(rules: Iterable[str], rule_files: Mapping[str, str]) -> list[str]:
+    """Sort rules by their stage, in it by name."""
+    order = [*dict.fromkeys(STAGES.values()), LAST_STAGE]
+    return sorted(rules, key=lambda rule: (order.index(stage_of(rule, rule_files)), rule))
 
 
 def add_up(jobs: pd.DataFrame) -> dict[str, int | float | None]:
@@ -113,7 +104,7 @@ def plot_cost(cost: Mapping[str, Any]) -> Figure:
         cost: What `count_cost` returns.
     """
     stages = {}
-    for stage in (*STAGES, LAST_STAGE):
+    for stage in dict.fromkeys([*STAGES.values(), LAST_STAGE]):
         if seconds := seconds_by_rule(cost, stage):
             stages[stage] = seconds
     figure = Figure(figsize=(DOUBLE, 0.5 + 0.34 * len(stages)), layout="constrained")

@@ -8,8 +8,8 @@ import pandas as pd
 
 from spon import memory
 from spon.cost import workload
-from spon.cost.benchmarks import LAST_STAGE, STAGES, count, count_cost, stage_of
-from spon.cost.workload import Study, Work
+from spon.cost.benchmarks import count, count_cost, sort_rules, stage_of
+from spon.cost.workload import Scale, Work
 
 # What a job imports and loads before it computes, by rule; every other rule starts as a `table`.
 STARTS = dict.fromkeys((*workload.WORK, "tokenize_text", "tokenize_prompts"), "model")
@@ -23,16 +23,17 @@ UNITS = ("", "k", "M", "G", "T", "P", "E")
 
 
 def make_plan(
-    study: Study,
+    scale: Scale,
     jobs: Sequence[Mapping[str, Any]],
     rate: Mapping[str, Any],
     machine: Mapping[str, Any],
     benchmarks: Mapping[str, pd.DataFrame],
+    rule_files: Mapping[str, str],
 ) -> dict[str, Any]:
     """Estimate the cost of every rule and of the study.
 
     Args:
-        study: Shape and settings.
+        scale: Shape and settings.
         jobs: All of the study's, each with its `rule`, and `allocation` and `seed` where it is of
             a run.
         rate: What `rate.measure_rate` returns.
@@ -40,6 +41,7 @@ def make_plan(
             for the others.
         benchmarks: The tables of the benchmark files of earlier runs, as `count_cost` takes them;
             may be empty.
+        rule_files: The stem of the file of rules that each rule stands in.
 
     Returns:
         `rules` by name, in the order of the stages, each with `stage`, `jobs`, `teraflop`,
@@ -50,13 +52,12 @@ def make_plan(
     Raises:
         ValueError: A job cannot fit into the memory.
     """
-    measured = count_cost(benchmarks)["rules"] if benchmarks else {}
-    works = workload.count_work(study, jobs)
-    order = [*STAGES, LAST_STAGE]
-    rules = {
-        name: plan_rule(name, works[name], study, rate, measured.get(name))
-        for name in sorted(works, key=lambda rule: (order.index(stage_of(rule)), rule))
-    }
+    measured = count_cost(benchmarks, rule_files)["rules"] if benchmarks else {}
+    works = workload.count_work(scale, jobs)
+    rules = {}
+    for name in sort_rules(works, rule_files):
+        rule = plan_rule(name, works[name], scale, rate, measured.get(name))
+        rules[name] = {"stage": stage_of(name, rule_files), **rule}
     model_seconds = sum(rule["seconds"] for name, rule in rules.items() if name in workload.WORK)
     return {
         "machine": dict(machine),
@@ -64,26 +65,25 @@ def make_plan(
         "total": add_up(list(rules.values())),
         "wall_seconds": estimate_wall(rules, machine),
         "gpu_hours": model_seconds / 3600 if machine["gpu"] else None,
-        "disk_bytes": estimate_disk(study, jobs),
-        "memory_bytes": estimate_memory(study, jobs, "cuda" if machine["gpu"] else "cpu"),
-        "memory_gib": study.settings["memory_gib"],
+        "disk_bytes": estimate_disk(scale, jobs),
+        "memory_bytes": estimate_memory(scale, jobs, "cuda" if machine["gpu"] else "cpu"),
+        "memory_gib": scale.settings["memory_gib"],
     }
 
 
 def plan_rule(
     name: str,
     works: Sequence[Work],
-    study: Study,
+    scale: Scale,
     rate: Mapping[str, Any],
     measured: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Estimate what the jobs of a rule take together, and add what earlier jobs of it took."""
     work = sum(works, Work())
     return {
-        "stage": stage_of(name),
         "jobs": len(works),
-        "teraflop": workload.count_flop(work, study.shape, study.length) / 1e12,
-        "seconds": len(works) * estimate_start(name, study, rate) + estimate_seconds(work, rate),
+        "teraflop": workload.count_flop(work, scale.shape, scale.length) / 1e12,
+        "seconds": len(works) * estimate_start(name, scale, rate) + estimate_seconds(work, rate),
         "measured_jobs": measured["jobs"] if measured else None,
         "measured_seconds": measured["seconds"] if measured else None,
     }
@@ -94,7 +94,7 @@ def estimate_seconds(work: Work, rate: Mapping[str, Any]) -> int | float:
     return sum(amount * rate["seconds_per"][name] for name, amount in asdict(work).items())
 
 
-def estimate_start(rule: str, study: Study, rate: Mapping[str, Any]) -> int | float:
+def estimate_start(rule: str, scale: Scale, rate: Mapping[str, Any]) -> int | float:
     """Estimate a job's seconds before it computes: imports, and reading the model's weights.
 
     For the corpus of docstrings, all of its seconds: none of them count as work.
@@ -103,13 +103,13 @@ def estimate_start(rule: str, study: Study, rate: Mapping[str, Any]) -> int | fl
     if rule == "collect_docstrings":
         return start + rate["corpus_seconds"]
     if rule in workload.WORK or rule == "fetch_model":
-        return start + weight_bytes(study) * rate["load_seconds_per_byte"]
+        return start + weight_bytes(scale) * rate["load_seconds_per_byte"]
     return start
 
 
-def weight_bytes(study: Study) -> int:
+def weight_bytes(scale: Scale) -> int:
     """Return the bytes of a model's files."""
-    return study.shape["parameters"] * memory.SIZES[FILES]
+    return scale.shape["parameters"] * memory.SIZES[FILES]
 
 
 def add_up(rules: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -137,13 +137,13 @@ def estimate_wall(
     return corpus + (models + others) / machine["side_by_side"]
 
 
-def estimate_disk(study: Study, jobs: Sequence[Mapping[str, Any]]) -> dict[str, int | float]:
+def estimate_disk(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> dict[str, int | float]:
     """Estimate the bytes that a study puts on the disk.
 
     Returns:
         `weights` that are downloaded, `results` that stay, and the `cache` while the study runs.
     """
-    settings, rules = study.settings, [job["rule"] for job in jobs]
+    settings, rules = scale.settings, [job["rule"] for job in jobs]
     draws = rules.count("evaluate_draws")
     evaluations = sum(rule.startswith("evaluate_") for rule in rules) - draws
     rows = evaluations * settings["text"]["evaluation"]["blocks"]
@@ -151,40 +151,40 @@ def estimate_disk(study: Study, jobs: Sequence[Mapping[str, Any]]) -> dict[str, 
     entries, maps = 0, 0
     for job in jobs:
         if job["rule"] in ("train_spon", "average_residual"):
-            entries += sum(site["d_out"] for site in study.sites_of(job["allocation"]))
+            entries += sum(site["d_out"] for site in scale.sites_of(job["allocation"]))
         elif job["rule"] == "read_quantiles":
             maps += len(settings["scopes"][job["scope"]])
-    tokens = sum(text["blocks"] for text in settings["text"].values()) * study.length
+    tokens = sum(text["blocks"] for text in settings["text"].values()) * scale.length
     return {
-        "weights": weight_bytes(study) if "repository" in settings["model"] else 0,
+        "weights": weight_bytes(scale) if "repository" in settings["model"] else 0,
         "results": LIKELIHOOD * rows
         + NUMBER * (entries + tokens)
-        + QUANTILE * SHARES * maps * study.shape["layers"]
+        + QUANTILE * SHARES * maps * scale.shape["layers"]
         + CORPUS * ("collect_docstrings" in rules)
         + REPORT,
-        "cache": count_cached(study, jobs)
-        * study.shape["width"]
+        "cache": count_cached(scale, jobs)
+        * scale.shape["width"]
         * memory.SIZES[settings["dtype"]],
     }
 
 
-def count_cached(study: Study, jobs: Sequence[Mapping[str, Any]]) -> int:
+def count_cached(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> int:
     """Count the tokens whose final dense states are cached.
 
     These are the tokens of the evaluation, of the draws, and of each training text: with a random
     order every seed trains on blocks of its own, else all seeds share theirs.
     """
-    settings = study.settings
+    settings = scale.settings
     seeds = {job["seed"] for job in jobs if job["rule"] == "train_spon"}
     texts = len(seeds) if settings["train"]["order"] == "random" else min(1, len(seeds))
     blocks = settings["text"]["evaluation"]["blocks"] + texts * settings["train"]["blocks"]
     if any(job["rule"] == "evaluate_draws" for job in jobs):
         blocks += settings["controls"]["draw_blocks"]
-    return blocks * study.length
+    return blocks * scale.length
 
 
 def estimate_memory(
-    study: Study, jobs: Sequence[Mapping[str, Any]], device: str
+    scale: Scale, jobs: Sequence[Mapping[str, Any]], device: str
 ) -> dict[str, int]:
     """Estimate the bytes of the largest training, evaluation and analysis.
 
@@ -193,7 +193,7 @@ def estimate_memory(
     Raises:
         ValueError: One of them cannot fit.
     """
-    shape, settings = study.shape, study.settings
+    shape, settings = scale.shape, scale.settings
     limit, dtype, recipe = settings["memory_gib"], settings["dtype"], settings["train"]
     evaluate, analyses = settings["evaluate"], settings["analyses"]
     memory.check_weights(shape, dtype, device, limit)
@@ -208,16 +208,16 @@ def estimate_memory(
     }
     trained = [job["allocation"] for job in jobs if job["rule"] == "train_spon"]
     if trained:
-        lowest = min(min(study.layers_of(allocation)) for allocation in trained)
+        lowest = min(min(scale.layers_of(allocation)) for allocation in trained)
         step = {"lowest_layer": lowest, "device": device}
         blocks = memory.choose_split(
-            shape, dtype, study.length, train=recipe, memory_gib=limit, **step
+            shape, dtype, scale.length, train=recipe, memory_gib=limit, **step
         )
         step |= {
             "chunk_tokens": recipe["chunk_tokens"],
             "checkpointing": recipe["checkpointing"],
         }
-        sizes["training"] = memory.estimate_training(shape, dtype, study.length, blocks, **step)
+        sizes["training"] = memory.estimate_training(shape, dtype, scale.length, blocks, **step)
     return sizes
 
 

@@ -51,7 +51,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Study:
+class Scale:
     """A model's shape and the settings that decide how much is computed with it.
 
     Attributes:
@@ -133,26 +133,26 @@ def convert_teraflops(
     }
 
 
-def read_quantiles(study: Study, job: Mapping) -> Work:
+def read_quantiles(scale: Scale, job: Mapping) -> Work:
     """Count one dense pass."""
-    return Work(forward=study.passes(study.settings["calibrate"]["blocks"]))
+    return Work(forward=scale.passes(scale.settings["calibrate"]["blocks"]))
 
 
-def choose_thresholds(study: Study, job: Mapping) -> Work:
+def choose_thresholds(scale: Scale, job: Mapping) -> Work:
     """Count a dense pass and a sparse one."""
-    return Work(forward=2 * study.passes(study.settings["calibrate"]["held_out_blocks"]))
+    return Work(forward=2 * scale.passes(scale.settings["calibrate"]["held_out_blocks"]))
 
 
-def train_spon(study: Study, job: Mapping) -> Work:
+def train_spon(scale: Scale, job: Mapping) -> Work:
     """Count the passes of a training, and its products with the head.
 
     Passes go forwards and backwards through the layers from the lowest trained one on; those below
     it run once. The first run of a seed makes the dense model's final states, which the others
     share. With checkpointing, the way back begins with another pass forwards.
     """
-    recipe, layers = study.settings["train"], study.shape["layers"]
-    lowest = min(study.layers_of(job["allocation"]))
-    tokens = recipe["blocks"] * study.length
+    recipe, layers = scale.settings["train"], scale.shape["layers"]
+    lowest = min(scale.layers_of(job["allocation"]))
+    tokens = recipe["blocks"] * scale.length
     trained = recipe["epochs"] * tokens * (layers - lowest)
     return Work(
         forward=tokens * (lowest + layers * job["first"]) + trained * recipe["checkpointing"],
@@ -161,48 +161,48 @@ def train_spon(study: Study, job: Mapping) -> Work:
     )
 
 
-def average_residual(study: Study, job: Mapping) -> Work:
+def average_residual(scale: Scale, job: Mapping) -> Work:
     """Count one dense pass."""
-    return Work(forward=study.passes(study.settings["train"]["blocks"]))
+    return Work(forward=scale.passes(scale.settings["train"]["blocks"]))
 
 
-def evaluate_dense(study: Study, job: Mapping) -> Work:
+def evaluate_dense(scale: Scale, job: Mapping) -> Work:
     """Count one pass, whose final states all other evaluations share."""
-    blocks = study.settings["text"]["evaluation"]["blocks"]
-    return Work(forward=study.passes(blocks), scored=blocks * study.length)
+    blocks = scale.settings["text"]["evaluation"]["blocks"]
+    return Work(forward=scale.passes(blocks), scored=blocks * scale.length)
 
 
-def evaluate_against_dense(study: Study, job: Mapping) -> Work:
+def evaluate_against_dense(scale: Scale, job: Mapping) -> Work:
     """Count one pass, and products with the head of its states and of the dense model's."""
-    blocks = study.settings["text"]["evaluation"]["blocks"]
-    return evaluate_dense(study, job) + Work(scored=blocks * study.length)
+    blocks = scale.settings["text"]["evaluation"]["blocks"]
+    return evaluate_dense(scale, job) + Work(scored=blocks * scale.length)
 
 
-def evaluate_draws(study: Study, job: Mapping) -> Work:
+def evaluate_draws(scale: Scale, job: Mapping) -> Work:
     """Count a pass per random draw of biases.
 
     All draws are compared with the same dense states, which the first of these jobs makes.
     """
-    draws = study.settings["controls"]["draws"]
-    blocks = study.settings["controls"]["draw_blocks"]
+    draws = scale.settings["controls"]["draws"]
+    blocks = scale.settings["controls"]["draw_blocks"]
     return Work(
-        forward=(draws + job["first"]) * study.passes(blocks),
-        scored=(draws + 1) * blocks * study.length,
+        forward=(draws + job["first"]) * scale.passes(blocks),
+        scored=(draws + 1) * blocks * scale.length,
     )
 
 
-def align_with_components(study: Study, job: Mapping) -> Work:
+def pca_alignment(scale: Scale, job: Mapping) -> Work:
     """Count a dense pass, and at every site the principal components of tokens and of prompts."""
-    blocks, prompts = study.samples()
-    sizes = [site["d_out"] for site in study.sites_of(job["allocation"])]
+    blocks, prompts = scale.samples()
+    sizes = [site["d_out"] for site in scale.sites_of(job["allocation"])]
     return Work(
-        states=(blocks + prompts) * study.shape["layers"],
+        states=(blocks + prompts) * scale.shape["layers"],
         products=sum(2 * (blocks + FEWEST_SAMPLES) * size**2 for size in sizes),
         axes=sum(2 * size**3 for size in sizes),
     )
 
 
-def compare_categories(study: Study, job: Mapping) -> Work:
+def category_shift(scale: Scale, job: Mapping) -> Work:
     """Count a dense pass and a sparse one, and at every site the CKAs of the two.
 
     A debiased CKA takes three products of states: of both sets, and of each with itself. Of
@@ -210,23 +210,23 @@ def compare_categories(study: Study, job: Mapping) -> Work:
     more for the jackknife; of prompts, each of which belongs to a category and to all, three CKAs
     of tokens, and three of the few means of six sets.
     """
-    blocks, prompts = study.samples()
-    sizes = [site["d_out"] for site in study.sites_of(job["allocation"])]
+    blocks, prompts = scale.samples()
+    sizes = [site["d_out"] for site in scale.sites_of(job["allocation"])]
     samples = 3 * (3 + 2) * blocks + 3 * 3 * (2 * prompts + 6 * FEWEST_SAMPLES)
     return Work(
-        states=2 * (blocks + prompts) * study.shape["layers"],
+        states=2 * (blocks + prompts) * scale.shape["layers"],
         products=sum(2 * samples * size**2 for size in sizes),
     )
 
 
-def measure_shifts(study: Study, job: Mapping) -> Work:
+def hidden_state_shift(scale: Scale, job: Mapping) -> Work:
     """Count passes of the dense, the TEAL and the SPON model.
 
     Every biased site runs once more, with the dense input.
     """
-    linear = sum(2 * site["d_in"] * site["d_out"] for site in study.sites_of(job["allocation"]))
-    layers = 3 * study.shape["layers"] + linear / layer_flop(study.shape, study.length)
-    return Work(states=sum(study.samples()) * layers)
+    linear = sum(2 * site["d_in"] * site["d_out"] for site in scale.sites_of(job["allocation"]))
+    layers = 3 * scale.shape["layers"] + linear / layer_flop(scale.shape, scale.length)
+    return Work(states=sum(scale.samples()) * layers)
 
 
 def read_prompts(path: str | Path) -> list[str]:
@@ -236,7 +236,7 @@ def read_prompts(path: str | Path) -> list[str]:
 
 
 # By rule. Whatever is not here runs no model.
-WORK: dict[str, Callable[[Study, Mapping], Work]] = {
+WORK: dict[str, Callable[[Scale, Mapping], Work]] = {
     "read_quantiles": read_quantiles,
     "choose_thresholds": choose_thresholds,
     "train_spon": train_spon,
@@ -246,17 +246,17 @@ WORK: dict[str, Callable[[Study, Mapping], Work]] = {
     "evaluate_spon": evaluate_against_dense,
     "evaluate_on_dense": evaluate_against_dense,
     "evaluate_draws": evaluate_draws,
-    "align_with_components": align_with_components,
-    "compare_categories": compare_categories,
-    "measure_shifts": measure_shifts,
+    "pca_alignment": pca_alignment,
+    "category_shift": category_shift,
+    "hidden_state_shift": hidden_state_shift,
 }
 
 
-def count_work(study: Study, jobs: Iterable[Mapping]) -> dict[str, list[Work]]:
+def count_work(scale: Scale, jobs: Iterable[Mapping]) -> dict[str, list[Work]]:
     """Count the work of every job, by rule.
 
     Args:
-        study: Shape and settings.
+        scale: Shape and settings.
         jobs: Each with its `rule`, and `allocation` and `seed` where it is of a run.
     """
     works: dict[str, list[Work]] = {}
@@ -268,8 +268,8 @@ def count_work(study: Study, jobs: Iterable[Mapping]) -> dict[str, list[Work]]:
             works[rule].append(Work())
             continue
         # Only training on blocks in random order reads others with another seed.
-        by_seed = rule == "train_spon" and study.settings["train"]["order"] == "random"
+        by_seed = rule == "train_spon" and scale.settings["train"]["order"] == "random"
         text = (rule, job["seed"] if by_seed else None)
-        works[rule].append(WORK[rule](study, {**job, "first": text not in texts}))
+        works[rule].append(WORK[rule](scale, {**job, "first": text not in texts}))
         texts.add(text)
     return works

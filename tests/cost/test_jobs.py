@@ -11,9 +11,7 @@ CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").read_
 
 
 def test_a_study_s_jobs_are_those_of_its_runs_and_evaluations_and_one_of_each_other_rule():
-    jobs = list_jobs(
-        Study("pydoc", CONFIG), by_run=["describe_bias_statistics"], by_study=["tabulate"]
-    )
+    jobs = list_jobs(Study("pydoc", CONFIG), by_run=["bias_statistics"], by_study=["tabulate"])
     counts = Counter(job["rule"] for job in jobs)
     assert counts == {
         "fetch_model": 1,
@@ -30,7 +28,7 @@ def test_a_study_s_jobs_are_those_of_its_runs_and_evaluations_and_one_of_each_ot
         "evaluate_spon": 23,
         "evaluate_on_dense": 3,
         "evaluate_draws": 6,
-        "describe_bias_statistics": 2,
+        "bias_statistics": 2,
         "tabulate": 1,
     }
     assert {"rule": "train_spon", "allocation": "TOP-50", "sparsity": 0.5, "seed": 1} in jobs

@@ -1,13 +1,16 @@
 """Plans of a study whose jobs can be counted by hand."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from spon.cost import benchmarks, plan, workload
-from spon.cost.workload import Study, Work
+from spon.cost.workload import Scale, Work
 from tests.cost.test_benchmarks import read
 from tests.cost.test_workload import SETTINGS, SHAPE
 
-STUDY = Study(
+SCALE = Scale(
     SHAPE,
     SETTINGS
     | {
@@ -19,6 +22,8 @@ STUDY = Study(
     | {"analyses": {"blocks": 3, "batch_tokens": 8}}
     | {"train": SETTINGS["train"] | {"batch_blocks": 2, "chunk_tokens": 2}},
 )
+ROOT = Path(__file__).parents[2]
+RULE_FILES = {"collect_docstrings": "inputs", "evaluate_dense": "evaluate", "train_spon": "train"}
 RATE = {
     "seconds_per": dict.fromkeys(
         ("forward", "states", "trained", "scored", "compared", "products", "axes"), 0.5
@@ -36,8 +41,8 @@ JOBS += [
 LOADED = 6.6
 
 
-def make(jobs=JOBS, machine=MACHINE, benchmarks=None, study=STUDY):
-    return plan.make_plan(study, jobs, RATE, machine, benchmarks or {})
+def make(jobs=JOBS, machine=MACHINE, benchmarks=None, scale=SCALE):
+    return plan.make_plan(scale, jobs, RATE, machine, benchmarks or {}, RULE_FILES)
 
 
 def test_seconds_are_those_of_the_start_of_the_weights_and_of_the_work():
@@ -98,16 +103,16 @@ def test_disk_holds_biases_likelihoods_tokens_and_for_a_while_dense_states():
     )
     assert disk["cache"] == (10 + 2 * 6) * 4 * 2 * 4
     assert disk["weights"] == 0
-    remote = Study(SHAPE, STUDY.settings | {"model": {"repository": "a/b"}})
-    assert make(study=remote)["disk_bytes"]["weights"] == 360
+    remote = Scale(SHAPE, SCALE.settings | {"model": {"repository": "a/b"}})
+    assert make(scale=remote)["disk_bytes"]["weights"] == 360
 
 
 def test_a_study_that_cannot_fit_is_refused_before_it_runs():
-    small = Study(SHAPE, STUDY.settings | {"memory_gib": 1e-9})
+    small = Scale(SHAPE, SCALE.settings | {"memory_gib": 1e-9})
     with pytest.raises(
         ValueError, match="^memory_gib is 1e-09, the model's weights in float32 need"
     ):
-        make(study=small)
+        make(scale=small)
 
 
 def test_the_largest_job_is_told_beside_what_it_may_use():
@@ -147,9 +152,12 @@ def test_units_are_those_that_one_would_say():
 
 
 def test_every_rule_that_runs_a_model_has_its_work():
-    parts = ("calibration", "training", "evaluation", "analyses")
-    stages = {rule for part in parts for rule in benchmarks.STAGES[part]}
-    without = {"allocate_biases", "import_checkpoint", "list_checkpoints"}
-    without |= {"describe_bias_statistics", "rank_norms", "compare_configurations"}
-    assert set(workload.WORK) == stages - without
+    wiring = {path.stem: path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk")}
+    with_model = set()
+    for name in benchmarks.STAGES:
+        for rule, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", wiring[name], re.M | re.S):
+            if "**MODEL," in body:
+                with_model.add(rule)
+    made_from_others = {"evaluate_dense", "evaluate_teal", "evaluate_on_dense"}
+    assert set(workload.WORK) == with_model | made_from_others
     assert sum([], Work()) == Work()

@@ -4,7 +4,7 @@ import pytest
 
 from spon import models
 from spon.cost import workload
-from spon.cost.workload import Study, Work
+from spon.cost.workload import Scale, Work
 
 # 2 · (4 + 4 + 2 · 2 + 3 · 8) operations in the maps of a layer, and 4 · 2 · 2 of attention over
 # blocks of 4.
@@ -29,17 +29,17 @@ SETTINGS = {
         "LAST": {"scope": "down_proj", "layers": {"last": 0.5}},
     },
 }
-STUDY = Study(SHAPE, SETTINGS)
+SCALE = Scale(SHAPE, SETTINGS)
 
 
 def change(**sections):
-    return Study(
+    return Scale(
         SHAPE, SETTINGS | {name: SETTINGS[name] | changed for name, changed in sections.items()}
     )
 
 
-def count(rule, study=STUDY, first=False, allocation="ALL"):
-    return workload.WORK[rule](study, {"allocation": allocation, "seed": 0, "first": first})
+def count(rule, scale=SCALE, first=False, allocation="ALL"):
+    return workload.WORK[rule](scale, {"allocation": allocation, "seed": 0, "first": first})
 
 
 def test_a_layer_and_the_head_cost_two_operations_per_weight_and_attention_half_a_block():
@@ -61,7 +61,7 @@ def test_what_lies_below_the_lowest_bias_runs_once():
 def test_the_first_run_of_a_seed_makes_the_dense_states_and_the_others_find_them():
     assert count("train_spon", first=True).forward == 24 * 4
     runs = [{"rule": "train_spon", "allocation": "ALL", "seed": seed} for seed in (0, 0, 1)]
-    assert [work.forward for work in workload.count_work(STUDY, runs)["train_spon"]] == [96, 0, 96]
+    assert [work.forward for work in workload.count_work(SCALE, runs)["train_spon"]] == [96, 0, 96]
     in_order = change(train={"order": "first"})
     assert [work.forward for work in workload.count_work(in_order, runs)["train_spon"]] == [
         96,
@@ -92,11 +92,11 @@ def test_calibration_is_passes():
 
 def test_analyses_pass_over_blocks_and_prompts_once_twice_and_three_times():
     once = (12 + 5) * 4
-    assert count("align_with_components").states == once
-    assert count("compare_categories").states == 2 * once
+    assert count("pca_alignment").states == once
+    assert count("category_shift").states == 2 * once
     # And the four biased sites, 16 of a layer's 88 operations each, once more.
-    assert count("measure_shifts").states == pytest.approx(3 * once + 17 * 4 * 16 / 88)
-    assert count("align_with_components").axes == 4 * 2 * 2**3
+    assert count("hidden_state_shift").states == pytest.approx(3 * once + 17 * 4 * 16 / 88)
+    assert count("pca_alignment").axes == 4 * 2 * 2**3
 
 
 def test_operations_add_up():
@@ -116,7 +116,7 @@ def test_a_rate_in_teraflops_is_seconds_per_unit():
 
 
 def test_a_rule_that_runs_no_model_has_no_work():
-    assert workload.count_work(STUDY, [{"rule": "tabulate"}, {"rule": "tabulate"}]) == {
+    assert workload.count_work(SCALE, [{"rule": "tabulate"}, {"rule": "tabulate"}]) == {
         "tabulate": [Work(), Work()]
     }
 

@@ -25,7 +25,7 @@ def model_of_layers(wildcards):
     return {"model": model} if study(wildcards).has_model else {}
 
 
-rule align_with_components:
+rule pca_alignment:
     """Analyse a run: do its biases point where the outputs of their sites vary?"""
     input:
         model=rules.fetch_model.output.model,
@@ -35,9 +35,9 @@ rule align_with_components:
     output:
         pca_alignment="results/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/pca_alignment.csv",
     log:
-        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/align_with_components.log",
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/pca_alignment.log",
     benchmark:
-        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/align_with_components.tsv"
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/pca_alignment.tsv"
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES
@@ -45,7 +45,7 @@ rule align_with_components:
         **MODEL,
     params:
         spec=spec(
-            "align_with_components.py",
+            "pca_alignment.py",
             "analyses.blocks",
             "analyses.batch_tokens",
             "analyses.draws",
@@ -53,10 +53,10 @@ rule align_with_components:
             "analyses.components",
         ),
     script:
-        "../scripts/align_with_components.py"
+        "../scripts/pca_alignment.py"
 
 
-rule compare_categories:
+rule category_shift:
     """Analyse a run: does what it changes depend on the kind of text?"""
     input:
         model=rules.fetch_model.output.model,
@@ -67,9 +67,9 @@ rule compare_categories:
     output:
         category_shift="results/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/category_shift.csv",
     log:
-        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/compare_categories.log",
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/category_shift.log",
     benchmark:
-        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/compare_categories.tsv"
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/category_shift.tsv"
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES
@@ -77,7 +77,7 @@ rule compare_categories:
         **MODEL,
     params:
         spec=spec(
-            "compare_categories.py",
+            "category_shift.py",
             "analyses.blocks",
             "analyses.batch_tokens",
             "analyses.draws",
@@ -85,10 +85,10 @@ rule compare_categories:
             sparsification=sparsified_states,
         ),
     script:
-        "../scripts/compare_categories.py"
+        "../scripts/category_shift.py"
 
 
-rule measure_shifts:
+rule hidden_state_shift:
     """Analyse a run: do its biases bring hidden states back to the dense model's?"""
     input:
         model=rules.fetch_model.output.model,
@@ -99,9 +99,9 @@ rule measure_shifts:
     output:
         hidden_state_shift="results/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/hidden_state_shift.csv",
     log:
-        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/measure_shifts.log",
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/hidden_state_shift.log",
     benchmark:
-        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/measure_shifts.tsv"
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/hidden_state_shift.tsv"
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES
@@ -109,7 +109,7 @@ rule measure_shifts:
         **MODEL,
     params:
         spec=spec(
-            "measure_shifts.py",
+            "hidden_state_shift.py",
             "analyses.blocks",
             "analyses.batch_tokens",
             "analyses.draws",
@@ -117,28 +117,28 @@ rule measure_shifts:
             sparsification=sparsified_states,
         ),
     script:
-        "../scripts/measure_shifts.py"
+        "../scripts/hidden_state_shift.py"
 
 
-rule describe_bias_statistics:
+rule bias_statistics:
     """Analyse a run: what kind of numbers are its biases made of?"""
     input:
         biases=rules.train_spon.output.biases,
     output:
         bias_statistics="results/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/bias_statistics.csv",
     log:
-        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/describe_bias_statistics.log",
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/bias_statistics.log",
     benchmark:
-        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/describe_bias_statistics.tsv"
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/bias_statistics.tsv"
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("describe_bias_statistics.py"),
+        spec=spec("bias_statistics.py"),
     script:
-        "../scripts/describe_bias_statistics.py"
+        "../scripts/bias_statistics.py"
 
 
-rule rank_norms:
+rule norm_ranking:
     """Analyse a study: do the norms of biases grow with depth?"""
     input:
         unpack(model_of_layers),
@@ -146,45 +146,45 @@ rule rank_norms:
     output:
         norm_ranking="results/{study}/analyses/norm_ranking.csv",
     log:
-        "logs/{study}/analyses/rank_norms.log",
+        "logs/{study}/analyses/norm_ranking.log",
     benchmark:
-        "benchmarks/{study}/analyses/rank_norms.tsv"
+        "benchmarks/{study}/analyses/norm_ranking.tsv"
     conda:
         "../../envs/tables.yaml"
     params:
         spec=spec(
-            "rank_norms.py",
+            "norm_ranking.py",
             layers=lambda wildcards: study(wildcards).settings.get("layers"),
         ),
     script:
-        "../scripts/rank_norms.py"
+        "../scripts/norm_ranking.py"
 
 
-rule compare_configurations:
+rule cross_configuration:
     """Analyse a study: do the biases of different runs agree at the sites that they share?"""
     input:
         biases=biases_to_compare,
     output:
         cross_configuration="results/{study}/analyses/cross_configuration.csv",
     log:
-        "logs/{study}/analyses/compare_configurations.log",
+        "logs/{study}/analyses/cross_configuration.log",
     benchmark:
-        "benchmarks/{study}/analyses/compare_configurations.tsv"
+        "benchmarks/{study}/analyses/cross_configuration.tsv"
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("compare_configurations.py"),
+        spec=spec("cross_configuration.py"),
     script:
-        "../scripts/compare_configurations.py"
+        "../scripts/cross_configuration.py"
 
 
 OF_STATES = [
-    rules.align_with_components,
-    rules.compare_categories,
-    rules.measure_shifts,
+    rules.pca_alignment,
+    rules.category_shift,
+    rules.hidden_state_shift,
 ]
-BY_RUN = [*OF_STATES, rules.describe_bias_statistics]
-BY_STUDY = [rules.rank_norms, rules.compare_configurations]
+BY_RUN = [*OF_STATES, rules.bias_statistics]
+BY_STUDY = [rules.norm_ranking, rules.cross_configuration]
 
 
 def files_of_analysis(rule, study):

@@ -64,7 +64,7 @@ use rule plot_perplexity as plot_pareto with:
 
 use rule plot_perplexity as plot_pca_alignment with:
     input:
-        unpack(analysis(rules.align_with_components)),
+        unpack(analysis(rules.pca_alignment)),
     output:
         **pictures("fig4_pca_alignment", "4 PCA alignment"),
     log:
@@ -75,7 +75,7 @@ use rule plot_perplexity as plot_pca_alignment with:
 
 use rule plot_perplexity as plot_hidden_state_shift with:
     input:
-        unpack(analysis(rules.measure_shifts)),
+        unpack(analysis(rules.hidden_state_shift)),
     output:
         **pictures("fig5_hidden_state_shift", "5 hidden-state shift"),
     log:
@@ -86,7 +86,7 @@ use rule plot_perplexity as plot_hidden_state_shift with:
 
 use rule plot_perplexity as plot_cross_configuration with:
     input:
-        unpack(analysis(rules.compare_configurations)),
+        unpack(analysis(rules.cross_configuration)),
     output:
         **pictures("fig6_cross_configuration", "6 cross-configuration"),
     log:
@@ -97,8 +97,8 @@ use rule plot_perplexity as plot_cross_configuration with:
 
 use rule plot_perplexity as plot_bias_statistics with:
     input:
-        unpack(analysis(rules.describe_bias_statistics)),
-        unpack(analysis(rules.rank_norms)),
+        unpack(analysis(rules.bias_statistics)),
+        unpack(analysis(rules.norm_ranking)),
     output:
         **pictures("fig7_bias_statistics", "7 bias statistics"),
     log:

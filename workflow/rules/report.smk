@@ -1,41 +1,6 @@
-"""What may be concluded: verdicts on the published claims, and the findings as a report."""
+"""The findings as a report, and what the study ran on."""
 
-
-def evidence(wildcards):
-    """What a study offers to decide claims by: its evaluations, if it has any, and its analyses."""
-    evaluations = outcomes(wildcards) if study(wildcards).has_model else {}
-    return files_of_analyses(study(wildcards)) | evaluations
-
-
-def settings_of_evidence(wildcards):
-    """How evaluations are put side by side; a study of biases alone has none."""
-    evaluated = {"scopes": scopes(wildcards), "statistics": config["statistics"]}
-    return evaluated if study(wildcards).has_model else {}
-
-
-rule decide_claims:
-    """Decide every published claim from the study's own numbers."""
-    input:
-        unpack(evidence),
-        claims=settings.place("resources/claims.yaml", ROOT),
-    output:
-        claims=report(
-            "results/{study}/claims.json",
-            caption="../report/claims.rst",
-            category="{study}",
-            subcategory="findings",
-            labels={"file": "verdicts on the published claims"},
-        ),
-    log:
-        "logs/{study}/decide_claims.log",
-    benchmark:
-        "benchmarks/{study}/decide_claims.tsv"
-    conda:
-        "../../envs/tables.yaml"
-    params:
-        spec=spec("decide_claims.py", evidence=settings_of_evidence),
-    script:
-        "../scripts/decide_claims.py"
+from dataclasses import asdict
 
 
 rule describe_environment:
@@ -91,7 +56,7 @@ def settings_of_findings(wildcards):
     if not chosen.has_model:
         return shared
     sections = ("calibrate", "train", "controls", "statistics")
-    allocations = {one.name: config["allocations"][one.name] for one in chosen.swept}
+    allocations = {one.name: asdict(one) for one in chosen.swept}
     return (
         shared | {key: config[key] for key in sections} | {"allocations": allocations}
     )

@@ -7,4 +7,6 @@ from spon.job import job
 
 with job(snakemake) as here:
     tables = {path: pd.read_csv(path, sep="\t") for path in snakemake.params.spec["benchmarks"]}
-    here.write_json(benchmarks.count_cost(tables), snakemake.output.cost)
+    here.write_json(
+        benchmarks.count_cost(tables, snakemake.params.spec["rule_files"]), snakemake.output.cost
+    )

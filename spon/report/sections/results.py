@@ -16,6 +16,7 @@ from spon.report.markdown import (
     say_percent,
     write_table,
 )
+from spon.sites import TRAINED
 from spon.tables.outcomes import DENSE, TEAL
 
 RUN = ["allocation", "scope", "sparsity", "seed"]
@@ -114,7 +115,7 @@ def keep_trained(rows: pd.DataFrame, settings: Mapping) -> pd.DataFrame:
             not name counts as trained.
     """
     allocations = settings.get("allocations", {})
-    controls = [name for name, one in allocations.items() if one.get("learn", "kl") != "kl"]
+    controls = [name for name, one in allocations.items() if one["learn"] != TRAINED]
     return rows[~rows["allocation"].isin(controls)]
 
 

@@ -133,7 +133,7 @@ def describe_allocations(settings: Mapping, perplexity: pd.DataFrame | None) -> 
     rows = []
     for name, allocation in settings.get("allocations", {}).items():
         if perplexity is None or name in set(perplexity["allocation"]):
-            learned = LEARNED[allocation.get("learn", "kl")]
+            learned = LEARNED[allocation["learn"]]
             rows.append([name, allocation["scope"], say_layers(allocation["layers"]), learned])
     return write_table(header, rows, words=4) if rows else ""
 

@@ -1,0 +1,38 @@
+"""From tables and analyses to verdicts on the published claims."""
+
+
+def evidence(wildcards):
+    """What a study offers to decide claims by: its evaluations, if it has any, and its analyses."""
+    evaluations = outcomes(wildcards) if study(wildcards).has_model else {}
+    return files_of_analyses(study(wildcards)) | evaluations
+
+
+def settings_of_evidence(wildcards):
+    """How evaluations are put side by side; a study of biases alone has none."""
+    evaluated = {"scopes": scopes(wildcards), "statistics": config["statistics"]}
+    return evaluated if study(wildcards).has_model else {}
+
+
+rule decide_claims:
+    """Decide every published claim from the study's own numbers."""
+    input:
+        unpack(evidence),
+        claims=settings.place("resources/claims.yaml", ROOT),
+    output:
+        claims=report(
+            "results/{study}/claims.json",
+            caption="../report/claims.rst",
+            category="{study}",
+            subcategory="findings",
+            labels={"file": "verdicts on the published claims"},
+        ),
+    log:
+        "logs/{study}/decide_claims.log",
+    benchmark:
+        "benchmarks/{study}/decide_claims.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("decide_claims.py", evidence=settings_of_evidence),
+    script:
+        "../scripts/decide_claims.py"

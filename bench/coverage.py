@@ -1,6 +1,8 @@
-"""How often the intervals of `spon.stats` hold the truth, on simulated blocks whose neighbours are correlated.
+"""How often the intervals of `spon.stats` hold the truth, on simulated blocks whose neighbours are
+correlated.
 
-Run from the repository: `python -m bench.coverage [BLOCKS ...]`; writes coverage.csv and coverage.png beside itself.
+Run from the repository: `python -m bench.coverage [BLOCKS ...]`; writes coverage.csv and
+coverage.png beside itself.
 """
 
 import argparse
@@ -19,7 +21,8 @@ from spon import stats
 CORRELATIONS = (0.0, 0.3, 0.6)
 BAND = (93.5, 96.5)  # percent: what the project accepts at a nominal 95 %
 DRAWS = 1000
-# Means in standard errors: a gain four errors from zero in a damage eight errors from zero, so a recovery of 50 %.
+# Means in units of their standard errors: a gain four errors from zero and a damage eight errors
+# from zero, so a recovery of 50 %.
 GAIN, DAMAGE = 4.0, 8.0
 LOOKS = {
     "mean": {"label": "mean_interval", "marker": "o", "color": "#1a1a1a", "ls": "-"},
@@ -36,22 +39,25 @@ LOOKS = {
 def simulate(
     blocks: int, correlation: float, samples: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Samples of two related AR(1) series [blocks, 2], in units of the true standard error of their means."""
-    noise = rng.standard_normal((samples, blocks + 100, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
-    series = lfilter([1.0], [1.0, -correlation], noise, axis=1)[
-        :, 100:
-    ]  # the start from zero is left out
+    """Simulate samples [blocks, 2] of two related AR(1) series: gains and damages.
+
+    They are in units of the true standard errors of their means.
+    """
+    start = 100  # blocks that are left out, as the series starts from zero
+    mix = np.array([[1.0, 0.6], [0.0, 0.8]])
+    noise = rng.standard_normal((samples, start + blocks, 2)) @ mix
+    series = lfilter([1.0], [1.0, -correlation], noise, axis=1)[:, start:]
+    assert series.shape == (samples, blocks, 2), f"unexpected shape: {series.shape}"
     error = 1 / (1 - correlation) / np.sqrt(blocks)
     yield from series / error + np.array([GAIN, DAMAGE])
 
 
-def count_hits(sample: np.ndarray, seed: int) -> dict[str, bool]:
-    """Which intervals hold the truth, for one sample."""
+def find_hits(sample: np.ndarray, seed: int) -> dict[str, bool]:
+    """Say of each interval of one sample whether it holds the truth."""
     gain = sample[:, 0]
     draws = stats.resample_means(sample, DRAWS, seed)
-    ratio = stats.ratio_interval(
-        sample.mean(axis=0), draws, lambda means: means[..., 0], lambda means: means[..., 1]
-    )
+    means = sample.mean(axis=0)
+    ratio = stats.ratio_interval(means, draws, lambda x: x[..., 0], lambda x: x[..., 1])
     return {
         "mean": stats.mean_interval(gain - GAIN).holds_zero,
         "ratio": ratio.low <= GAIN / DAMAGE <= ratio.high,
@@ -60,32 +66,32 @@ def count_hits(sample: np.ndarray, seed: int) -> dict[str, bool]:
 
 
 def newey_west_error(values: np.ndarray) -> float:
-    """The standard error of a mean as it is usually computed."""
+    """Return the Newey-West standard error of a mean, with the usual number of lags."""
     lags = int(4 * (len(values) / 100) ** (2 / 9))
-    return float(
-        np.sqrt(S_hac_simple((values - values.mean())[:, None], nlags=lags).item()) / len(values)
-    )
+    variance = S_hac_simple((values - values.mean())[:, None], nlags=lags).item()
+    return float(np.sqrt(variance) / len(values))
 
 
 def measure_coverage(sizes: list[int], samples: int) -> pd.DataFrame:
-    """Share of samples whose interval holds the truth: `blocks, correlation, interval, samples, coverage_percent`."""
+    """Measure the share of samples whose interval holds the truth.
+
+    Returns:
+        `blocks, correlation, interval, samples, coverage_percent`.
+    """
     rng = np.random.default_rng(0)
     rows = []
     for blocks in sizes:
         for correlation in CORRELATIONS:
-            hits = [
-                count_hits(x, seed)
-                for seed, x in enumerate(simulate(blocks, correlation, samples, rng))
-            ]
-            for interval, share in pd.DataFrame(hits).mean().items():
+            simulated = enumerate(simulate(blocks, correlation, samples, rng))
+            hits = pd.DataFrame([find_hits(sample, seed) for seed, sample in simulated])
+            for interval, share in hits.mean().items():
                 rows.append((blocks, correlation, interval, samples, round(100 * share, 2)))
-    return pd.DataFrame(
-        rows, columns=["blocks", "correlation", "interval", "samples", "coverage_percent"]
-    )
+    columns = ["blocks", "correlation", "interval", "samples", "coverage_percent"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def plot_coverage(coverage: pd.DataFrame) -> Figure:
-    """Coverage against the correlation of neighbours, one panel per number of blocks."""
+    """Plot coverage against the correlation of neighbours, one panel per number of blocks."""
     groups = coverage.groupby("blocks")
     figure = Figure(figsize=(1.2 + 2.4 * len(groups), 3.1), layout="constrained")
     axes = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
@@ -99,18 +105,13 @@ def plot_coverage(coverage: pd.DataFrame) -> Figure:
         ax.set_xticks(CORRELATIONS)
         ax.set_xlabel("correlation of neighbouring blocks")
     axes[0].set_ylabel("coverage of 95 % intervals (%)")
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-        fontsize=8,
-    )
+    look = {"ncols": 4, "frameon": False, "fontsize": 8}
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", **look)
     return figure
 
 
 def main() -> None:
-    """Simulate, and write the table and the figure."""
+    """Measure the coverage, and write the table and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "blocks", nargs="*", type=int, default=[512, 1024], help="evaluation blocks per sample"
@@ -119,9 +120,8 @@ def main() -> None:
     arguments = parser.parse_args()
     coverage = measure_coverage(arguments.blocks, arguments.samples)
     coverage.to_csv(Path(__file__).with_name("coverage.csv"), index=False)
-    with matplotlib.rc_context(
-        {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    ):
+    look = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    with matplotlib.rc_context(look):
         plot_coverage(coverage).savefig(Path(__file__).with_name("coverage.png"), dpi=200)
 
 

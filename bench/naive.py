@@ -1,7 +1,8 @@
-"""The method as one writes it down first: what the engine of `spon.train` is measured against.
+"""The naive engine: the method without any optimisation, to measure that of `spon.train` against.
 
-Every step runs the dense model again; a site multiplies twice, with its input as it is and with it sparsified; all
-logits are there in float32; ranks are found by `kthvalue`; and autograd goes through everything.
+Every step runs the dense model again. A site multiplies twice, with its input as it is and with it
+sparsified. All logits are held in float32, the top-k threshold comes from `kthvalue`, and autograd
+goes through everything.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,17 +25,15 @@ class Site(nn.Module):
         self.sparse = True
 
     def forward(self, x: Tensor) -> Tensor:
-        """The dense product, or the one of what is kept, plus the bias."""
+        """Return the dense product; or, if `sparse`, that of the entries kept, plus the bias."""
         dense = self.linear(x)
         if not self.sparse:
             return dense
-        size = x.abs()
-        limit = (
-            size.kthvalue(self.dropped, dim=-1, keepdim=True).values
-            if self.method == "topk"
-            else self.threshold
-        )
-        return functional.linear(x * (size > limit), self.linear.weight) + self.bias.to(x.dtype)
+        size, threshold = x.abs(), self.threshold
+        if self.method == "topk":
+            threshold = size.kthvalue(self.dropped, dim=-1, keepdim=True).values
+        product = functional.linear(x * (size > threshold), self.linear.weight)
+        return product + self.bias.to(x.dtype)
 
 
 @contextmanager
@@ -44,13 +43,12 @@ def wrapped(
     method: str,
     thresholds: Mapping,
     sparsity: float,
-):
-    """The model with wrappers at all sites; what is given are the wrappers."""
-    linears = {name: network.get_submodule(name) for name in thresholds}
-    sites = {
-        name: Site(linear, biases[name], method, thresholds[name], sparsity)
-        for name, linear in linears.items()
-    }
+) -> Iterator[list[Site]]:
+    """Wrap all sites of the model within the context, and yield the wrappers."""
+    linears, sites = {}, {}
+    for name, threshold in thresholds.items():
+        linears[name] = network.get_submodule(name)
+        sites[name] = Site(linears[name], biases[name], method, threshold, sparsity)
     try:
         for name, site in sites.items():
             network.set_submodule(name, site)
@@ -61,7 +59,7 @@ def wrapped(
 
 
 def take_step(network: nn.Module, batch: Tensor, sites: list[Site]) -> Tensor:
-    """Loss of a batch, with its gradients left at the biases."""
+    """Return the loss of a batch, and leave its gradients at the biases."""
     for site in sites:
         site.sparse = False
     with torch.no_grad():
@@ -78,7 +76,7 @@ def take_step(network: nn.Module, batch: Tensor, sites: list[Site]) -> Tensor:
 def train(
     network: nn.Module, batches: Iterator[Tensor], sites: list[Site], optimizer, scheduler
 ) -> list[float]:
-    """A whole training; the loss of every step."""
+    """Train the biases, and return the loss of every step."""
     losses = []
     for batch in batches:
         losses.append(take_step(network, batch, sites))

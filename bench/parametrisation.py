@@ -1,8 +1,10 @@
-"""What is learned better: b behind a site, or alpha before it with b = W alpha? On the default study, at equal steps.
+"""Compare two parametrisations: b behind a site, and alpha before it with b = W alpha.
 
-    python -m bench.parametrisation      writes results/parametrisation.csv and .png; needs `make study` or `make pull`
+    python -m bench.parametrisation      needs `make study` or `make pull`
 
-Adam scales every coordinate's step by itself, so the same gradient moves b elsewhere when it is taken by alpha.
+It trains both on the default study for equally many steps, and writes results/parametrisation.csv
+and .png. They differ although they can express the same biases: Adam scales the step of every
+coordinate by itself, so the same gradient moves b elsewhere when alpha takes the step.
 """
 
 import sys
@@ -33,78 +35,84 @@ LOOKS = {
 
 
 def compare(network: nn.Module, config: dict) -> Iterator[dict]:
-    """A row per allocation, sparsity, rate and parametrisation."""
-    tokens = {
-        part: data.read_tokens(STUDY / f"tokens/{part}.safetensors")
-        for part in ("calibration", "evaluation")
-    }
-    kept = models.keep_final_states(
-        network, tokens["evaluation"], config["evaluate"]["batch_tokens"]
+    """Train and evaluate; yield a row per allocation, sparsity, rate and parametrisation."""
+    calibration = data.read_tokens(STUDY / "tokens/calibration.safetensors")
+    evaluation = data.read_tokens(STUDY / "tokens/evaluation.safetensors")
+    dense_states = models.keep_final_states(
+        network, evaluation, config["evaluate"]["batch_tokens"]
     )
-    for (allocation, scope), sparsity, rate in tqdm(
-        list(product(ALLOCATIONS.items(), SPARSITIES, RATES))
-    ):
-        place = STUDY / scope / f"s{sparsity}"
-        masks = sparsify.make_sparsifiers(
-            network, sparsify.read_thresholds(place / "thresholds.csv"), "threshold", sparsity, 0.0
-        )
+    settings = list(product(ALLOCATIONS.items(), SPARSITIES, RATES))
+    for (allocation, scope), sparsity, rate in tqdm(settings):
+        folder = STUDY / scope / f"s{sparsity}"
+        thresholds = sparsify.read_thresholds(folder / "thresholds.csv")
+        masks = sparsify.make_sparsifiers(network, thresholds, "threshold", sparsity, 0.0)
         sites = pd.read_csv(STUDY / allocation / "sites.csv")["site"].tolist()
-        found = {}
-        for way in LOOKS:
-            recipe = train.Recipe(
-                **config["train"] | {"learning_rate": rate, "parametrisation": way}
-            )
-            biases, _ = train.learn_biases(
-                network, tokens["calibration"], masks, sites, recipe, seed=0
-            )
-            found[way] = evaluate.evaluate(
+        evaluations = {}
+        for parametrisation in LOOKS:
+            changes = {"learning_rate": rate, "parametrisation": parametrisation}
+            recipe = train.Recipe(**config["train"] | changes)
+            biases, _ = train.learn_biases(network, calibration, masks, sites, recipe, seed=0)
+            blocks = evaluate.evaluate(
                 network,
-                tokens["evaluation"],
+                evaluation,
                 masks,
                 biases,
                 **config["evaluate"],
-                keep=lambda key, make: kept,
-            ).assign(norm=torch.stack([bias.norm() for bias in biases.values()]).mean().item())
-        teal = pd.read_parquet(place / "teal/nll.parquet")
-        yield from describe(
-            found, teal, {"allocation": allocation, "sparsity": sparsity, "learning_rate": rate}
-        )
+                keep=lambda key, make: dense_states,  # the same for all, so computed once
+            )
+            norm = torch.stack([bias.norm() for bias in biases.values()]).mean().item()
+            evaluations[parametrisation] = blocks.assign(norm=norm)
+        teal = pd.read_parquet(folder / "teal/nll.parquet")
+        names = {"allocation": allocation, "sparsity": sparsity, "learning_rate": rate}
+        yield from describe(evaluations, teal, names)
 
 
-def describe(found: dict[str, pd.DataFrame], teal: pd.DataFrame, names: dict) -> Iterator[dict]:
-    """The rows of both parametrisations: recoveries, and their paired difference in KL, alpha less bias."""
+def describe(
+    evaluations: dict[str, pd.DataFrame], teal: pd.DataFrame, names: dict
+) -> Iterator[dict]:
+    """Yield the rows of both parametrisations.
+
+    Each has its recoveries, and the paired difference of the two in KL: alpha less bias.
+
+    Args:
+        evaluations: By parametrisation, a row per block, with the mean `norm` of the biases.
+        teal: A row per block of TEAL at this sparsity.
+        names: The columns that name the setting.
+    """
     dense = pd.read_parquet(STUDY / "dense/nll.parquet")
-    apart = (found["alpha"]["kl_nats"] - found["bias"]["kl_nats"]) / teal["predictions"]
-    interval = stats.mean_interval(apart.to_numpy())
+    difference = evaluations["alpha"]["kl_nats"] - evaluations["bias"]["kl_nats"]
+    interval = stats.mean_interval((difference / teal["predictions"]).to_numpy())
     better = "alpha" if interval.value < 0 else "bias"
-    for way, blocks in found.items():
-        total, start = blocks.sum(), teal.sum()
-        damage = start["nll_nats"] - dense["nll_nats"].sum()
+    if interval.holds_zero:
+        better = "tie"
+    of_teal = teal.sum()
+    damage = of_teal["nll_nats"] - dense["nll_nats"].sum()
+    for parametrisation, blocks in evaluations.items():
+        total = blocks.sum()
+        kl_recovery = 100 * (1 - total["kl_nats"] / of_teal["kl_nats"])
+        nll_recovery = 100 * (of_teal["nll_nats"] - total["nll_nats"]) / damage
         yield names | {
-            "parametrisation": way,
-            "kl_recovery_percent": round(100 * (1 - total["kl_nats"] / start["kl_nats"]), 2),
-            "nll_recovery_percent": round(
-                100 * (start["nll_nats"] - total["nll_nats"]) / damage, 2
-            ),
+            "parametrisation": parametrisation,
+            "kl_recovery_percent": round(kl_recovery, 2),
+            "nll_recovery_percent": round(nll_recovery, 2),
             "mean_norm": round(blocks["norm"].iloc[0], 4),
             "alpha_minus_bias_kl_nats_per_token": interval.value,
             "low": interval.low,
             "high": interval.high,
-            "better": "tie" if interval.holds_zero else better,
+            "better": better,
         }
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """KL damage recovered against the learning rate."""
+def plot(table: pd.DataFrame) -> Figure:
+    """Plot the KL damage recovered against the learning rate, a row of panels per sparsity."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots(len(SPARSITIES), len(ALLOCATIONS), sharex=True, squeeze=False)
-    for (row, sparsity), (column, allocation) in product(
-        enumerate(SPARSITIES), enumerate(ALLOCATIONS)
+    for ax, (sparsity, allocation) in zip(
+        axes.flat, product(SPARSITIES, ALLOCATIONS), strict=True
     ):
-        ax = axes[row, column]
-        chosen = table[(table["allocation"] == allocation) & (table["sparsity"] == sparsity)]
-        for way, look in LOOKS.items():
-            line = chosen[chosen["parametrisation"] == way]
+        runs = table[(table["allocation"] == allocation) & (table["sparsity"] == sparsity)]
+        for parametrisation, look in LOOKS.items():
+            line = runs[runs["parametrisation"] == parametrisation]
             ax.plot(line["learning_rate"], line["kl_recovery_percent"], lw=1.2, ms=5, **look)
         ax.axhline(0, color="#8a8a8a", lw=0.8)
         ax.set_xscale("log")
@@ -113,18 +121,16 @@ def draw(table: pd.DataFrame) -> Figure:
         ax.set_title(f"{allocation}, {sparsity:.0%} sparsity", loc="left", fontsize=9)
     figure.supylabel("KL damage recovered (%)", fontsize=9)
     figure.supxlabel("learning rate of AdamW", fontsize=9)
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
-    )
+    legend = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
 def main() -> None:
-    """Train, evaluate, print, write and draw."""
+    """Compare the parametrisations; print and write the table, and write the figure."""
     if not (STUDY / "down_proj/s0.5/teal/nll.parquet").exists():
-        sys.exit(
-            f"{STUDY.relative_to(ROOT)} holds no finished study: call `make study` or `make pull` first"
-        )
+        folder = STUDY.relative_to(ROOT)
+        sys.exit(f"{folder} holds no finished study: call `make study` or `make pull` first")
     torch.set_num_threads(1)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     network = models.load(STUDY / "model.json", "cpu", "float32")
@@ -132,10 +138,9 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / "parametrisation.csv", index=False)
     sys.stdout.write(table.to_string(index=False) + "\n")
-    with matplotlib.rc_context(
-        {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
-    ):
-        draw(table).savefig(RESULTS / "parametrisation.png", dpi=200)
+    look = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+    with matplotlib.rc_context(look):
+        plot(table).savefig(RESULTS / "parametrisation.png", dpi=200)
 
 
 if __name__ == "__main__":

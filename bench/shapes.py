@@ -35,8 +35,13 @@ SHAPES = {
 def build(
     shape: str, device: str, dtype: torch.dtype, layers: int | None = None
 ) -> LlamaForCausalLM:
-    """A model of this shape, or its first `layers`, with random weights, frozen; the head is the embedding."""
-    sizes = SHAPES[shape] | ({"num_hidden_layers": layers} if layers else {})
+    """Build a model of a shape, or of its first `layers`, with random weights, frozen.
+
+    Its head is its embedding.
+    """
+    sizes = dict(SHAPES[shape])
+    if layers:
+        sizes["num_hidden_layers"] = layers
     torch.manual_seed(0)
     with torch.device(device):
         network = LlamaForCausalLM(LlamaConfig(**sizes, tie_word_embeddings=True)).to(dtype)
@@ -44,17 +49,18 @@ def build(
 
 
 def main() -> None:
-    """Write a model, with the tokenizer of the reference model: its tokens are some of the vocabulary's."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Write a model, with the tokenizer of the reference model.
+
+    The tokens of that tokenizer are part of every shape's vocabulary.
+    """
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, help="the first layers alone")
     arguments = parser.parse_args()
-    build(arguments.shape, "cpu", torch.bfloat16, arguments.layers).save_pretrained(
-        arguments.folder
-    )
+    network = build(arguments.shape, "cpu", torch.bfloat16, arguments.layers)
+    network.save_pretrained(arguments.folder)
     for file in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(ROOT / "resources/models/pydoc" / file, arguments.folder / file)
 

@@ -1,10 +1,12 @@
-"""How fast a training step is, against the same method written down first (`bench.naive`), and whether it is the same.
+"""How fast a training step is, against the same method written down first (`bench.naive`), and
+whether it is the same.
 
     python -m bench.training [SHAPE ...]      writes results/training.csv; `make bench` does so
 
-Shapes: `pydoc`, the reference model on a CPU thread, as the default study runs; `llama-3.2-1b` with random weights,
-whole in bfloat16 on a GPU, else its first two layers in float32 on the CPU. Both engines take turns, so that a drift of
-the speed meets both, and the rate of matrix products is measured in between.
+Shapes: `pydoc`, the reference model on a CPU thread, as the default study runs; `llama-3.2-1b`
+with random weights, whole in bfloat16 on a GPU, else its first two layers in float32 on the CPU.
+Both engines take turns, so that a drift of the speed meets both, and the rate of matrix products
+is measured in between.
 """
 
 import argparse
@@ -15,8 +17,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -35,11 +37,11 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a model, a batch, a way to sparsify.
+    """A case to measure: a model, a batch and a way to sparsify.
 
     Attributes:
-        layers: Of the model; None for all.
-        blocks: Of 128 tokens, per step.
+        layers: First layers of the model that are kept; None for all.
+        blocks: Blocks of 128 tokens per step.
         repeats: Timed steps of each engine.
     """
 
@@ -53,29 +55,24 @@ class Case:
     repeats: int
 
     def load(self) -> nn.Module:
-        """The model of the case."""
+        """Load the model of the case."""
         torch.set_num_threads(self.threads)
         if self.shape != "pydoc":
             return build(self.shape, self.device, self.dtype, self.layers)
-        network = LlamaForCausalLM.from_pretrained(
-            ROOT / "resources/models/pydoc", dtype=self.dtype
-        )
+        folder = ROOT / "resources/models/pydoc"
+        network = LlamaForCausalLM.from_pretrained(folder, dtype=self.dtype)
         return network.requires_grad_(False).eval()
 
 
 def list_cases(shape: str) -> list[Case]:
-    """The cases of a shape, on the machine as it is."""
+    """List the cases of a shape, by what this machine has: one per way to sparsify."""
     if shape == "pydoc":
-        return [
-            Case(shape, method, "cpu", torch.float32, None, 4, 1, 15)
-            for method in ("threshold", "topk")
-        ]
-    if torch.cuda.is_available():
-        whole = ("cuda", torch.bfloat16, None, 8, torch.get_num_threads(), 15)
-        return [Case(shape, method, *whole) for method in ("threshold", "topk")]
-    return [
-        Case(shape, method, "cpu", torch.float32, 2, 8, 2, 3) for method in ("threshold", "topk")
-    ]
+        settings = ("cpu", torch.float32, None, 4, 1, 15)
+    elif torch.cuda.is_available():
+        settings = ("cuda", torch.bfloat16, None, 8, torch.get_num_threads(), 15)
+    else:
+        settings = ("cpu", torch.float32, 2, 8, 2, 3)
+    return [Case(shape, method, *settings) for method in ("threshold", "topk")]
 
 
 class Step:
@@ -84,51 +81,50 @@ class Step:
     def __init__(self, case: Case):
         self.case, self.network = case, case.load()
         generator = torch.Generator().manual_seed(0)
-        vocabulary, length = self.network.config.vocab_size, 128
-        self.tokens = torch.randint(
-            vocabulary, (case.blocks, length), generator=generator, dtype=torch.int32
-        )
-        names = models.name_sites(self.network, ["mlp.down_proj"])
-        quantiles = calibrate.read_quantiles(
-            self.network, self.tokens, names, self.tokens.numel(), 0.0
-        )
-        self.thresholds = calibrate.choose_thresholds(names, quantiles, SPARSITY)
+        vocabulary, size = self.network.config.vocab_size, (case.blocks, 128)
+        self.tokens = torch.randint(vocabulary, size, generator=generator, dtype=torch.int32)
+        count = self.tokens.numel()
+        sites = models.name_sites(self.network, ["mlp.down_proj"])
+        quantiles = calibrate.read_quantiles(self.network, self.tokens, sites, count, 0.0)
+        self.thresholds = calibrate.choose_thresholds(sites, quantiles, SPARSITY)
         self.masks = sparsify.make_sparsifiers(
             self.network, self.thresholds, case.method, SPARSITY, 0.0
         )
         self.biases = {
-            name: train.start(self.network.get_submodule(name), "bias") for name in names
+            site: train.start(self.network.get_submodule(site), "bias") for site in sites
         }
         self.head = models.head_weight(self.network)
         self.chunk = 256
 
     def dense(self) -> Tensor:
-        """The dense model's states, which a training computes once for each of its blocks, or finds."""
+        """Compute the dense model's states; a training does so once per block, or reads them."""
         with torch.inference_mode():
             return models.final_states(self.network, self.tokens)
 
     def run_spon(self, dense: Tensor) -> Tensor:
-        """A step of `spon.train`."""
+        """Take a step of `spon.train`, and return its loss."""
         with (
             sparsify.sparsified(self.network, self.masks),
             sparsify.biased(self.network, self.biases),
         ):
-            loss = divergence.kl_to_dense(
-                models.final_states(self.network, self.tokens), dense, self.head, self.chunk
-            )
+            states = models.final_states(self.network, self.tokens)
+            loss = divergence.kl_to_dense(states, dense, self.head, self.chunk)
             loss.backward()
         return loss.detach()
 
     def run_naive(self) -> Tensor:
-        """A step of `bench.naive`."""
+        """Take a step of `bench.naive`, and return its loss."""
         batch = self.tokens.to(self.network.device, torch.long)
-        with naive.wrapped(
-            self.network, self.biases, self.case.method, self.thresholds, SPARSITY
-        ) as sites:
+        with self.wrap() as sites:
             return naive.take_step(self.network, batch, sites)
 
+    def wrap(self) -> AbstractContextManager[list[naive.Site]]:
+        """Wrap the sites for `bench.naive`."""
+        method, thresholds = self.case.method, self.thresholds
+        return naive.wrapped(self.network, self.biases, method, thresholds, SPARSITY)
+
     def take_gradients(self) -> Tensor:
-        """All gradients in a row, which are then none again."""
+        """Return all gradients, concatenated, and reset them."""
         gradients = torch.cat([bias.grad.flatten() for bias in self.biases.values()]).clone()
         for bias in self.biases.values():
             bias.grad = None
@@ -136,7 +132,7 @@ class Step:
 
 
 def time_call(call: Callable[[], object], device: str) -> float:
-    """Seconds that a call takes."""
+    """Return the seconds that a call takes."""
     if device == "cuda":
         torch.cuda.synchronize()
     started = time.perf_counter()
@@ -147,26 +143,31 @@ def time_call(call: Callable[[], object], device: str) -> float:
 
 
 def count_operations(network: nn.Module, length: int) -> float:
-    """Operations per token that a step needs: forwards, backwards through activations, and three head products."""
-    config = network.config
-    sizes = [
-        module.weight.numel()
-        for module in network.get_decoder().layers.modules()
-        if isinstance(module, nn.Linear)
-    ]
-    heads = config.num_attention_heads * network.get_decoder().layers[0].self_attn.head_dim
+    """Count the operations per token that a step needs.
+
+    They are those of a pass forwards, of one backwards through the activations alone, and of three
+    products with the head.
+    """
+    config, decoder = network.config, network.get_decoder()
+    linears = [module for module in decoder.layers.modules() if isinstance(module, nn.Linear)]
+    products = 2 * sum(linear.weight.numel() for linear in linears)
+    heads = config.num_attention_heads * decoder.layers[0].self_attn.head_dim
     attention = 4 * heads * length / 2 * config.num_hidden_layers
-    return 2 * (2 * sum(sizes) + attention) + 3 * 2 * config.vocab_size * config.hidden_size
+    head = 2 * config.vocab_size * config.hidden_size
+    return 2 * (products + attention) + 3 * head
 
 
 def time_products(step: Step) -> float:
-    """Operations per second of the model's products with its weights as they are: the best of MLP and head."""
+    """Measure the operations per second of plain products of the model's sizes and dtype.
+
+    Returns:
+        The better of the rates at an MLP map's size and at the head's.
+    """
     config, dtype, device = step.network.config, step.case.dtype, step.case.device
+    tokens = min(step.tokens.numel(), step.chunk)
     rates = []
     for size in (config.intermediate_size, config.vocab_size):
-        x = torch.randn(
-            min(step.tokens.numel(), step.chunk), config.hidden_size, device=device, dtype=dtype
-        )
+        x = torch.randn(tokens, config.hidden_size, device=device, dtype=dtype)
         weight = torch.randn(config.hidden_size, size, device=device, dtype=dtype)
         seconds = min(time_call(lambda x=x, weight=weight: x @ weight, device) for _ in range(8))
         rates.append(2 * x.numel() * size / seconds)
@@ -174,12 +175,12 @@ def time_products(step: Step) -> float:
 
 
 def measure(case: Case) -> Iterator[dict]:
-    """A row per engine."""
+    """Measure a case, and yield a row per engine."""
     step = Step(case)
     dense, runs = step.dense(), {"naive": step.run_naive}
     runs["spon"] = lambda: step.run_spon(dense)
     losses, gradients = {}, {}
-    for name, run in runs.items():  # the warm-up
+    for name, run in runs.items():  # also warms up: these steps are not timed
         losses[name] = run().item()
         gradients[name] = step.take_gradients()
     times: dict[str, list[float]] = {name: [] for name in (*runs, "dense")}
@@ -189,7 +190,7 @@ def measure(case: Case) -> Iterator[dict]:
             times[name].append(time_call(run, case.device))
         times["dense"].append(time_call(step.dense, case.device))
         rates.append(time_products(step))
-    medians = {name: statistics.median(found) for name, found in times.items()}
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     if case.device == "cuda" or case.shape == "pydoc":
         name = "spon compiled"
         medians[name], losses[name], gradients[name] = measure_compiled(step, dense)
@@ -197,25 +198,36 @@ def measure(case: Case) -> Iterator[dict]:
 
 
 def measure_compiled(step: Step, dense: Tensor) -> tuple[float, float, Tensor]:
-    """Seconds, loss and gradients of a step whose layers are compiled; the compilation is left out."""
+    """Measure the median seconds, loss and gradients of a step whose layers are compiled."""
+    warm_up = 3  # steps that are not counted, as layers are compiled during the first
+    seconds = []
     with layers.compiled(step.network, 0, True):
-        found = [
-            time_call(lambda: step.run_spon(dense), step.case.device)
-            for _ in range(step.case.repeats + 3)
-        ]
+        for _ in range(warm_up + step.case.repeats):
+            seconds.append(time_call(lambda: step.run_spon(dense), step.case.device))
         step.take_gradients()
         loss = step.run_spon(dense).item()
-    return statistics.median(found[3:]), loss, step.take_gradients()
+    return statistics.median(seconds[warm_up:]), loss, step.take_gradients()
 
 
 def describe(
     step: Step, seconds: dict, losses: dict, gradients: dict, rate: float
 ) -> Iterator[dict]:
-    """The rows of a case."""
+    """Yield the rows of a case.
+
+    Args:
+        step: The case's step.
+        seconds: Median time by engine, and of the dense model's states as `dense`.
+        losses: By engine.
+        gradients: By engine.
+        rate: Operations per second of matrix products.
+    """
+    assert losses.keys() == gradients.keys(), f"{list(losses)} are not {list(gradients)}"
     case, tokens = step.case, step.tokens.numel()
     operations = tokens * count_operations(step.network, step.tokens.shape[1])
     weights = sum(weight.numel() * weight.element_size() for weight in step.network.parameters())
     for engine in losses:
+        # A naive step runs the dense model itself. Ours needs its states as well, which cost in
+        # full where there is one epoch.
         alone = seconds[engine] + (0 if engine == "naive" else seconds["dense"])
         difference = (gradients[engine] - gradients["naive"]).norm() / gradients["naive"].norm()
         yield {
@@ -243,120 +255,125 @@ def describe(
 
 
 def read_peak(case: Case, engine: str) -> int:
-    """Bytes at the peak of a step in a process of its own: of the whole process, on a GPU of its tensors."""
+    """Return the bytes at the peak of a step, which runs in a process of its own.
+
+    On a CPU they are those of the whole process, on a GPU those of its tensors.
+    """
     command = [sys.executable, "-m", "bench.training", case.shape, "--peak", case.method, engine]
-    return int(
-        subprocess.run(
-            command, check=True, capture_output=True, text=True, cwd=ROOT
-        ).stdout.split()[-1]
-    )
+    process = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return int(process.stdout.split()[-1])
 
 
 def measure_peak(case: Case, engine: str) -> int:
-    """The peak of this process."""
+    """Take a step, and return the bytes at the peak of this process."""
     step = Step(case)
     if case.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with layers.compiled(step.network, 0, engine.endswith("compiled")):
-        step.run_naive() if engine == "naive" else step.run_spon(step.dense())
+        if engine == "naive":
+            step.run_naive()
+        else:
+            step.run_spon(step.dense())
     return torch.cuda.max_memory_allocated() if case.device == "cuda" else read_resident_peak()
 
 
 def read_resident_peak() -> int:
-    """Bytes of main memory that this process has had at most; Linux's `ru_maxrss` would count its parent's."""
+    """Return the most bytes of main memory that this process has had.
+
+    They are read from /proc where it exists: on Linux, `ru_maxrss` would count the parent's too.
+    """
     status = Path("/proc/self/status")
-    found = (
-        re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M) if status.exists() else None
-    )
-    return (
-        int(found[1]) * 1024
-        if found
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
+    if status.exists():
+        line = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M)
+        if line:
+            return int(line[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def compare_trainings() -> pd.DataFrame:
-    """Whole trainings of the default study's recipe on the reference model by both engines, and one of ours again."""
+    """Compare whole trainings by the default study's recipe on the reference model.
+
+    Ours is compared with the naive engine's, with itself, and with itself summed in another order.
+
+    Returns:
+        A row per way to sparsify.
+    """
     rows = []
     for case in list_cases("pydoc"):
         step = Step(replace(case, blocks=384))
         recipe = train.Recipe(
             384, "first", 1, 4, 0.01, "cosine", 256, "bias", checkpointing=False, compile=False
         )
-        ours, again, parted = (
-            train_ours(step, recipe, split_blocks) for split_blocks in (4, 4, 1)
-        )
+        ours = train_ours(step, recipe, split_blocks=4)
+        repeated = train_ours(step, recipe, split_blocks=4)
+        # The same sums in another order show what rounding alone does to a training.
+        reordered = train_ours(step, recipe, split_blocks=1)
         row = {"shape": "pydoc", "method": case.method, "steps": recipe.steps}
-        row |= {
-            f"naive_{name}": value
-            for name, value in compare(ours, train_naively(step, recipe)).items()
-        }
-        # The same sums in another order: what rounding alone does to a training.
-        row |= {f"rounding_{name}": value for name, value in compare(ours, parted).items()}
-        identical = all(one.equal(other) for one, other in zip(ours, again, strict=True))
-        rows.append(row | {"repeated_run_is_bit_identical": identical})
+        for name, value in compare(ours, train_naively(step, recipe)).items():
+            row[f"naive_{name}"] = value
+        for name, value in compare(ours, reordered).items():
+            row[f"rounding_{name}"] = value
+        same_losses, same_biases = (a.equal(b) for a, b in zip(ours, repeated, strict=True))
+        row["repeated_run_is_bit_identical"] = same_losses and same_biases
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
 def train_ours(step: Step, recipe: train.Recipe, split_blocks: int) -> tuple[Tensor, Tensor]:
-    """Losses and final biases, in a row, of our engine."""
-    learn = partial(
-        train.learn_biases, step.network, step.tokens, step.masks, list(step.biases), recipe
+    """Train with `spon.train`; return the losses and the final biases, concatenated."""
+    network, tokens, sites = step.network, step.tokens, list(step.biases)
+    biases, curve = train.learn_biases(
+        network, tokens, step.masks, sites, recipe, seed=0, split_blocks=split_blocks
     )
-    biases, curve = learn(seed=0, split_blocks=split_blocks)
-    return torch.tensor([point["kl_nats_per_token"] for point in curve]), torch.cat(
-        [*biases.values()]
-    )
+    losses = torch.tensor([point["kl_nats_per_token"] for point in curve])
+    return losses, torch.cat([*biases.values()])
 
 
-def compare(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> dict[str, str]:
-    """How far two trainings are apart."""
-    curve, bias = ((a - b).norm() / b.norm() for a, b in zip(one, other, strict=True))
-    largest = ((one[0] - other[0]) / other[0]).abs().max()
-    names = {
-        "curve_relative_difference": curve,
-        "curve_largest": largest,
-        "bias_relative_difference": bias,
+def compare(training: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> dict[str, str]:
+    """Return the differences of a training's losses and biases from those of a reference."""
+    (losses, biases), (reference_losses, reference_biases) = training, reference
+    curve, bias = losses - reference_losses, biases - reference_biases
+    differences = {
+        "curve_relative_difference": curve.norm() / reference_losses.norm(),
+        "curve_largest": (curve / reference_losses).abs().max(),
+        "bias_relative_difference": bias.norm() / reference_biases.norm(),
     }
-    return {name: f"{value:.1e}" for name, value in names.items()}
+    return {name: f"{value:.1e}" for name, value in differences.items()}
 
 
 def train_naively(step: Step, recipe: train.Recipe) -> tuple[Tensor, Tensor]:
-    """Losses and final biases, in a row, of the naive engine."""
+    """Train with `bench.naive`; return the losses and the final biases, concatenated."""
     optimizer = torch.optim.AdamW(step.biases.values(), lr=recipe.learning_rate, weight_decay=0.0)
     batches = step.tokens.long().split(recipe.batch_blocks)
-    with naive.wrapped(
-        step.network, step.biases, step.case.method, step.thresholds, SPARSITY
-    ) as sites:
-        losses = naive.train(
-            step.network, batches, sites, optimizer, train.make_scheduler(optimizer, recipe)
-        )
+    scheduler = train.make_scheduler(optimizer, recipe)
+    with step.wrap() as sites:
+        losses = naive.train(step.network, batches, sites, optimizer, scheduler)
     return torch.tensor(losses), torch.cat([bias.detach() for bias in step.biases.values()])
 
 
 def main() -> None:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Measure all shapes, compare whole trainings, and print and write both tables."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("shapes", nargs="*", default=["pydoc", "llama-3.2-1b"])
     parser.add_argument("--peak", nargs=2, metavar=("METHOD", "ENGINE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
-        case = next(
-            case for case in list_cases(arguments.shapes[0]) if case.method == arguments.peak[0]
-        )
-        sys.stdout.write(f"{measure_peak(case, arguments.peak[1])}\n")
+        method, engine = arguments.peak
+        cases = {case.method: case for case in list_cases(arguments.shapes[0])}
+        sys.stdout.write(f"{measure_peak(cases[method], engine)}\n")
         return
     RESULTS.mkdir(exist_ok=True)
-    table = pd.DataFrame(
-        [row for shape in arguments.shapes for case in list_cases(shape) for row in measure(case)]
-    )
+    rows = []
+    for shape in arguments.shapes:
+        for case in list_cases(shape):
+            rows += measure(case)
+    table = pd.DataFrame(rows)
     sys.stdout.write(table.T.to_string(header=False) + "\n")
     table.to_csv(RESULTS / "training.csv", index=False)
-    same = compare_trainings()
-    sys.stdout.write("\n" + same.T.to_string(header=False) + "\n")
-    same.to_csv(RESULTS / "same_training.csv", index=False)
+    trainings = compare_trainings()
+    sys.stdout.write("\n" + trainings.T.to_string(header=False) + "\n")
+    trainings.to_csv(RESULTS / "same_training.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The look of all figures: widths, fonts, how an allocation is drawn, and saving to the same bytes on every call."""
+"""Give all figures one look: widths, fonts, a style per allocation; and save them reproducibly."""
 
 import json
 import zlib
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 SINGLE, DOUBLE = 3.35, 6.9  # inches: the column widths that the figures are printed at
 PER_LINE = 3  # panels side by side
-TOGETHER = 1.5  # how far right of the last layer all sites together stand
+TOGETHER = 1.5  # layers by which the point of all sites together stands right of the last layer
 RUN = ["allocation", "sparsity", "seed"]
 INK, MUTED, CONTROL, FAINT = "#1a1a1a", "#6b6b6b", "#8c8c8c", "#dcdcdc"
 LOOK = {
@@ -33,26 +33,27 @@ LOOK = {
     "legend.frameon": False,
     "lines.markeredgewidth": 0.7,
     "pdf.fonttype": 42,
-    **{
-        f"{axis}tick.major.{key}": value
-        for axis in "xy"
-        for key, value in (("width", 0.6), ("size", 2.5))
-    },
+    "xtick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.width": 0.6,
+    "ytick.major.size": 2.5,
 }
-FIRST, FURTHER, BESIDE = (
-    {"ms": 4.5, "lw": 1.1},
-    {"ms": 2.6, "lw": 0.6},
-    0.32,
-)  # further seeds: small and lower
+FIRST = {"ms": 4.5, "lw": 1.1}  # sizes of a first seed's point and line
+FURTHER = {"ms": 2.6, "lw": 0.6}  # those of a further seed: smaller
+BESIDE = 0.32  # rows by which a further seed stands below the first
 
-# Ordered by lightness (CIE L* 15 to 72), so that grey prints keep the order; apart under the three colour blindnesses.
+# Ordered by lightness (CIE L* 15 to 72), so that grey prints keep the order, and chosen to stay
+# apart under the three colour blindnesses.
 COLOURS = ("#1c1c5e", "#7b1e57", "#0069a8", "#d55e00", "#2ba583", "#dfa62a")
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
 SPARE_MARKERS = ("p", "<", ">", "d", "h", "*")  # each has a face, so that it can be hollow
 
 
 class Style(NamedTuple):
-    """How one allocation looks in every figure: by colour, and without colour by marker or hatch."""
+    """The look of one allocation in every figure.
+
+    Marker and hatch tell allocations apart where colour cannot: in grey prints.
+    """
 
     colour: str
     marker: str
@@ -77,7 +78,11 @@ STYLES = {
 
 
 def style_of(allocation: str) -> Style:
-    """The look of an allocation, from its name alone, whatever else is swept; two that `STYLES` lacks can be alike."""
+    """Return the style of an allocation.
+
+    It follows from the name alone, so it is the same whatever else is swept. Two allocations that
+    are not in `STYLES` can get the same style.
+    """
     if allocation in STYLES:
         return STYLES[allocation]
     rest, colour = divmod(zlib.crc32(allocation.encode()), len(COLOURS))
@@ -86,7 +91,10 @@ def style_of(allocation: str) -> Style:
 
 @contextmanager
 def printed() -> Iterator[None]:
-    """Our look and nothing of the user's matplotlibrc; ticks are made late, so saving needs it as much as drawing."""
+    """Apply `LOOK` to matplotlib's defaults, without the settings of the user's matplotlibrc.
+
+    Saving needs it as much as plotting does: matplotlib makes ticks only when it saves.
+    """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(LOOK)
@@ -98,12 +106,12 @@ def save(figure: Figure, png: str | Path, pdf: str | Path, metadata: dict[str, s
     """Write a figure as PNG (300 dpi) and PDF, byte for byte the same on every call.
 
     Args:
-        metadata: What the figure stands for: text chunks of the PNG, and one JSON object in the PDF's Keywords.
+        metadata: What the figure was made from. Each entry becomes a text chunk of the PNG; the
+            PDF's Keywords hold them all as one JSON object.
     """
     figure.draw_without_rendering()
-    figure.set_layout_engine(
-        "none"
-    )  # a layout that is solved again settles elsewhere: other bytes
+    # A layout that is solved a second time settles elsewhere, which would change the bytes.
+    figure.set_layout_engine("none")
     figure.savefig(png, metadata={"Software": None, **metadata})
     undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
     figure.savefig(pdf, metadata={**undated, "Keywords": json.dumps(metadata, sort_keys=True)})
@@ -112,26 +120,34 @@ def save(figure: Figure, png: str | Path, pdf: str | Path, metadata: dict[str, s
 def plot_run(
     ax: Axes, x: float, y: float, run: Any, span: tuple = (), face: str | None = None
 ) -> None:
-    """One run as a point in its allocation's style, smaller if it is a further seed, with its interval along x."""
-    style, size = style_of(run.allocation), FIRST if run.first else FURTHER
+    """Plot one run as a point in its allocation's style, smaller if it is a further seed.
+
+    Args:
+        run: A row with `allocation` and `first`.
+        span: Lower and upper end of the run's interval along x; empty for none.
+        face: Colour inside the marker; None for the allocation's own.
+    """
+    style = style_of(run.allocation)
+    size = FIRST if run.first else FURTHER
     if span:
-        ax.plot(
-            span, (y, y), color=style.colour, lw=size["lw"], solid_capstyle="butt", gid="interval"
-        )
-    looks = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
-    ax.plot(x, y, ls="", ms=size["ms"], gid=run.allocation, **looks)
+        line = {"color": style.colour, "lw": size["lw"], "solid_capstyle": "butt"}
+        ax.plot(span, (y, y), gid="interval", **line)
+    marker = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
+    ax.plot(x, y, ls="", ms=size["ms"], gid=run.allocation, **marker)
 
 
 def mark_first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with `first`: whether no smaller seed of the same allocation and sparsity is among them."""
-    seeds = runs.fillna({"seed": 0}).groupby(["allocation", "scope", "sparsity"], dropna=False)[
-        "seed"
-    ]
-    return runs.assign(first=runs["seed"].fillna(0) == seeds.transform("min"))
+    """Return the runs with a column `first`.
+
+    It says whether the run has the smallest seed of its allocation, scope and sparsity.
+    """
+    seeds = runs["seed"].fillna(0)  # the dense model and TEAL have none
+    groups = runs.assign(seed=seeds).groupby(["allocation", "scope", "sparsity"], dropna=False)
+    return runs.assign(first=seeds == groups["seed"].transform("min"))
 
 
 def dress_rows(ax: Axes, names: list[str]) -> None:
-    """A dot plot's axis: the rows' names from the top down, no line beside them."""
+    """Make y the axis of a dot plot: named rows from the top down, without a line beside them."""
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
@@ -139,77 +155,112 @@ def dress_rows(ax: Axes, names: list[str]) -> None:
 
 
 def explain(label: str, **looks: Any) -> Line2D:
-    """An entry of a legend: a point, unless told otherwise."""
-    return Line2D(
-        [], [], label=label, **{"color": INK, "ls": "", "marker": "o", "ms": FIRST["ms"], **looks}
-    )
+    """Make an entry of a legend: a dark point, unless `looks` says otherwise."""
+    point = {"color": INK, "ls": "", "marker": "o", "ms": FIRST["ms"]}
+    return Line2D([], [], label=label, **{**point, **looks})
 
 
-def add_legend(figure: Figure, handles: list[Line2D], runs: pd.DataFrame) -> None:
-    """The legend of a figure of runs; it explains further seeds where there are any."""
-    place_legend(
-        figure, handles + [explain("further seed", **FURTHER)] * (not runs["first"].all())
-    )
+def add_run_legend(figure: Figure, handles: list[Line2D], runs: pd.DataFrame) -> None:
+    """Add the legend of a figure of runs, with an entry for further seeds if there are any."""
+    if not runs["first"].all():
+        handles = [*handles, explain("further seed", **FURTHER)]
+    add_legend(figure, handles)
 
 
-def place_legend(figure: Figure, handles: list[Line2D]) -> None:
-    """One legend under all panels, in as many columns as fit."""
-    widest = max(len(handle.get_label()) for handle in handles)
-    columns = max(1, int(figure.get_figwidth() / (0.45 + 0.055 * widest)))
+def add_legend(figure: Figure, handles: list[Line2D]) -> None:
+    """Add one legend under all panels, in as many columns as fit."""
+    longest = max(len(handle.get_label()) for handle in handles)
+    columns = max(1, int(figure.get_figwidth() / (0.45 + 0.055 * longest)))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
 
-def list_columns(table: pd.DataFrame) -> list[tuple]:
-    """The runs of a table, each as often as it has maps: `(allocation, sparsity, seed, map)`."""
+def break_lines(panels: list) -> list[list]:
+    """Split a list of panels into lines of at most `PER_LINE`."""
+    return [panels[start : start + PER_LINE] for start in range(0, len(panels), PER_LINE)]
+
+
+def list_run_maps(table: pd.DataFrame) -> list[tuple]:
+    """List the runs of a table, each once per map: `(allocation, sparsity, seed, map)`."""
     sites = table[table["map"].notna()]
     return list(sites[[*RUN, "map"]].drop_duplicates().itertuples(index=False, name=None))
 
 
-def title_of(column: tuple, columns: list[tuple]) -> str:
-    """What sets a run and map apart from the others of the figure: its allocation, and what differs among them."""
-    allocation, sparsity, seed, name = column
-    distinct = [len({other[place] for other in columns}) > 1 for place in range(4)]
-    parts = (
-        [f"{100 * sparsity:g} %"] * distinct[1]
-        + [f"seed {seed:g}"] * distinct[2]
-        + [name] * distinct[3]
-    )
-    return ", ".join([allocation, *parts])
-
-
-def select(table: pd.DataFrame, column: tuple) -> pd.DataFrame:
-    """The rows of one run and map; those that belong to no map (residual stream, all sites) are the run's."""
-    run = (table[RUN] == list(column[:3])).all(axis=1)
-    return table[run & (table["map"].isna() | (table["map"] == column[3]))]
-
-
-def make_grid(columns: list[tuple], rows: int, height: float, below: float) -> tuple[Figure, dict]:
-    """A figure, and by run and map its panels from the top down, sharing y along a row; runs go on below `PER_LINE`.
+def title_of(run_map: tuple, run_maps: list[tuple]) -> str:
+    """Return the title of a run and map: its allocation, and what differs within the figure.
 
     Args:
+        run_map: `(allocation, sparsity, seed, map)`, one of `run_maps`.
+        run_maps: All runs and maps of the figure.
+    """
+    assert run_map in run_maps, f"{run_map} is not among the figure's runs and maps: {run_maps}"
+    allocation, sparsity, seed, name = run_map
+    _, sparsities, seeds, maps = map(set, zip(*run_maps, strict=True))
+    parts = [allocation]
+    if len(sparsities) > 1:
+        parts.append(f"{100 * sparsity:g} %")
+    if len(seeds) > 1:
+        parts.append(f"seed {seed:g}")
+    if len(maps) > 1:
+        parts.append(name)
+    return ", ".join(parts)
+
+
+def select(table: pd.DataFrame, run_map: tuple) -> pd.DataFrame:
+    """Return the rows of a run and map, and the rows of the run that belong to no map.
+
+    The latter are those of the residual stream and of all sites together.
+    """
+    *run, name = run_map
+    of_run = (table[RUN] == run).all(axis=1)
+    return table[of_run & (table["map"].isna() | (table["map"] == name))]
+
+
+def make_grid(
+    run_maps: list[tuple], rows: int, height: float, below: float
+) -> tuple[Figure, dict]:
+    """Make a figure with a column of panels per run and map, `PER_LINE` columns side by side.
+
+    Args:
+        run_maps: The runs and maps, in order.
+        rows: Panels of each column.
         height: Inches of a row of panels.
         below: Inches for the legend.
+
+    Returns:
+        The figure, and by run and map its panels from the top down. Panels in a row share y.
     """
-    lines = [columns[i : i + PER_LINE] for i in range(0, len(columns), PER_LINE)]
-    size = (SINGLE if len(columns) == 1 else DOUBLE, below + height * rows * len(lines))
+    lines = break_lines(run_maps)
+    size = (SINGLE if len(run_maps) == 1 else DOUBLE, below + height * rows * len(lines))
     figure = Figure(figsize=size, layout="constrained")
-    grid, panels = figure.add_gridspec(rows * len(lines), len(lines[0])), {}
-    for number, line in enumerate(lines):
-        for place, column in enumerate(line):
-            firsts = panels.get(line[0], [None] * rows)
-            cells = [grid[number * rows + row, place] for row in range(rows)]
-            panels[column] = [
-                figure.add_subplot(cell, sharey=first)
-                for cell, first in zip(cells, firsts, strict=True)
-            ]
-            panels[column][0].set_title(title_of(column, columns))
-            panels[column][-1].set_xlabel("layer")
+    grid = figure.add_gridspec(rows * len(lines), len(lines[0]))
+    panels: dict[tuple, list[Axes]] = {}
+    for line_number, line in enumerate(lines):
+        for column, run_map in enumerate(line):
+            leftmost = panels.get(line[0], [None] * rows)
+            axes = []
+            for row in range(rows):
+                cell = grid[line_number * rows + row, column]
+                axes.append(figure.add_subplot(cell, sharey=leftmost[row]))
+            axes[0].set_title(title_of(run_map, run_maps))
+            axes[-1].set_xlabel("layer")
+            panels[run_map] = axes
     figure.align_ylabels()
     return figure, panels
 
 
 def dress_depth(ax: Axes, layers: list, together: bool = False) -> None:
-    """An axis of layers, at most nine of them named, and at its right, where asked for, all of them together."""
-    ticks, places = layers[:: 1 + (len(layers) - 1) // 9], [layers[-1] + TOGETHER] * together
-    ax.set_xticks([*ticks, *places], [*(f"{layer:g}" for layer in ticks), *["all"] * together])
+    """Make x the axis of layers, and name at most nine of them.
+
+    Args:
+        layers: All layers, ascending.
+        together: Whether to name the point right of the last layer, of all sites together.
+    """
+    assert layers == sorted(layers), f"layers must ascend, got {layers}"
+    step = 1 + (len(layers) - 1) // 9
+    ticks = layers[::step]
+    names = [f"{layer:g}" for layer in ticks]
+    if together:
+        ticks = [*ticks, layers[-1] + TOGETHER]
+        names.append("all")
+    ax.set_xticks(ticks, names)
     ax.grid(axis="y")

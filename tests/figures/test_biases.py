@@ -1,4 +1,4 @@
-"""What the figures of biases show, read back from their artists: the table's numbers, and chance beside them."""
+"""Figures 4 to 7 show their tables' numbers and chance beside them: read from the artists."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,10 @@ RUN = {"allocation": "TOP-50", "sparsity": 0.5, "seed": 0}
 
 
 def rows_of(columns: str, rows: list[tuple]) -> pd.DataFrame:
-    """A table from its rows, of one run unless they name their own; a site is named after its layer and map."""
+    """Make a table from its rows, of one run unless they name their own.
+
+    A site is named after its layer and map.
+    """
     table = pd.DataFrame(rows, columns=columns.split())
     table = table.assign(**{key: value for key, value in RUN.items() if key not in table})
     sites = [
@@ -21,10 +24,11 @@ def rows_of(columns: str, rows: list[tuple]) -> pd.DataFrame:
     return table.assign(site=sites)
 
 
-# At layer 0: TEAL 1.0 and SPON 0.9, as predicted; the cross term is worth 0.3. Layer 1 has no bias.
+# At layer 0 TEAL shifts by 1.0 and SPON by 0.9, as predicted; the cross term is worth 0.3.
+# Layer 1 has no bias.
 SHIFT = rows_of(
-    "definition place positions layer map biased teal_shift recovery_percent recovery_low recovery_high "
-    "predicted_spon_shift predicted_without_cross_term",
+    "definition place positions layer map biased teal_shift recovery_percent recovery_low "
+    "recovery_high predicted_spon_shift predicted_without_cross_term",
     [
         ("sound", "site_same_input", "first", 0, DOWN, True, 9.0, 99.0, NAN, NAN, NAN, NAN),
         ("sound", "site_same_input", "rest", 0, DOWN, True, 1.0, 10.0, 8.0, 12.0, 0.9, 1.2),
@@ -44,7 +48,8 @@ ALIGNMENT = rows_of(
     ],
 )
 PAIRS = rows_of(
-    "comparison allocation sparsity seed reference reference_sparsity reference_seed layer map cosine null_95",
+    "comparison allocation sparsity seed reference reference_sparsity reference_seed layer map "
+    "cosine null_95",
     [
         ("allocation", "TOP-50", 0.5, 0, "UNIF-ALL", 0.5, 0, 0, DOWN, 0.9, 0.2),
         ("allocation", "TOP-50", 0.5, 0, "UNIF-ALL", 0.5, 0, 1, DOWN, 0.8, 0.1),
@@ -55,8 +60,9 @@ PAIRS = rows_of(
     ],
 )
 STATISTICS = rows_of(
-    "layer map l2_norm std max_abs kurtosis_as_published positive_fraction positive_low positive_high "
-    "excess_kurtosis kurtosis_null_low kurtosis_null_high outliers outlier_coordinates",
+    "layer map l2_norm std max_abs kurtosis_as_published positive_fraction positive_low "
+    "positive_high excess_kurtosis kurtosis_null_low kurtosis_null_high outliers "
+    "outlier_coordinates",
     [
         (0, DOWN, 1.0, 0.1, 0.6, -2.0, 0.50, 0.45, 0.55, 3.0, -0.5, 0.9, 1, "7"),
         (1, DOWN, 2.0, 0.1, 0.3, -1.0, 0.60, 0.55, 0.65, 0.1, -0.5, 0.9, 0, None),
@@ -68,7 +74,7 @@ RANKING = pd.concat(
         STATISTICS[["allocation", "sparsity", "seed", "site"]].assign(seed=1, boundary=True),
     ]
 )
-DRAW = {
+PLOTS = {
     "hidden_state_shift": lambda: states.plot_hidden_state_shift(SHIFT),
     "pca_alignment": lambda: states.plot_pca_alignment(ALIGNMENT),
     "cross_configuration": lambda: biases.plot_cross_configuration(PAIRS),
@@ -76,119 +82,112 @@ DRAW = {
 }
 
 
-def drawn(ax, name: str) -> list[np.ndarray]:
-    """The x and y of every line of a panel that was drawn under a name."""
-    return [
-        np.asarray(line.get_xydata(), dtype=float) for line in ax.lines if line.get_gid() == name
-    ]
+def xy_of(ax, name: str) -> list[np.ndarray]:
+    """Return the x and y of every line of a panel that was plotted under a name."""
+    lines = [line for line in ax.lines if line.get_gid() == name]
+    return [np.asarray(line.get_xydata(), dtype=float) for line in lines]
 
 
-def heights(ax, name: str) -> list[float]:
-    """The y of every point of a panel that was drawn under a name."""
-    return [y for line in drawn(ax, name) for y in line[:, 1]]
+def heights_of(ax, name: str) -> list[float]:
+    """Return the y of every point of a panel that was plotted under a name."""
+    return [y for line in xy_of(ax, name) for y in line[:, 1]]
 
 
-def bars(ax) -> list[tuple[float, float]]:
-    """What the panel's bars of chance span."""
+def chance_of(ax) -> list[tuple[float, float]]:
+    """Return the lower and upper end of every bar of chance in a panel."""
     spans = [patch.get_bbox() for patch in ax.patches if patch.get_gid() == "null"]
     return [(round(box.y0, 9), round(box.y1, 9)) for box in spans]
 
 
 def test_recoveries_stand_with_their_intervals_and_the_first_token_is_left_out():
     sites, residual, published = states.plot_hidden_state_shift(SHIFT).axes
-    assert heights(sites, "site_same_input") == [10, 11]
-    assert heights(sites, "site") == [7, -2]
-    assert heights(residual, "residual") == [4]
-    assert heights(published, "site") == [-80]
-    assert [tuple(line[:, 1]) for line in drawn(sites, "interval")] == [
-        (8, 12),
-        (9, 13),
-        (5, 9),
-        (-3, -1),
-    ]
+    assert heights_of(sites, "site_same_input") == [10, 11]
+    assert heights_of(sites, "site") == [7, -2]
+    assert heights_of(residual, "residual") == [4]
+    assert heights_of(published, "site") == [-80]
+    intervals = [tuple(line[:, 1]) for line in xy_of(sites, "interval")]
+    assert intervals == [(8, 12), (9, 13), (5, 9), (-3, -1)]
 
 
-def test_the_prediction_with_the_cross_term_passes_through_the_point_and_the_one_without_does_not():
+def test_the_prediction_with_the_cross_term_meets_the_point_and_the_one_without_does_not():
     sites = states.plot_hidden_state_shift(SHIFT).axes[0]
-    (point, _), (line,) = drawn(sites, "site_same_input"), drawn(sites, "predicted_spon_shift")
+    (point, _), (line,) = xy_of(sites, "site_same_input"), xy_of(sites, "predicted_spon_shift")
     assert line == pytest.approx(point)
-    assert heights(sites, "predicted_without_cross_term") == pytest.approx([-20])
+    assert heights_of(sites, "predicted_without_cross_term") == pytest.approx([-20])
 
 
 def test_heat_maps_show_absolute_cosines_and_leave_out_what_is_not_known():
     heat, largest, *_ = states.plot_pca_alignment(ALIGNMENT).axes
-    shown = heat.collections[0].get_array()
-    assert shown.filled(-1).tolist() == [[0.1, 0.4], [0.4, -1]]
-    assert [line[0, 0] for line in drawn(largest, "TOP-50")] == [0.4, 0.4]
-    assert [patch.get_width() for patch in largest.patches if patch.get_gid() == "null"] == [
-        0.25,
-        0.25,
-    ]
-    assert [line[0, 0] for line in drawn(largest, "null mean")] == [0.17, 0.17]
+    cosines = heat.collections[0].get_array()
+    assert cosines.filled(-1).tolist() == [[0.1, 0.4], [0.4, -1]]
+    assert [line[0, 0] for line in xy_of(largest, "TOP-50")] == [0.4, 0.4]
+    bars = [patch.get_width() for patch in largest.patches if patch.get_gid() == "null"]
+    assert bars == [0.25, 0.25]
+    assert [line[0, 0] for line in xy_of(largest, "null mean")] == [0.17, 0.17]
 
 
 def test_agreement_stands_beside_the_ceiling_and_chance():
-    one, two = biases.plot_cross_configuration(PAIRS).axes
-    assert heights(one, "allocation") == [0.9, 0.8, 0.85]
-    assert heights(one, "seed") == [0.95]
-    assert heights(two, "sparsity") == [0.7, 0.6]
-    assert bars(one) == [(-0.2, 0.2), (-0.1, 0.1)]
-    sizes = [line.get_markersize() for line in one.lines if line.get_gid() == "allocation"]
+    at_one, at_two = biases.plot_cross_configuration(PAIRS).axes
+    assert heights_of(at_one, "allocation") == [0.9, 0.8, 0.85]
+    assert heights_of(at_one, "seed") == [0.95]
+    assert heights_of(at_two, "sparsity") == [0.7, 0.6]
+    assert chance_of(at_one) == [(-0.2, 0.2), (-0.1, 0.1)]
+    sizes = [line.get_markersize() for line in at_one.lines if line.get_gid() == "allocation"]
     assert sizes[1] < sizes[0]
 
 
 def test_two_sparsities_are_told_apart_without_colour():
-    two = biases.plot_cross_configuration(PAIRS).axes[1]
-    dashes = [line.get_linestyle() for line in two.lines if line.get_gid() == "sparsity"]
+    at_two = biases.plot_cross_configuration(PAIRS).axes[1]
+    dashes = [line.get_linestyle() for line in at_two.lines if line.get_gid() == "sparsity"]
     assert len(set(dashes)) == len(dashes) == 2
 
 
 def test_checkpoints_without_a_second_seed_or_sparsity_have_one_panel():
     (ax,) = biases.plot_cross_configuration(PAIRS[:2]).axes
-    assert heights(ax, "allocation") == [0.9, 0.8]
+    assert heights_of(ax, "allocation") == [0.9, 0.8]
 
 
 def test_statistics_are_the_tables_and_only_runs_of_the_table_are_drawn():
     norm, kurtosis, positive, largest = biases.plot_bias_statistics(STATISTICS, RANKING).axes
-    assert heights(norm, "norm") == [1, 2]
-    assert heights(norm, "boundary") == [2]
-    assert heights(kurtosis, "kurtosis") == [3, 0.1]
-    assert heights(kurtosis, "as published") == [-2, -1]
-    assert bars(kurtosis) == [(-0.5, 0.9), (-0.5, 0.9)]
-    assert heights(positive, "positive") == pytest.approx([50, 60])
-    assert heights(positive, "interval") == pytest.approx([45, 55, 55, 65])
-    assert heights(largest, "largest") == pytest.approx([6, 3])
-    assert heights(largest, "outlier") == pytest.approx([6])
+    assert heights_of(norm, "norm") == [1, 2]
+    assert heights_of(norm, "boundary") == [2]
+    assert heights_of(kurtosis, "kurtosis") == [3, 0.1]
+    assert heights_of(kurtosis, "as published") == [-2, -1]
+    assert chance_of(kurtosis) == [(-0.5, 0.9), (-0.5, 0.9)]
+    assert heights_of(positive, "positive") == pytest.approx([50, 60])
+    assert heights_of(positive, "interval") == pytest.approx([45, 55, 55, 65])
+    assert heights_of(largest, "largest") == pytest.approx([6, 3])
+    assert heights_of(largest, "outlier") == pytest.approx([6])
 
 
-@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
-def test_a_figure_is_saved_with_the_same_bytes_however_often(draw, tmp_path):
-    saved, once = set(), draw()
-    for figure in (once, once, draw()):
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_a_figure_is_saved_with_the_same_bytes_however_often(plot, tmp_path):
+    saved, figure_once = set(), plot()
+    for figure in (figure_once, figure_once, plot()):
         style.save(figure, tmp_path / "a.png", tmp_path / "a.pdf", {"study": "pydoc"})
         saved.add((tmp_path / "a.png").read_bytes() + (tmp_path / "a.pdf").read_bytes())
     assert len(saved) == 1
 
 
 def twice(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose run has biases at a second map too."""
+    """Return a table whose run has biases at a second map too."""
     sites = table[table["map"].notna()]
-    other = sites.assign(map=OUT, site=sites["site"].str.replace(DOWN, OUT))
-    return pd.concat([table, other], ignore_index=True)
+    second = sites.assign(map=OUT, site=sites["site"].str.replace(DOWN, OUT))
+    return pd.concat([table, second], ignore_index=True)
 
 
 @pytest.mark.parametrize(
-    ("draw", "panels"),
+    ("plot", "panels"),
     [
         (lambda: states.plot_hidden_state_shift(twice(SHIFT)), 6),
         (lambda: states.plot_pca_alignment(twice(ALIGNMENT)), 9),
         (lambda: biases.plot_cross_configuration(twice(PAIRS)), 4),
         (lambda: biases.plot_bias_statistics(twice(STATISTICS), RANKING), 4),
     ],
-    ids=DRAW,
+    ids=PLOTS,
 )
-def test_several_maps_are_drawn_apart_and_within_the_page(draw, panels):
-    figure = draw()
+def test_several_maps_are_drawn_apart_and_within_the_page(plot, panels):
+    figure = plot()
     assert len(figure.axes) == panels
     with style.printed():
         figure.draw_without_rendering()
@@ -199,15 +198,14 @@ def test_several_maps_are_drawn_apart_and_within_the_page(draw, panels):
 
 def test_maps_of_one_run_look_different():
     norm = biases.plot_bias_statistics(twice(STATISTICS), RANKING).axes[0]
-    looks = [
-        (line.get_color(), line.get_marker()) for line in norm.lines if line.get_gid() == "norm"
-    ]
+    lines = [line for line in norm.lines if line.get_gid() == "norm"]
+    looks = [(line.get_color(), line.get_marker()) for line in lines]
     assert len(set(looks)) == len(looks) == 2
 
 
-@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
-def test_one_run_stays_within_the_page(draw):
-    figure = draw()
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_one_run_stays_within_the_page(plot):
+    figure = plot()
     with style.printed():
         figure.draw_without_rendering()
         page, whole = figure.bbox_inches, figure.get_tightbbox()
@@ -223,8 +221,8 @@ def test_runs_that_share_no_site_leave_a_figure_that_says_so():
 def test_what_is_not_a_number_leaves_a_gap_and_nothing_else():
     statistics = STATISTICS.assign(excess_kurtosis=[NAN, 0.1], kurtosis_null_low=[NAN, -0.5])
     kurtosis = biases.plot_bias_statistics(statistics, RANKING[:1]).axes[1]
-    assert np.isnan(heights(kurtosis, "kurtosis")).tolist() == [True, False]
+    assert np.isnan(heights_of(kurtosis, "kurtosis")).tolist() == [True, False]
     sites = states.plot_hidden_state_shift(SHIFT.assign(recovery_percent=NAN)).axes[0]
-    assert np.isnan(heights(sites, "site")).all()
+    assert np.isnan(heights_of(sites, "site")).all()
     pairs = biases.plot_cross_configuration(PAIRS.assign(cosine=[NAN, *PAIRS["cosine"][1:]]))
-    assert np.isnan(heights(pairs.axes[0], "allocation")).tolist() == [True, False, False]
+    assert np.isnan(heights_of(pairs.axes[0], "allocation")).tolist() == [True, False, False]

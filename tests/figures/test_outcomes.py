@@ -1,7 +1,7 @@
-"""What the figures show, read back from their artists: nothing is lost, moved or told apart by colour alone."""
+"""Figures 1 to 3 lose and move no run, and use more than colour: read back from the artists."""
 
 import json
-from itertools import combinations
+from itertools import combinations, product
 
 import matplotlib
 import numpy as np
@@ -101,17 +101,17 @@ PARETO = pd.DataFrame(
 ).assign(sparsity=0.5)
 
 
-def find(ax, *names: str) -> list:
-    """The lines of a panel that were drawn under one of the names."""
+def lines_of(ax, *names: str) -> list:
+    """Return the lines of a panel that were plotted under one of the names."""
     return [line for line in ax.lines if line.get_gid() in names]
 
 
-def points(ax) -> list[tuple[str, float, float]]:
-    """Allocation and place of every run in a panel."""
-    return [(line.get_gid(), *line.get_xydata()[0]) for line in find(ax, *style.STYLES)]
+def points_of(ax) -> list[tuple[str, float, float]]:
+    """Return allocation, x and y of every run in a panel."""
+    return [(line.get_gid(), *line.get_xydata()[0]) for line in lines_of(ax, *style.STYLES)]
 
 
-DRAW = {
+PLOTS = {
     "perplexity": lambda: outcomes.plot_perplexity(PERPLEXITY, CONTRASTS),
     "damage_recovery": lambda: outcomes.plot_damage_recovery(RECOVERY),
     "pareto": lambda: outcomes.plot_pareto(PARETO),
@@ -120,18 +120,21 @@ DRAW = {
 
 def test_every_run_stands_once_where_its_perplexity_is_above_dense():
     down, out = outcomes.plot_perplexity(PERPLEXITY, CONTRASTS).axes
-    assert [(name, round(x, 9)) for name, x, _ in points(down)] == [
+    assert [(name, round(x, 9)) for name, x, _ in points_of(down)] == [
         (TEAL, 10.0),
         ("TOP-50", 8.0),
         ("TOP-50", 7.0),
         ("UNIF-ALL", 6.0),
     ]
-    assert [(name, round(x, 9)) for name, x, _ in points(out)] == [(TEAL, 5.0), ("ATTN-ONLY", 2.0)]
+    assert [(name, round(x, 9)) for name, x, _ in points_of(out)] == [
+        (TEAL, 5.0),
+        ("ATTN-ONLY", 2.0),
+    ]
 
 
 def test_a_run_that_does_not_differ_from_teal_has_a_bar_that_crosses_teals_line():
     down = outcomes.plot_perplexity(PERPLEXITY, CONTRASTS).axes[0]
-    bars = [tuple(np.round(line.get_xdata(), 9)) for line in find(down, "interval")]
+    bars = [tuple(np.round(line.get_xdata(), 9)) for line in lines_of(down, "interval")]
     assert bars == [(9.0, 11.0), (5.0, 11.0), (6.0, 8.0), (5.0, 7.0)]
     dashed = [line.get_xdata()[0] for line in down.lines if line.get_linestyle() == "--"]
     assert dashed == pytest.approx([10.0])
@@ -140,7 +143,7 @@ def test_a_run_that_does_not_differ_from_teal_has_a_bar_that_crosses_teals_line(
 
 def test_a_further_seed_is_smaller_and_shares_the_row_of_the_first():
     down = outcomes.plot_perplexity(PERPLEXITY, CONTRASTS).axes[0]
-    first, further = find(down, "TOP-50")
+    first, further = lines_of(down, "TOP-50")
     assert further.get_markersize() < first.get_markersize()
     assert 0 < further.get_ydata()[0] - first.get_ydata()[0] < 0.5
     assert [text.get_text() for text in down.texts] == ["PPL", "11.00", "10.80", "10.60"]
@@ -148,11 +151,11 @@ def test_a_further_seed_is_smaller_and_shares_the_row_of_the_first():
 
 def test_every_recovery_is_a_point_or_reads_not_applicable():
     by_perplexity, by_kl = outcomes.plot_damage_recovery(RECOVERY).axes
-    assert [x for _, x, _ in points(by_perplexity)] == [20, 30]
-    assert [x for _, x, _ in points(by_kl)] == [15, 16, 40]
+    assert [x for _, x, _ in points_of(by_perplexity)] == [20, 30]
+    assert [x for _, x, _ in points_of(by_kl)] == [15, 16, 40]
     (note,) = by_perplexity.texts
     assert note.get_text().startswith("n/a")
-    assert note.get_position()[1] == points(by_kl)[-1][2]
+    assert note.get_position()[1] == points_of(by_kl)[-1][2]
     assert [label.get_text() for label in by_perplexity.get_yticklabels()] == [
         "down_proj, 50 %",
         "TOP-50",
@@ -163,11 +166,11 @@ def test_every_recovery_is_a_point_or_reads_not_applicable():
 
 def test_an_interval_that_leaves_the_window_ends_in_an_arrowhead_and_hides_no_point():
     ax = outcomes.plot_damage_recovery(RECOVERY).axes[0]
-    (head,) = find(ax, "cut")
+    (head,) = lines_of(ax, "cut")
     left, right = ax.get_xlim()
     assert head.get_marker() == "<"
     assert head.get_xdata()[0] == left > -100
-    assert all(left < x < right for _, x, _ in points(ax))
+    assert all(left < x < right for _, x, _ in points_of(ax))
 
 
 def test_a_study_whose_damage_is_nowhere_sure_still_has_its_rows():
@@ -183,32 +186,29 @@ def test_the_frontier_passes_through_its_runs_and_steps_on_from_the_nearest_of_t
         (out, [(2048, 10.2)]),
         (model, [(0, 10.0), (0.03, 10.2), (0.14, 10.7), (0.14, 10.8)]),
     ):
-        (line,) = find(ax, "frontier")
+        (line,) = lines_of(ax, "frontier")
         assert [tuple(vertex) for vertex in line.get_xydata()] == expected
-    assert find(down, "frontier")[0].get_drawstyle() == "steps-post"
-    assert find(model, "frontier")[0].get_drawstyle() == "steps-pre"
-    assert [len(points(ax)) for ax in (down, out, model)] == [5, 1, 4]
+    assert lines_of(down, "frontier")[0].get_drawstyle() == "steps-post"
+    assert lines_of(model, "frontier")[0].get_drawstyle() == "steps-pre"
+    assert [len(points_of(ax)) for ax in (down, out, model)] == [5, 1, 4]
 
 
 def test_ties_are_hollow_and_nothing_else_is():
     down = outcomes.plot_pareto(PARETO).axes[0]
-    hollow = {
-        line.get_gid()
-        for line in find(down, *style.STYLES)
-        if line.get_markerfacecolor() == "white"
-    }
+    runs = lines_of(down, *style.STYLES)
+    hollow = {line.get_gid() for line in runs if line.get_markerfacecolor() == "white"}
     assert hollow == {"TOP-50", "BOTTOM-50"}
 
 
 def test_an_allocation_looks_the_same_in_every_figure():
-    seen = {}
-    for draw in DRAW.values():
-        for line in (line for ax in draw().axes for line in find(ax, *style.STYLES)):
-            seen.setdefault(line.get_gid(), set()).add(
-                (line.get_markeredgecolor(), line.get_marker())
-            )
-    assert {name: len(looks) for name, looks in seen.items()} == dict.fromkeys(seen, 1)
-    assert len(set.union(*seen.values())) == len(seen)
+    looks = {}
+    for plot in PLOTS.values():
+        for ax in plot().axes:
+            for line in lines_of(ax, *style.STYLES):
+                look = (line.get_markeredgecolor(), line.get_marker())
+                looks.setdefault(line.get_gid(), set()).add(look)
+    assert {name: len(different) for name, different in looks.items()} == dict.fromkeys(looks, 1)
+    assert len(set.union(*looks.values())) == len(looks)
 
 
 def test_an_allocation_without_an_entry_never_looks_like_one_with_an_entry():
@@ -218,7 +218,7 @@ def test_an_allocation_without_an_entry_never_looks_like_one_with_an_entry():
 
 
 def lightness(colour: str) -> float:
-    """CIE L*, 0 to 100: what a grey print keeps of a colour."""
+    """Return the CIE L* of a colour, 0 to 100: what a grey print keeps of it."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
     return 116 * luminance ** (1 / 3) - 16
@@ -232,17 +232,17 @@ def test_colours_stay_apart_in_grey_and_stand_out_from_paper():
 
 
 def test_named_allocations_differ_in_marker_and_hatch_too():
-    named = [style for name, style in style.STYLES.items() if name not in (DENSE, TEAL)]
-    for one, other in combinations(named, 2):
-        assert one.marker != other.marker
-        assert one.hatch != other.hatch
+    styles = [style for name, style in style.STYLES.items() if name not in (DENSE, TEAL)]
+    for first, second in combinations(styles, 2):
+        assert first.marker != second.marker
+        assert first.hatch != second.hatch
 
 
-@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
-def test_a_figure_is_saved_with_the_same_bytes_however_often(draw, tmp_path):
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_a_figure_is_saved_with_the_same_bytes_however_often(plot, tmp_path):
     saved = []
-    once = draw()
-    for figure in (once, once, draw()):
+    figure_once = plot()
+    for figure in (figure_once, figure_once, plot()):
         style.save(figure, tmp_path / "a.png", tmp_path / "a.pdf", {"study": "pydoc"})
         saved.append((tmp_path / "a.png").read_bytes() + (tmp_path / "a.pdf").read_bytes())
     assert len(set(saved)) == 1
@@ -270,12 +270,12 @@ def test_a_users_matplotlibrc_changes_nothing(tmp_path):
 
 
 def sweep(scopes: int, sparsities: int) -> list:
-    """The three figures of a study with one allocation per scope."""
-    runs = [
-        (f"scope_{i}", round(0.9 - 0.1 * j, 1)) for i in range(scopes) for j in range(sparsities)
-    ]
-    both = [(name, scope, s) for scope, s in runs for name in (TEAL, f"RUN-{scope}")]
-    table = pd.DataFrame(both, columns=["allocation", "scope", "sparsity"])
+    """Plot the three figures of a study with one allocation per scope."""
+    rows = []
+    for i, j in product(range(scopes), range(sparsities)):
+        scope, sparsity = f"scope_{i}", round(0.9 - 0.1 * j, 1)
+        rows += [(TEAL, scope, sparsity), (f"RUN-{scope}", scope, sparsity)]
+    table = pd.DataFrame(rows, columns=["allocation", "scope", "sparsity"])
     teal = table["allocation"] == TEAL
     table = table.assign(
         seed=np.where(teal, NAN, 0), perplexity=np.where(teal, 11.0, 10.5), on_frontier=True
@@ -289,10 +289,9 @@ def sweep(scopes: int, sparsities: int) -> list:
         table.assign(frontier="scope", cost=np.where(teal, 0, 256)),
         table.assign(frontier="model", cost=table["sparsity"]),
     ]
+    perplexity = pd.concat([PERPLEXITY[:1], table])
     return [
-        outcomes.plot_perplexity(
-            pd.concat([PERPLEXITY[:1], table]), pairs.assign(difference_nats_per_token=0.0)
-        ),
+        outcomes.plot_perplexity(perplexity, pairs.assign(difference_nats_per_token=0.0)),
         outcomes.plot_damage_recovery(pd.concat(recovery)),
         outcomes.plot_pareto(pd.concat(pareto).assign(tied_with=NAN)),
     ]
@@ -305,10 +304,10 @@ def test_any_sweep_is_drawn_whole_and_within_the_page(scopes, sparsities):
         assert len(figure.axes) == axes
         with style.printed():
             figure.draw_without_rendering()
-            page, drawn = figure.bbox_inches, figure.get_tightbbox()
+            page, whole = figure.bbox_inches, figure.get_tightbbox()
             legend = figure.legends[0].get_window_extent()
-        assert page.x0 <= drawn.x0 < drawn.x1 <= page.x1
-        assert page.y0 <= drawn.y0 < drawn.y1 <= page.y1
+        assert page.x0 <= whole.x0 < whole.x1 <= page.x1
+        assert page.y0 <= whole.y0 < whole.y1 <= page.y1
         assert not any(legend.overlaps(ax.get_tightbbox()) for ax in figure.axes)
 
 
@@ -318,7 +317,6 @@ def test_scopes_of_one_size_share_the_words_under_the_model_frontier():
 
 
 def test_a_run_without_a_contrast_keeps_its_point():
-    figure = outcomes.plot_perplexity(
-        PERPLEXITY, CONTRASTS[CONTRASTS["allocation"] != "ATTN-ONLY"]
-    )
-    assert [name for name, *_ in points(figure.axes[1])] == [TEAL, "ATTN-ONLY"]
+    contrasts = CONTRASTS[CONTRASTS["allocation"] != "ATTN-ONLY"]
+    figure = outcomes.plot_perplexity(PERPLEXITY, contrasts)
+    assert [name for name, *_ in points_of(figure.axes[1])] == [TEAL, "ATTN-ONLY"]

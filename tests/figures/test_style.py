@@ -1,4 +1,4 @@
-"""The look that all figures share: who looks how, what grey keeps of it, and files that are the same on every call."""
+"""The look of all figures: a style per allocation, also in grey, and files alike on every call."""
 
 import json
 from itertools import combinations
@@ -17,8 +17,8 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 
 
 @style.printed()
-def draw() -> Figure:
-    """A figure of one run."""
+def plot() -> Figure:
+    """Plot a figure of one run."""
     figure = Figure(figsize=(style.SINGLE, 2), layout="constrained")
     run = pd.Series({"allocation": "TOP-50", "first": True})
     style.plot_run(figure.add_subplot(), 1.0, 2.0, run, span=(0.5, 1.5))
@@ -26,7 +26,7 @@ def draw() -> Figure:
 
 
 def save(figure: Figure, folder, **metadata: str) -> bytes:
-    """Everything that is written of a figure."""
+    """Save a figure and return the bytes of its two files."""
     png, pdf = folder / "a.png", folder / "a.pdf"
     style.save(figure, png, pdf, metadata)
     return png.read_bytes() + pdf.read_bytes()
@@ -39,7 +39,7 @@ def test_an_allocation_without_an_entry_never_looks_like_one_with_an_entry():
 
 
 def lightness(colour: str) -> float:
-    """CIE L*, 0 to 100: what a grey print keeps of a colour."""
+    """Return the CIE L* of a colour, 0 to 100: what a grey print keeps of it."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
     return 116 * luminance ** (1 / 3) - 16
@@ -53,31 +53,28 @@ def test_colours_stay_apart_in_grey_and_stand_out_from_paper():
 
 
 def test_named_allocations_differ_in_marker_and_hatch_too():
-    named = [
-        style for name, style in style.STYLES.items() if name not in ("DENSE", "BASELINE-TEAL")
-    ]
-    for one, other in combinations(named, 2):
-        assert one.marker != other.marker
-        assert one.hatch != other.hatch
+    styles = {**style.STYLES}
+    del styles["DENSE"], styles["BASELINE-TEAL"]
+    for first, second in combinations(styles.values(), 2):
+        assert first.marker != second.marker
+        assert first.hatch != second.hatch
 
 
 def test_controls_have_no_colour_and_are_lighter_than_teal():
-    controls = [
-        style for name, style in style.STYLES.items() if name.startswith(("MEAN-", "RANDOM-"))
-    ]
-    assert {style.colour for style in controls} == {style.CONTROL}
+    controls = [name for name in style.STYLES if name.startswith(("MEAN-", "RANDOM-"))]
+    assert {style.STYLES[name].colour for name in controls} == {style.CONTROL}
     assert len(set(to_rgb(style.CONTROL))) == 1
     assert lightness(style.MUTED) + 6 < lightness(style.CONTROL) < 75
 
 
 def test_a_figure_is_saved_with_the_same_bytes_however_often(tmp_path):
-    once = draw()
-    assert save(once, tmp_path) == save(once, tmp_path) == save(draw(), tmp_path)
+    once = plot()
+    assert save(once, tmp_path) == save(once, tmp_path) == save(plot(), tmp_path)
 
 
 def test_the_files_say_what_made_them_and_not_when(tmp_path):
     metadata = {"study": "pydoc", "code": "0123456789ab"}
-    save(draw(), tmp_path, **metadata)
+    save(plot(), tmp_path, **metadata)
     with Image.open(tmp_path / "a.png") as image:
         assert image.text == metadata
         assert image.width == round(300 * style.SINGLE)
@@ -87,9 +84,9 @@ def test_the_files_say_what_made_them_and_not_when(tmp_path):
 
 
 def test_a_users_matplotlibrc_changes_nothing(tmp_path):
-    before = save(draw(), tmp_path)
+    before = save(plot(), tmp_path)
     with matplotlib.rc_context({"font.size": 20, "xtick.major.size": 9, "pdf.compression": 0}):
-        assert save(draw(), tmp_path) == before
+        assert save(plot(), tmp_path) == before
         assert matplotlib.rcParams["font.size"] == 20
 
 
@@ -109,40 +106,31 @@ def test_a_title_says_only_what_differs():
 
 def test_a_run_and_map_has_its_own_rows_and_those_of_no_map():
     table = pd.DataFrame([*RUNS, ("TOP-50", 0.5, 0, None)], columns=[*style.RUN, "map"])
-    assert style.list_columns(table) == RUNS
+    assert style.list_run_maps(table) == RUNS
     assert style.select(table, RUNS[0]).index.tolist() == [0, 4]
 
 
 @pytest.mark.parametrize("runs", [1, 3, 4, 7])
 def test_columns_of_a_grid_go_on_below_and_share_y_along_a_line(runs):
-    columns = [(f"RUN-{i}", 0.5, 0, DOWN) for i in range(runs)]
-    _, panels = style.make_grid(columns, rows=2, height=1.5, below=0.5)
-    assert list(panels) == columns
-    for place, axes in enumerate(panels.values()):
+    run_maps = [(f"RUN-{i}", 0.5, 0, DOWN) for i in range(runs)]
+    _, panels = style.make_grid(run_maps, rows=2, height=1.5, below=0.5)
+    assert list(panels) == run_maps
+    for number, axes in enumerate(panels.values()):
+        line, column = divmod(number, 3)
         above, below = (ax.get_subplotspec() for ax in axes)
-        assert (above.rowspan.start, above.colspan.start) == (2 * (place // 3), place % 3)
+        assert (above.rowspan.start, above.colspan.start) == (2 * line, column)
         assert below.rowspan.start == above.rowspan.start + 1
-        if place % 3:
-            first = panels[columns[place // 3 * 3]]
-            assert all(
-                ax.get_shared_y_axes().joined(ax, other)
-                for ax, other in zip(axes, first, strict=True)
-            )
+        if column > 0:
+            leftmost = panels[run_maps[3 * line]]
+            for ax, first in zip(axes, leftmost, strict=True):
+                assert ax.get_shared_y_axes().joined(ax, first)
 
 
 def test_an_axis_of_layers_has_few_names_and_a_place_for_all_of_them_together():
     deep, short = Figure().subplots(2)
     style.dress_depth(deep, [float(layer) for layer in range(32)])
-    assert [text.get_text() for text in deep.get_xticklabels()] == [
-        "0",
-        "4",
-        "8",
-        "12",
-        "16",
-        "20",
-        "24",
-        "28",
-    ]
+    names = [text.get_text() for text in deep.get_xticklabels()]
+    assert names == ["0", "4", "8", "12", "16", "20", "24", "28"]
     style.dress_depth(short, [0, 1, 2], together=True)
     assert [text.get_text() for text in short.get_xticklabels()] == ["0", "1", "2", "all"]
     assert short.get_xticks()[-1] == 2 + style.TOGETHER

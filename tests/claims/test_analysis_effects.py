@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import combine_pvalues, kurtosis, kurtosistest, spearmanr
+from scipy.stats import combine_pvalues, spearmanr
 
 from spon.analyses import bias_statistics, cross_configuration, norm_ranking
 from spon.biases import Run
@@ -253,12 +253,6 @@ def test_a_share_is_surely_inside_or_outside_its_margin_where_the_interval_is(sh
     found = only(found_in.positive_share(signs(share), ["TOP-50"], 50.0, 5.0))
     inside, outside = 45 < found.low < found.high < 55, found.low > 55 or found.high < 45
     assert (found.p_value < 0.05) == (inside or outside)
-
-
-def test_kurtosis_is_tested_as_scipy_does_from_the_numbers_themselves():
-    values = np.random.default_rng(0).standard_t(5, size=(3, 200))
-    scores = found_in.kurtosis_score(kurtosis(values, axis=1), np.full(3, 200.0))
-    np.testing.assert_allclose(scores, kurtosistest(values, axis=1).statistic)
 
 
 def make_run(biases, allocation="TOP-50", seed=0):

@@ -24,14 +24,6 @@ def measure_size(rows):
     return effects.Effect(rows["size"].item(), 1.0, 4.0, 0.01, 0.0)
 
 
-def test_all_orders_of_few_layers_are_counted():
-    layers = np.arange(4.0)
-    assert effects.rank_correlation(layers, np.array([1.0, 2.0, 5.0, 9.0])) == (1.0, 2 / 24)
-    # Of the 24 orders of four, 1 has rho 1 and 3 have 0.8, and as many the other way round.
-    rho, p_value = effects.rank_correlation(layers, np.array([2.0, 1.0, 5.0, 9.0]))
-    np.testing.assert_allclose([rho, p_value], [0.8, 8 / 24])
-
-
 def test_a_correlation_over_many_layers_is_that_of_scipy():
     values = np.random.default_rng(0).standard_normal(12)
     found = effects.rank_with_depth(np.arange(12.0), values, 0.0)
@@ -108,7 +100,7 @@ def test_what_a_study_does_not_have_is_not_applicable_and_says_why():
 
 def test_an_effect_without_a_number_is_not_applicable():
     broken = effects.Effect(np.nan, np.nan, np.nan, np.nan, 0.0)
-    placed = effects.place_effect(broken, (0.5,), 0, "TOP-50")
+    placed = effects.locate_effect(broken, (0.5,), 0, "TOP-50")
     assert (placed.missing, placed.subject) == ("the analysis has no number there", "TOP-50")
 
 

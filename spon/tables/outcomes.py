@@ -70,7 +70,7 @@ class Outcomes:
         )
 
     def quantity(self, measure: str, point: int) -> stats.Quantity:
-        """A point's mean with its draws, which all points and measures share."""
+        """A point's mean with its draws; all points and measures are drawn jointly."""
         value = float(self.means[measure][point])
         return stats.Quantity(value, self.draws[measure][:, point], self.label(point))
 

@@ -23,9 +23,9 @@ def test_the_table_has_the_columns_that_were_promised_and_a_row_per_site():
     table = describe(NORMAL, COIN)
     assert ", ".join(table.columns) == (
         "allocation, sparsity, seed, site, layer, map, d_out, l2_norm, std, max_abs, "
-        "kurtosis_as_published, positive_fraction, positive_low, positive_high, positive_p, excess_kurtosis, "
-        "kurtosis_null_low, kurtosis_null_high, normality_p, normality_p_holm, outliers, outlier_coordinates, "
-        "excess_kurtosis_without_outliers"
+        "kurtosis_as_published, positive_fraction, positive_low, positive_high, positive_p, "
+        "excess_kurtosis, kurtosis_null_low, kurtosis_null_high, normality_p, normality_p_holm, "
+        "outliers, outlier_coordinates, excess_kurtosis_without_outliers"
     )
     assert table[["allocation", "sparsity", "seed"]].drop_duplicates().values.tolist() == [
         ["TOP-50", 0.5, 0]

@@ -26,7 +26,7 @@ DRAWS = 1000
 GAIN, DAMAGE = 4.0, 8.0
 LOOKS = {
     "mean": {"label": "mean_interval", "marker": "o", "color": "#1a1a1a", "ls": "-"},
-    "ratio": {"label": "ratio_interval", "marker": "s", "color": "#0069a8", "ls": "--"},
+    "ratio": {"label": "interval of a ratio", "marker": "s", "color": "#0069a8", "ls": "--"},
     "newey_west": {
         "label": "plain Newey-West, 1.96",
         "marker": "x",
@@ -55,12 +55,11 @@ def simulate(
 def find_hits(sample: np.ndarray, seed: int) -> dict[str, bool]:
     """Say of each interval of one sample whether it holds the truth."""
     gain = sample[:, 0]
-    draws = stats.resample_means(sample, DRAWS, seed)
-    means = sample.mean(axis=0)
-    ratio = stats.ratio_interval(means, draws, lambda x: x[..., 0], lambda x: x[..., 1])
+    drawn_gain, drawn_damage = stats.draw_quantities(sample, DRAWS, seed)
+    recovery = (drawn_gain / drawn_damage).interval()
     return {
         "mean": stats.mean_interval(gain - GAIN).holds_zero,
-        "ratio": ratio.low <= GAIN / DAMAGE <= ratio.high,
+        "ratio": recovery.low <= GAIN / DAMAGE <= recovery.high,
         "newey_west": abs(gain.mean() - GAIN) <= 1.96 * newey_west_error(gain),
     }
 

@@ -63,7 +63,7 @@ def describe_bias_statistics(run: Run) -> pd.DataFrame:
 def describe_bias(bias: Float64[np.ndarray, "d_out"]) -> dict:
     """The columns of one bias, Holm's adjustment apart."""
     outliers = find_outliers(bias)
-    low, high = kurtosis_range(len(bias))
+    low, high = stats.kurtosis_range(len(bias))
     return {
         "d_out": len(bias),
         "l2_norm": float(np.linalg.norm(bias)),
@@ -108,34 +108,6 @@ def excess_kurtosis(values: Float64[np.ndarray, "count"]) -> float:
         At least -2, which is that of two values that are equally frequent.
     """
     return fourth_moment(values) / float(values.var()) ** 2 - 3 if np.ptp(values) else np.nan
-
-
-def kurtosis_range(count: int, level: float = stats.LEVEL) -> tuple[float, float]:
-    """The range that holds the excess kurtosis of `count` normal numbers with probability `level`.
-
-    The kurtosis test of Anscombe and Glynn (1983), which is half of D'Agostino and Pearson's and
-    is scipy's `kurtosistest`, solved for the kurtosis: it transforms the standardised kurtosis x
-    into the normal number (1 - 2 / 9a - ((1 - 2 / a) / (1 + x sqrt(2 / (a - 4))))^(1/3)) / sqrt(2
-    / 9a).
-
-    Args:
-        count: 20 or more; with fewer the transformation is coarse.
-        level: Of the range.
-    """
-    n = count
-    mean = 3 * (n - 1) / (n + 1)
-    variance = 24 * n * (n - 2) * (n - 3) / ((n + 1) ** 2 * (n + 3) * (n + 5))
-    skewness = (
-        6
-        * (n * n - 5 * n + 2)
-        / ((n + 7) * (n + 9))
-        * np.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
-    )
-    a = 6 + 8 / skewness * (2 / skewness + np.sqrt(1 + 4 / skewness**2))
-    normal = norm.ppf([(1 - level) / 2, (1 + level) / 2])
-    root = 1 - 2 / (9 * a) - normal * np.sqrt(2 / (9 * a))
-    low, high = mean - 3 + np.sqrt(variance) * ((1 - 2 / a) / root**3 - 1) / np.sqrt(2 / (a - 4))
-    return float(low), float(high)
 
 
 def find_outliers(bias: Float64[np.ndarray, "d_out"]) -> Int[np.ndarray, "outliers"]:

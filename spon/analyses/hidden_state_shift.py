@@ -214,14 +214,19 @@ def bound_recovery(found: Squares, draws: int, seed: int) -> stats.Estimate:
     if not found.teal.any():
         return stats.NOT_APPLICABLE
     both = np.column_stack([found.teal, found.spon])
-    resampled = stats.resample_means(both, draws, seed)
-    ratio = stats.function_interval(
-        both.mean(axis=0),
-        resampled,
-        lambda means: 100 * (1 - np.sqrt(np.maximum(means[..., 1] / means[..., 0], 0))),
-    )
+    teal, spon = stats.draw_quantities(both, draws, seed)
+    recovery = stats.Quantity(
+        recover_squares(teal.value, spon.value), recover_squares(teal.draws, spon.draws)
+    ).interval()
     difference = stats.mean_interval(found.teal - found.spon)
-    return stats.Estimate(ratio.value, ratio.low, ratio.high, difference.p_value)
+    return stats.Estimate(recovery.value, recovery.low, recovery.high, difference.p_value)
+
+
+def recover_squares(
+    teal: float | Float[np.ndarray, "draws"], spon: float | Float[np.ndarray, "draws"]
+) -> float | Float[np.ndarray, "draws"]:
+    """Percent of TEAL's shift that SPON takes away, from mean squares; a draw can be below zero."""
+    return 100 * (1 - np.sqrt(np.maximum(spon / teal, 0)))
 
 
 def predict(

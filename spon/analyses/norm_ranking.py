@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import permutation_test, rankdata, spearmanr
 
+from spon import stats
 from spon.analyses.runs import Run
 from spon.sites import describe_site
 
@@ -24,8 +24,6 @@ COLUMNS = [
     ],
     *["widest", "spearman_rho", "spearman_p", "spearman_rho_inside", "spearman_p_inside"],
 ]
-# All orders of so many sites are counted; 8! is 40,320.
-EXACT_SITES = 8
 
 
 def describe_norm_ranking(runs: Sequence[Run], layers: int) -> pd.DataFrame:
@@ -91,27 +89,9 @@ def mark_boundary(table: pd.DataFrame, layers: int) -> list[bool]:
 
 
 def correlate(table: pd.DataFrame) -> tuple[float, float]:
-    """Spearman's rho of norm and layer, and its two-sided p-value; nan under 3 sites or if all norms are equal.
-
-    The p-value counts all orders of up to 8 sites; beyond, it is that of Student's t.
-    """
-    norms, depths = table["l2_norm"].to_numpy(), rankdata(table["layer"])
-    if len(norms) < 3 or not np.ptp(norms):
-        return np.nan, np.nan
-    found = spearmanr(norms, depths)
-    if len(norms) > EXACT_SITES:
-        return float(found.statistic), float(found.pvalue)
-    # With the ranks of one side fixed, rho rises and falls with this sum, whose null distribution
-    # is symmetric.
-    centred = depths - depths.mean()
-    exact = permutation_test(
-        (rankdata(norms),),
-        lambda ranks, axis: (ranks * centred).sum(axis=axis),
-        permutation_type="pairings",
-        vectorized=True,
-        n_resamples=np.inf,
-    )
-    return float(found.statistic), float(exact.pvalue)
+    """Spearman's rho of norm and layer, and its p-value; nan if there is none."""
+    norms, layers = table["l2_norm"].to_numpy(float), table["layer"].to_numpy(float)
+    return stats.rank_correlation(norms, layers) or (np.nan, np.nan)
 
 
 def check_layers(run: Run, last: int, layers: int) -> None:

@@ -1,7 +1,7 @@
-"""Effects that the analyses show: claims about hidden states, and about biases alone.
+"""Effects in the analyses: claims about hidden states, and about biases alone.
 
-Biases alone are judged against what chance would show (random directions, normal numbers, entries of random sign) and
-against other seeds, as there are no blocks of text to draw from.
+Biases alone are judged against chance (random directions, normal numbers, entries of random sign)
+and against other seeds, as there are no blocks of text to draw from.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from scipy.stats import binom, binomtest, combine_pvalues, norm
 
 from spon import stats
@@ -18,10 +17,10 @@ from spon.claims.effects import (
     Effect,
     Evidence,
     effects_per_run,
+    locate_effect,
     mean_over_sites,
     normal_effect,
     not_applicable,
-    place_effect,
     rank_with_depth,
     say_number,
     select_rows,
@@ -31,7 +30,7 @@ SHIFT = {"analysis": "hidden_state_shift", "definition": "sound", "positions": "
 
 
 def shift_recovery(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
-    """Percent of TEAL's shift that biases take away at the biased sites, inside the sparsified model."""
+    """Percent of TEAL's shift that biases take away at the biased sites, in the sparse model."""
     return effects_per_run(
         evidence,
         allocations=allocations,
@@ -43,7 +42,7 @@ def shift_recovery(evidence: Evidence, allocations: list[str], against: float) -
 
 
 def residual_recovery(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
-    """Percent of TEAL's shift that biases take away in the residual stream behind the last layer."""
+    """Percent of TEAL's shift that biases take away in the residual stream, behind all layers."""
     return effects_per_run(
         evidence,
         allocations=allocations,
@@ -54,16 +53,17 @@ def residual_recovery(evidence: Evidence, allocations: list[str], against: float
 
 
 def read_recovery(row: pd.Series, against: float) -> Effect:
-    """A row's recovery."""
+    """The recovery in a row, with its interval."""
     if np.isnan(row["p_value"]):
         return not_applicable("TEAL shifts nothing there")
+    spon, teal = say_number(row["spon_shift"]), say_number(row["teal_shift"])
     return Effect(
-        *(
-            float(row[name])
-            for name in ("recovery_percent", "recovery_low", "recovery_high", "p_value")
-        ),
+        float(row["recovery_percent"]),
+        float(row["recovery_low"]),
+        float(row["recovery_high"]),
+        float(row["p_value"]),
         null=against,
-        context=f"shift {say_number(row['spon_shift'])} under SPON, {say_number(row['teal_shift'])} under TEAL",
+        context=f"shift {spon} under SPON, {teal} under TEAL",
     )
 
 
@@ -100,14 +100,16 @@ def category_share(evidence: Evidence, allocations: list[str]) -> list[Effect]:
 
 
 def read_category_share(row: pd.Series) -> Effect:
-    """The share of one run; chance is the prompts dealt to categories at random, of which only the p-value is known."""
-    return Effect(
-        100 * float(row["category_share"]), np.nan, np.nan, float(row["category_p"]), np.nan
-    )
+    """The share of one run, without an interval and a null value.
+
+    Chance is the prompts dealt to categories at random, of which only the p-value is known.
+    """
+    share = 100 * float(row["category_share"])
+    return Effect(share, np.nan, np.nan, float(row["category_p"]), np.nan)
 
 
 def held_out_cka(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
-    """Linear CKA of dense and biased sparse outputs on tokens of held-out text, mean over sites."""
+    """Linear CKA of dense and biased sparse outputs on held-out text, mean over sites."""
     return effects_per_run(
         evidence,
         "category_shift",
@@ -123,13 +125,13 @@ def read_cka(row: pd.Series, against: float) -> Effect:
     """The CKA of one run, with the interval over groups of blocks."""
     value, low, high = (float(row[name]) for name in ("cka", "cka_low", "cka_high"))
     # ASSUME: normal, for the analysis gives an interval and no p-value.
-    found = normal_effect(value, against, (high - low) / 2 / HALF)
+    effect = normal_effect(value, against, (high - low) / 2 / HALF)
     context = f"{row['cka_noised']:.5f} with noise of the shift's size instead of the shift"
-    return replace(found, low=low, high=high, context=context)
+    return replace(effect, low=low, high=high, context=context)
 
 
 def cosine_across_allocations(evidence: Evidence, first: str, second: str) -> list[Effect]:
-    """Mean cosine of two allocations' biases at the sites that they share; the null is that of random directions."""
+    """Mean cosine of two allocations' biases at shared sites; the null is random directions'."""
     return effects_per_pair(evidence, first, second, mean_cosine)
 
 
@@ -141,63 +143,70 @@ def cosine_with_depth(evidence: Evidence, first: str, second: str, against: floa
 
 
 def cosine_across_seeds(evidence: Evidence, allocations: list[str]) -> list[Effect]:
-    """Mean cosine of two trainings of an allocation with different seeds; the null is that of random directions."""
+    """Mean cosine of an allocation's biases of different seeds; the null is random directions'."""
     rows = select_rows(evidence, "cross_configuration", comparison="seed", allocation=allocations)
+    if rows.empty:
+        names = " or ".join(allocations)
+        return [not_applicable(f"the study has no run of {names} with a second seed")]
     return [
-        place_effect(mean_cosine(average_pairs(pairs)), (sparsity,), None, allocation)
+        locate_effect(mean_cosine(average_pairs(pairs)), (sparsity,), None, allocation)
         for (sparsity, allocation), pairs in rows.groupby(["sparsity", "allocation"])
-    ] or [not_applicable(f"the study has no run of {' or '.join(allocations)} with a second seed")]
+    ]
 
 
 def seeds_beside_allocations(
     evidence: Evidence, first: str, second: str, against: float
 ) -> list[Effect]:
-    """Cosine of trainings that differ in their seed less that of trainings that differ in their allocation.
+    """Cosine of biases across seeds less that across allocations.
 
-    Both at the sites that the allocations share, paired by site; over all pairs of runs that the study has.
+    Both at the sites that the allocations share, paired by site; over all pairs of runs of the
+    study.
     """
     seeds = select_rows(
         evidence, "cross_configuration", comparison="seed", allocation=[first, second]
     )
     crossed = select_allocations(evidence, first, second)
-    both = sorted(set(seeds["sparsity"]) & set(crossed["sparsity"]))
-    return [
-        place_effect(
-            pair_by_site(
-                *(rows[rows["sparsity"] == sparsity] for rows in (seeds, crossed)), against
-            ),
-            (sparsity,),
-            None,
-        )
-        for sparsity in both
-    ] or [not_applicable(f"the study has no second seed of {first} or {second} where it has both")]
+    effects = []
+    for sparsity in sorted(set(seeds["sparsity"]) & set(crossed["sparsity"])):
+        rows = (table[table["sparsity"] == sparsity] for table in (seeds, crossed))
+        effects.append(locate_effect(pair_by_site(*rows, against), (sparsity,), None))
+    if not effects:
+        why = f"the study has no second seed of {first} or {second} where it has both"
+        return [not_applicable(why)]
+    return effects
 
 
 def pair_by_site(seeds: pd.DataFrame, crossed: pd.DataFrame, against: float) -> Effect:
     """The mean over shared sites of one cosine less the other."""
-    first, second = (average_pairs(rows).set_index("site")["cosine"] for rows in (seeds, crossed))
-    paired = pd.concat([first.rename("seeds"), second.rename("allocations")], axis=1, join="inner")
+    cosines = {
+        "seeds": average_pairs(seeds).set_index("site")["cosine"],
+        "allocations": average_pairs(crossed).set_index("site")["cosine"],
+    }
+    paired = pd.concat(cosines, axis=1, join="inner")
     means = paired.mean()
-    context = f"{say_number(means['seeds'])} across seeds, {say_number(means['allocations'])} across allocations"
-    return replace(
-        mean_over_sites((paired["seeds"] - paired["allocations"]).to_numpy(), against),
-        context=context,
+    context = (
+        f"{say_number(means['seeds'])} across seeds, "
+        f"{say_number(means['allocations'])} across allocations"
     )
+    differences = (paired["seeds"] - paired["allocations"]).to_numpy()
+    return replace(mean_over_sites(differences, against), context=context)
 
 
 def effects_per_pair(
     evidence: Evidence, first: str, second: str, measure: Callable[[pd.DataFrame], Effect]
 ) -> list[Effect]:
     """One effect for each sparsity and seed at which the study has both allocations."""
+    crossed = select_allocations(evidence, first, second)
+    if crossed.empty:
+        return [
+            not_applicable(
+                f"the study has no biases of {first} beside those of {second} "
+                "at one sparsity with one seed"
+            )
+        ]
     return [
-        place_effect(measure(rows), (sparsity,), int(seed))
-        for (sparsity, seed), rows in select_allocations(evidence, first, second).groupby(
-            ["sparsity", "seed"]
-        )
-    ] or [
-        not_applicable(
-            f"the study has no biases of {first} beside those of {second} at one sparsity with one seed"
-        )
+        locate_effect(measure(rows), (sparsity,), int(seed))
+        for (sparsity, seed), rows in crossed.groupby(["sparsity", "seed"])
     ]
 
 
@@ -216,25 +225,31 @@ def average_pairs(rows: pd.DataFrame) -> pd.DataFrame:
 
 def mean_cosine(rows: pd.DataFrame) -> Effect:
     """The mean over sites, beside that of random directions, which is zero."""
-    # The null's quantile is 1.96 standard deviations of one cosine, to one part in 100 from 30 dimensions on.
+    # The null's quantile is 1.96 standard deviations of one cosine, to one part in 100 from 30
+    # dimensions on.
     deviation = float(np.sqrt(np.sum((rows["null_95"] / HALF) ** 2)) / len(rows))
     context = f"random directions stay within {say_number(HALF * deviation)} of zero"
-    found = normal_effect(float(rows["cosine"].mean()), 0.0, deviation)
-    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0), context=context)
+    effect = normal_effect(float(rows["cosine"].mean()), 0.0, deviation)
+    # No cosine lies beyond 1, so the normal interval ends there.
+    return replace(effect, low=max(effect.low, -1.0), high=min(effect.high, 1.0), context=context)
 
 
 def alignment(evidence: Evidence, allocations: list[str]) -> list[Effect]:
-    """Largest |cosine| of a bias with principal components, mean over sites; the null is that of random directions."""
+    """Largest |cosine| of a bias with principal components, mean over sites.
+
+    The null is that of random directions.
+    """
     return effects_per_run(
         evidence, "pca_alignment", allocations, combine_alignment, definition="sound"
     )
 
 
 def combine_alignment(rows: pd.DataFrame) -> Effect:
-    """The sites of one run; their p-values are combined by Fisher's method."""
+    """The sites of one run together; their p-values are combined by Fisher's method."""
     sites = rows.drop_duplicates("site")
     p_value = float(combine_pvalues(sites["p_value"].to_numpy(float), method="fisher").pvalue)
-    context = f"95 % of random directions stay under {say_number(float(sites['null_95'].mean()))} at a site"
+    bound = say_number(float(sites["null_95"].mean()))
+    context = f"95 % of random directions stay under {bound} at a site"
     value, null = float(sites["max_abs_cosine"].mean()), float(sites["null_mean"].mean())
     return Effect(value, np.nan, np.nan, p_value, null, context=context)
 
@@ -265,38 +280,41 @@ def pool_signs(rows: pd.DataFrame, against: float, margin: float) -> Effect:
 
 
 def margin_p_value(positive: int, entries: int, low: float, high: float) -> float:
-    """Two-sided p-value of a share that stands at the end of a margin, exact.
+    """Exact two-sided p-value of the nearer end of a margin as the true share.
 
-    Below 5 % where the interval of Clopper and Pearson lies inside the margin (two one-sided tests) or beyond an end.
+    Below 5 % where the interval of Clopper and Pearson lies inside the margin (two one-sided
+    tests) or beyond an end.
     """
-    above, below = (
-        float(binom.sf(positive - 1, entries, low)),
-        float(binom.cdf(positive, entries, high)),
-    )
     if low < positive / entries < high:
-        return min(1.0, 2 * max(above, below))
-    beyond = min(
-        float(binom.cdf(positive, entries, low)), float(binom.sf(positive - 1, entries, high))
-    )
-    return min(1.0, 2 * beyond)
+        above_low = float(binom.sf(positive - 1, entries, low))
+        below_high = float(binom.cdf(positive, entries, high))
+        return min(1.0, 2 * max(above_low, below_high))
+    below_low = float(binom.cdf(positive, entries, low))
+    above_high = float(binom.sf(positive - 1, entries, high))
+    return min(1.0, 2 * min(below_low, above_high))
 
 
 def tails(evidence: Evidence, allocations: list[str]) -> list[Effect]:
-    """Excess kurtosis of the biases of a run, mean over sites; the null is that of as many normal numbers."""
+    """Excess kurtosis of a run's biases, mean over sites; the null is that of normal numbers."""
     return effects_per_run(evidence, "bias_statistics", allocations, combine_kurtosis)
 
 
 def combine_kurtosis(rows: pd.DataFrame) -> Effect:
-    """The sites of one run; the interval is as wide as chance, and their p-values are combined by Stouffer's method."""
+    """The sites of one run together.
+
+    The interval is as wide as chance makes the mean, and the sites' p-values are combined by
+    Stouffer's method.
+    """
     sites = rows.dropna(subset=["excess_kurtosis"])
-    counts, found = sites["d_out"].to_numpy(float), sites["excess_kurtosis"].to_numpy(float)
-    deviation = float(np.sqrt(np.sum(kurtosis_moments(counts)[1])) / len(sites))
-    value, null = float(found.mean()), float(kurtosis_moments(counts)[0].mean())
-    score = float(np.sum(kurtosis_score(found, counts)) / np.sqrt(len(sites)))
-    # The mean and the scores can lie on different sides, which says nothing of either.
+    counts, excess = sites["d_out"].to_numpy(float), sites["excess_kurtosis"].to_numpy(float)
+    null_means, null_variances = stats.kurtosis_moments(counts)
+    deviation = float(np.sqrt(np.sum(null_variances)) / len(sites))
+    value, null = float(excess.mean()), float(null_means.mean())
+    score = float(np.sum(stats.kurtosis_score(excess, counts)) / np.sqrt(len(sites)))
+    # If the mean lies on one side of chance and the scores on the other, neither side is shown.
     p_value = float(2 * norm.sf(abs(score))) if (score > 0) == (value > null) else 1.0
-    lower = np.count_nonzero(found < sites["kurtosis_null_low"])
-    higher = np.count_nonzero(found > sites["kurtosis_null_high"])
+    lower = np.count_nonzero(excess < sites["kurtosis_null_low"])
+    higher = np.count_nonzero(excess > sites["kurtosis_null_high"])
     without = say_number(float(sites["excess_kurtosis_without_outliers"].mean()))
     context = (
         f"{higher} of {len(sites)} sites above and {lower} below the range of normal numbers, "
@@ -305,38 +323,16 @@ def combine_kurtosis(rows: pd.DataFrame) -> Effect:
     return replace(normal_effect(value, null, deviation), p_value=p_value, context=context)
 
 
-def kurtosis_moments(
-    counts: Float[np.ndarray, "sites"],
-) -> tuple[Float[np.ndarray, "sites"], Float[np.ndarray, "sites"]]:
-    """Mean and variance of the excess kurtosis of so many normal numbers."""
-    n = counts
-    return -6 / (n + 1), 24 * n * (n - 2) * (n - 3) / ((n + 1) ** 2 * (n + 3) * (n + 5))
-
-
-def kurtosis_score(
-    excess: Float[np.ndarray, "sites"], counts: Float[np.ndarray, "sites"]
-) -> Float[np.ndarray, "sites"]:
-    """The test of Anscombe and Glynn (1983), scipy's `kurtosistest`, from the kurtosis: a standard normal number."""
-    n = counts
-    mean, variance = kurtosis_moments(n)
-    skewness = (
-        6
-        * (n * n - 5 * n + 2)
-        / ((n + 7) * (n + 9))
-        * np.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
-    )
-    a = 6 + 8 / skewness * (2 / skewness + np.sqrt(1 + 4 / skewness**2))
-    root = np.cbrt((1 - 2 / a) / (1 + (excess - mean) / np.sqrt(variance) * np.sqrt(2 / (a - 4))))
-    return (1 - 2 / (9 * a) - root) / np.sqrt(2 / (9 * a))
-
-
 def norm_with_depth(
     evidence: Evidence, allocations: list[str], inside: bool, against: float
 ) -> list[Effect]:
-    """Spearman's correlation of the biases' norms with depth; `inside` leaves out layers at an allocation's edge."""
-    return effects_per_run(
-        evidence,
-        "norm_ranking",
-        allocations,
-        lambda rows: rank_column(rows[~rows["boundary"]] if inside else rows, "l2_norm", against),
-    )
+    """Spearman's correlation of the biases' norms with depth.
+
+    `inside` leaves out the layers at an allocation's edge.
+    """
+
+    def rank_norms(rows: pd.DataFrame) -> Effect:
+        ranked = rows[~rows["boundary"]] if inside else rows
+        return rank_column(ranked, "l2_norm", against)
+
+    return effects_per_run(evidence, "norm_ranking", allocations, rank_norms)

@@ -1,14 +1,13 @@
-"""What a claim is decided by: effects, each with its interval and its p-value, and what a study has to measure them."""
+"""Effects that decide claims, each with its interval and p-value, and a study's evidence."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import permutations
 from math import factorial
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.stats import norm, rankdata, spearmanr, t
+from scipy.stats import norm, t
 
 from spon import stats
 from spon.tables.outcomes import Outcomes, read_outcomes
@@ -17,15 +16,13 @@ OF_TEXT = ("pca_alignment", "category_shift", "hidden_state_shift")
 OF_BIASES = ("bias_statistics", "norm_ranking", "cross_configuration")
 BIASES_ALONE = "the study has biases alone, so no model was run on text"
 RUN = ["sparsity", "allocation", "seed"]
-# All orders of so many sites are counted; 8! is 40,320.
-EXACT_SITES = 8
 # Half of a 95 % interval in standard deviations.
 HALF = float(norm.ppf((1 + stats.LEVEL) / 2))
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A number that a claim is about, at one place of the study; nan where it is not applicable.
+    """A number that a claim is about, measured somewhere in a study; nan if it is not applicable.
 
     Attributes:
         value: In the unit of the claim, like `low`, `high` and `null`.
@@ -35,7 +32,8 @@ class Effect:
         sparsities: The sparsity, or two of them to compare.
         subject: The allocation or the step between two, where a claim is about several.
         seed: Of the training that it rests on; none if it compares several.
-        margin: How far from `null` is still as good as `null`, where a claim says that there is no difference.
+        margin: How far from `null` is still as good as `null`, where a claim says that there is
+            no difference.
         context: More numbers for the reason.
         least: Set if no smaller p-value was possible: what limits it.
         missing: Why it is not applicable; empty if it is.
@@ -57,7 +55,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a study offers to decide claims by.
+    """What a study has measured, to decide claims by.
 
     Attributes:
         outcomes: Its evaluations; none in a study of biases alone.
@@ -68,7 +66,7 @@ class Evidence:
     analyses: Mapping[str, pd.DataFrame]
 
     def why_missing(self, analysis: str) -> str:
-        """Why a study has no such analysis."""
+        """The reason why a study has no such analysis."""
         if self.outcomes is None and analysis in OF_TEXT:
             return BIASES_ALONE
         return f"the study has no rows of the analysis {analysis} that it could be read from"
@@ -78,9 +76,11 @@ def read_evidence(paths: Mapping, spec: Mapping) -> Evidence:
     """Read what a study has measured.
 
     Args:
-        paths: Files by name: `model, protocol, sites, nll` of the evaluations, and the analyses under their own names,
-            one file or several; what a study does not have is empty or left out.
-        spec: `evaluations, allocations, scopes, statistics`, as the tables are made of; only read if there is `nll`.
+        paths: Files by name: `model, protocol, sites, nll` of the evaluations, and the analyses
+            under their own names, one file or several; what a study does not have is empty or left
+            out.
+        spec: `evaluations, allocations, scopes, statistics`, as for the tables; only read if there
+            is `nll`.
     """
     files = {name: np.atleast_1d(paths.get(name, [])).tolist() for name in (*OF_TEXT, *OF_BIASES)}
     return Evidence(
@@ -93,9 +93,9 @@ def read_evidence(paths: Mapping, spec: Mapping) -> Evidence:
     )
 
 
-def not_applicable(why: str, **place) -> Effect:
-    """An effect that this study cannot measure, for a reason given as a clause without a full stop."""
-    return Effect(np.nan, np.nan, np.nan, np.nan, np.nan, missing=why, **place)
+def not_applicable(why: str, **location) -> Effect:
+    """An effect that this study cannot measure; `why` has no full stop."""
+    return Effect(np.nan, np.nan, np.nan, np.nan, np.nan, missing=why, **location)
 
 
 def effects_per_run(
@@ -117,28 +117,26 @@ def effects_per_run(
     names = list(allocations)
     rows = select_rows(evidence, analysis, allocation=names, **where)
     if rows.empty:
-        known = evidence.analyses.get(analysis)
-        why = evidence.why_missing(analysis) if known is None or known.empty else None
-        return [
-            not_applicable(
-                why or f"the analysis {analysis} was made for no run of {' or '.join(names)}"
-            )
-        ]
+        table = evidence.analyses.get(analysis)
+        if table is None or table.empty:
+            return [not_applicable(evidence.why_missing(analysis))]
+        why = f"the analysis {analysis} was made for no run of {' or '.join(names)}"
+        return [not_applicable(why)]
     return [
-        place_effect(measure(run), (sparsity,), int(seed), allocation)
+        locate_effect(measure(run), (sparsity,), int(seed), allocation)
         for (sparsity, allocation, seed), run in rows.groupby(RUN)
     ]
 
 
 def select_rows(evidence: Evidence, analysis: str, **where: object) -> pd.DataFrame:
-    """Rows of an analysis whose columns have one of the values; no rows if there is no such analysis."""
+    """Rows of an analysis whose columns have one of the values; none without such an analysis."""
     rows = evidence.analyses.get(analysis, pd.DataFrame(columns=list({*RUN, *where})))
     for column, value in where.items():
         rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
     return rows
 
 
-def place_effect(
+def locate_effect(
     effect: Effect, sparsities: tuple[float, ...], seed: int | None, subject: str = ""
 ) -> Effect:
     """Say where an effect was measured; one without a number is not applicable."""
@@ -150,36 +148,21 @@ def place_effect(
 def rank_with_depth(
     layers: Float[np.ndarray, "sites"], values: Float[np.ndarray, "sites"], against: float
 ) -> Effect:
-    """Spearman's correlation of values with their layer, all orders of up to 8 sites counted; without an interval."""
-    found = (
-        rank_correlation(layers, values)
-        if len(values) > 2 and np.ptp(values) and np.ptp(layers)
-        else None
-    )
-    if found is None:
+    """Spearman's correlation of values with their layer; without an interval."""
+    correlation = stats.rank_correlation(layers, values)
+    if correlation is None:
         return not_applicable(
-            f"a rank correlation needs 3 or more sites of different values, and there are {len(values)}"
+            "a rank correlation needs 3 or more sites of different values, "
+            f"and there are {len(values)}"
         )
-    return Effect(
-        found[0], np.nan, np.nan, found[1], against, least=limit_of_ranks(len(values), found[1])
-    )
-
-
-def rank_correlation(
-    first: Float[np.ndarray, "sites"], second: Float[np.ndarray, "sites"]
-) -> tuple[float, float]:
-    """Spearman's rho and its two-sided p-value, exact for up to 8 sites."""
-    rho = spearmanr(first, second)
-    if len(first) > EXACT_SITES:
-        return float(rho.statistic), float(rho.pvalue)
-    centred = rankdata(first) - (len(first) + 1) / 2
-    sums = np.abs(np.array(list(permutations(rankdata(second)))) @ centred)
-    return float(rho.statistic), float(np.mean(sums >= abs(centred @ rankdata(second)) - 1e-9))
+    rho, p_value = correlation
+    limit = limit_of_ranks(len(values), p_value)
+    return Effect(rho, np.nan, np.nan, p_value, against, least=limit)
 
 
 def limit_of_ranks(sites: int, p_value: float) -> str:
     """What keeps an exact p-value of ranks from being smaller, if it is the smallest."""
-    smallest = sites <= EXACT_SITES and p_value <= 2 / factorial(sites) * (1 + 1e-9)
+    smallest = sites <= stats.EXACT_SITES and p_value <= 2 / factorial(sites) * (1 + 1e-9)
     return f"the least that {sites} layers can show" if smallest else ""
 
 
@@ -196,20 +179,24 @@ def mean_over_sites(values: Float[np.ndarray, "sites"], against: float) -> Effec
 
 
 def normal_effect(value: float, null: float, deviation: float) -> Effect:
-    """A number that is normal with this standard deviation; without one it is certain."""
+    """A normal number with its interval and p-value; of deviation zero it is certain."""
     p_value = float(2 * norm.sf(count_errors(value, null, deviation)))
     return Effect(value, value - HALF * deviation, value + HALF * deviation, p_value, null)
 
 
 def count_errors(value: float, null: float, error: float) -> float:
-    """Distance in standard errors; none at the null itself, and endless beside it if there is no error."""
+    """Distance from the null in standard errors.
+
+    Returns:
+        Zero at the null itself, whatever the error; infinite beside it if the error is zero.
+    """
     if value == null:
         return 0.0
     return abs(value - null) / error if error else np.inf
 
 
 def say_number(value: float) -> str:
-    """Three significant digits; just below one, of two digits of what is missing."""
+    """Three significant digits; between 0.9 and 1, two digits of what is missing to 1."""
     if 0.9 < abs(value) < 1:
         decimals = 1 - int(np.floor(np.log10(1 - abs(value))))
         return f"{value:.{decimals}f}".rstrip("0")
@@ -217,11 +204,9 @@ def say_number(value: float) -> str:
     return f"{rounded:.3g}" if abs(rounded) < 1000 else f"{rounded:.0f}"
 
 
-def say_interval(found: Effect | stats.Estimate) -> str:
+def say_interval(estimate: Effect | stats.Estimate) -> str:
     """A number with its interval, if it has one."""
-    number = say_number(found.value)
-    return (
-        number
-        if np.isnan(found.low)
-        else f"{number} [{say_number(found.low)}, {say_number(found.high)}]"
-    )
+    number = say_number(estimate.value)
+    if np.isnan(estimate.low):
+        return number
+    return f"{number} [{say_number(estimate.low)}, {say_number(estimate.high)}]"

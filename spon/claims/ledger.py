@@ -1,4 +1,4 @@
-"""The ledger of claims: what the published study found, clause by clause, and the test that decides each."""
+"""The ledger of claims: the findings of the published study as clauses, each with its test."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -40,22 +40,23 @@ TESTS = {
 
 @dataclass(frozen=True)
 class Clause:
-    """One thing that the published study says.
+    """One statement of the published study.
 
     Attributes:
         id: Its name, such as `4-relative-gain`.
         claim: Number of the finding that it is a part of.
-        statement: What is said, in one sentence.
+        statement: The clause itself, in one sentence.
         quantity: What the test measures, as it stands in "the quantity is 3 points".
         test: Name of one of `TESTS`.
         arguments: Of the test.
-        direction: `greater` or `less` than the null, `within` a margin of it, or `none` if the study says that there
-            is no effect.
+        direction: `greater` or `less` than the null, `within` a margin of it, or `none` if the
+            study says that there is no effect.
         unit: Of the effect; empty if it has none.
         published: Numbers by the places where the study gives them, or words.
         against: The null value; none where the test finds its own.
         yardstick: What the null value stands for, if that is not plain.
-        chance: What an effect that is no more than chance means, where the study says that there is none.
+        chance: What an effect that is no more than chance means, where the study says that there
+            is none.
         retracted: What the author later took back.
         note: What else a reader should know.
     """
@@ -76,13 +77,15 @@ class Clause:
     note: str | None = None
 
     def measure(self, evidence: Evidence) -> list[Effect]:
-        """What the clause's test finds in a study."""
+        """The effects that the clause's test measures in a study."""
         return TESTS[self.test](evidence, **self.everything)
 
     @property
     def everything(self) -> dict:
         """The test's arguments, the null value among them."""
-        return self.arguments | ({} if self.against is None else {"against": self.against})
+        if self.against is None:
+            return self.arguments
+        return self.arguments | {"against": self.against}
 
 
 def read_claims(ledger: str | Mapping) -> list[Clause]:
@@ -100,25 +103,25 @@ def read_claims(ledger: str | Mapping) -> list[Clause]:
 
 def read_clause(name: str, values: Mapping) -> Clause:
     """Read one clause, and check that its test can take its arguments."""
-    known = {field.name: field for field in fields(Clause) if field.name != "id"}
+    keys = {field.name: field for field in fields(Clause) if field.name != "id"}
     for key in values:
-        check(name, "key", key, list(known))
-    for key, field in known.items():
+        check(name, "key", key, list(keys))
+    for key, field in keys.items():
         if field.default is MISSING and key not in values:
             raise ValueError(f"claims: '{name}' lacks the key '{key}'")
     check(name, "test", values["test"], list(TESTS))
     check(name, "direction", values["direction"], list(DIRECTIONS))
+    # YAML reads `1` as an integer, and the tests compute with floats.
     numbers = {"against": float(values["against"])} if "against" in values else {}
     if isinstance(values["published"], Mapping):
-        numbers["published"] = {
-            place: float(number) for place, number in values["published"].items()
-        }
+        numbers["published"] = {at: float(number) for at, number in values["published"].items()}
     clause = Clause(name, **(values | numbers))
-    wanted = [key for key in inspect.signature(TESTS[clause.test]).parameters if key != "evidence"]
-    if sorted(clause.everything) != sorted(wanted):
+    arguments = sorted(clause.everything)
+    parameters = sorted(set(inspect.signature(TESTS[clause.test]).parameters) - {"evidence"})
+    if arguments != parameters:
         raise ValueError(
-            f"claims: '{name}' gives {clause.test} {', '.join(sorted(clause.everything)) or 'nothing'}: "
-            f"wanted is {', '.join(sorted(wanted))}"
+            f"claims: '{name}' gives {clause.test} {', '.join(arguments) or 'nothing'}: "
+            f"wanted is {', '.join(parameters)}"
         )
     if "measure" in clause.arguments:
         check(name, "measure", clause.arguments["measure"], list(outcome_effects.UNITS))
@@ -126,7 +129,7 @@ def read_clause(name: str, values: Mapping) -> Clause:
 
 
 def check(name: str, kind: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse what is not allowed in a clause."""
+    """Refuse a value that is not allowed in a clause."""
     if value not in allowed:
         raise ValueError(
             f"claims: '{name}' has the {kind} '{value}': allowed are {', '.join(allowed)}"

@@ -1,4 +1,4 @@
-"""What a study's own numbers say to the published claims: one rule for every clause, and the reason in a sentence."""
+"""Verdicts on the published claims: one rule for every clause, and the reason in a sentence."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,41 +20,50 @@ def decide_claims(claims: Sequence[Clause], evidence: Evidence) -> list[dict]:
     """Decide every clause, wherever the study can.
 
     Returns:
-        One record per clause and place (`at`: sparsities, allocation, seed), with plain values, None where there is
-        nothing. The verdict is `supported` or `contradicted` where the effect lies on the published side of the null
-        or on the other one and the p-value is below 5 % after Holm's adjustment over all tests of the study;
-        `indistinguishable` where it is not; `not applicable` where the study cannot tell. Where the published study
-        says that there is no effect, an effect contradicts it and none leaves it indistinguishable from chance.
+        One record per clause and effect (`at`: sparsities, allocation, seed), with plain values,
+        None where there is nothing. The verdict is `supported` or `contradicted` where the effect
+        lies on the published side of the null or on the other one and the p-value is below 5 %
+        after Holm's adjustment over all tests of the study; `indistinguishable` where it is not;
+        `not applicable` where the study cannot tell. Where the published study says that there is
+        no effect, an effect contradicts it and none leaves it indistinguishable from chance.
     """
-    found = [(clause, effect) for clause in claims for effect in clause.measure(evidence)]
-    adjusted = stats.adjust_holm(np.array([effect.p_value for _, effect in found], dtype=float))
-    tests = int(np.count_nonzero(~np.isnan(adjusted)))
-    records = []
-    for (clause, effect), p_holm in zip(found, adjusted, strict=True):
-        beside = [other for asked, other in found if asked is clause]
-        verdict = judge(effect, clause.direction, float(p_holm))
-        records.append(
-            {
-                "id": clause.id,
-                "claim": clause.claim,
-                "statement": clause.statement,
-                "test": clause.test,
-                "at": name_place(effect, beside),
-                "verdict": verdict,
-                "effect": plain(effect.value),
-                "low": plain(effect.low),
-                "high": plain(effect.high),
-                "unit": clause.unit,
-                "null": plain(effect.null),
-                "p_value": plain(effect.p_value),
-                "p_holm": plain(p_holm),
-                "published": look_up_published(clause, effect),
-                "reason": explain(clause, effect, verdict, float(p_holm), tests, beside),
-                "retracted": clause.retracted,
-                "note": clause.note,
-            }
-        )
-    return records
+    measured = []
+    for clause in claims:
+        effects = clause.measure(evidence)
+        measured += [(clause, effect, effects) for effect in effects]
+    p_values = np.array([effect.p_value for _, effect, _ in measured], dtype=float)
+    tests = int(np.count_nonzero(~np.isnan(p_values)))
+    adjusted = stats.adjust_holm(p_values)
+    return [
+        record_verdict(clause, effect, float(p_holm), tests, beside)
+        for (clause, effect, beside), p_holm in zip(measured, adjusted, strict=True)
+    ]
+
+
+def record_verdict(
+    clause: Clause, effect: Effect, p_holm: float, tests: int, beside: Sequence[Effect]
+) -> dict:
+    """The record of one effect; `beside` are all effects of its clause."""
+    verdict = judge(effect, clause.direction, p_holm)
+    return {
+        "id": clause.id,
+        "claim": clause.claim,
+        "statement": clause.statement,
+        "test": clause.test,
+        "at": name_location(effect, beside),
+        "verdict": verdict,
+        "effect": plain(effect.value),
+        "low": plain(effect.low),
+        "high": plain(effect.high),
+        "unit": clause.unit,
+        "null": plain(effect.null),
+        "p_value": plain(effect.p_value),
+        "p_holm": plain(p_holm),
+        "published": look_up_published(clause, effect),
+        "reason": explain(clause, effect, verdict, p_holm, tests, beside),
+        "retracted": clause.retracted,
+        "note": clause.note,
+    }
 
 
 def judge(effect: Effect, direction: str, p_holm: float) -> str:
@@ -72,28 +81,33 @@ def judge(effect: Effect, direction: str, p_holm: float) -> str:
     return SUPPORTED if as_published[direction] else CONTRADICTED
 
 
-def name_place(effect: Effect, beside: Sequence[Effect]) -> str:
-    """Where an effect was measured: `s0.5`, `s0.5→s0.6 UNIF-ALL`; with its seed if the clause has several."""
-    seeds = {other.seed for other in beside} - {None}
-    seed = f"seed{effect.seed}" if len(seeds) > 1 and effect.seed is not None else ""
+def name_location(effect: Effect, beside: Sequence[Effect]) -> str:
+    """Name the location of an effect: `s0.5`, `s0.5→s0.6 UNIF-ALL`.
+
+    With its seed if the effects of the clause have several.
+    """
+    seed = f"seed{effect.seed}" if needs_seed(effect, beside) else ""
     return " ".join(filter(None, [name_sparsities(effect), effect.subject, seed])) or WHOLE_STUDY
 
 
 def name_sparsities(effect: Effect) -> str:
-    """The sparsity as folders are named, or two of them."""
+    """The sparsity as its folder is named, or two of them."""
     return "→".join(f"s{sparsity}" for sparsity in effect.sparsities)
 
 
 def look_up_published(clause: Clause, effect: Effect) -> float | str | None:
-    """What the published study gives for the same place, whatever the seed; all that it gives for a whole study."""
+    """The published number for an effect's location, whatever the seed.
+
+    For an effect of the whole study, all published numbers with their locations.
+    """
     if isinstance(clause.published, str):
         return clause.published
-    place = " ".join(filter(None, [name_sparsities(effect), effect.subject]))
-    if not place:
+    location = " ".join(filter(None, [name_sparsities(effect), effect.subject]))
+    if not location:
         return ", ".join(
             f"{say_value(number, clause.unit)} at {at}" for at, number in clause.published.items()
         )
-    return clause.published.get(place)
+    return clause.published.get(location)
 
 
 def explain(
@@ -105,41 +119,46 @@ def explain(
     beside: Sequence[Effect],
 ) -> str:
     """The reason of a verdict as a sentence that needs no other."""
-    place = describe_place(effect, beside)
+    location = describe_location(effect, beside)
     if effect.missing:
-        return (
-            f"{place}: {effect.missing}."
-            if place
-            else f"{effect.missing[0].upper()}{effect.missing[1:]}."
-        )
+        if location:
+            return f"{location}: {effect.missing}."
+        return f"{effect.missing[0].upper()}{effect.missing[1:]}."
     context = f" ({effect.context})" if effect.context else ""
     number = say_value(say_interval(effect), clause.unit)
-    compared = compare(clause, effect, verdict)
-    adjusted = f"{say_p(effect.p_value)}, after Holm's adjustment over {tests} test{'s' * (tests > 1)} {say_p(p_holm)}"
-    least = (
-        f"; the first is {effect.least}" if effect.least and verdict == INDISTINGUISHABLE else ""
+    family = f"{tests} test" if tests == 1 else f"{tests} tests"
+    p_values = f"{say_p(effect.p_value)}, after Holm's adjustment over {family} {say_p(p_holm)}"
+    if effect.least and verdict == INDISTINGUISHABLE:
+        p_values += f"; the first is {effect.least}"
+    return (
+        f"{location}, {clause.quantity} is {number}{context}: "
+        f"{compare(clause, effect, verdict)} ({p_values}); {rest_on(effect, beside)}."
     )
-    return f"{place}, {clause.quantity} is {number}{context}: {compared} ({adjusted}{least}); {rest_on(effect, beside)}."
 
 
-def describe_place(effect: Effect, beside: Sequence[Effect]) -> str:
+def describe_location(effect: Effect, beside: Sequence[Effect]) -> str:
     """The beginning of a reason: `At 50 % sparsity (TOP-50)`."""
-    percents = " and ".join(f"{100 * sparsity:g}" for sparsity in effect.sparsities)
-    words = {0: "", 1: f"At {percents} % sparsity", 2: f"Between {percents} % sparsity"}[
-        len(effect.sparsities)
-    ]
-    if not words:
+    if not effect.sparsities:
         return effect.subject
-    several = len({other.seed for other in beside} - {None}) > 1 and effect.seed is not None
-    inside = ", ".join(filter(None, [effect.subject, f"seed {effect.seed}" if several else ""]))
-    return f"{words} ({inside})" if inside else words
+    percents = " and ".join(f"{100 * sparsity:g}" for sparsity in effect.sparsities)
+    preposition = "At" if len(effect.sparsities) == 1 else "Between"
+    words = f"{preposition} {percents} % sparsity"
+    seed = f"seed {effect.seed}" if needs_seed(effect, beside) else ""
+    details = ", ".join(filter(None, [effect.subject, seed]))
+    return f"{words} ({details})" if details else words
+
+
+def needs_seed(effect: Effect, beside: Sequence[Effect]) -> bool:
+    """Whether only the seed tells an effect from others of its clause."""
+    seeds = {other.seed for other in beside} - {None}
+    return len(seeds) > 1 and effect.seed is not None
 
 
 def compare(clause: Clause, effect: Effect, verdict: str) -> str:
-    """What the effect says about the null, and the published study beside it."""
-    null = say_value(effect.null, clause.unit) + (
-        f", {clause.yardstick}" if clause.yardstick else ""
-    )
+    """The phrase that holds the effect against the null and against the published study."""
+    null = say_value(effect.null, clause.unit)
+    if clause.yardstick:
+        null += f", {clause.yardstick}"
     if clause.direction == "none":
         chance = "chance gives" if np.isnan(effect.null) else f"chance gives, which is {null}"
         if verdict == CONTRADICTED:
@@ -172,15 +191,13 @@ def compare(clause: Clause, effect: Effect, verdict: str) -> str:
 
 
 def rest_on(effect: Effect, beside: Sequence[Effect]) -> str:
-    """The trainings that an effect is conditional on."""
+    """The trainings that an effect is conditional on, in words."""
     if effect.seed is None:
         return "conditional on the seeds that were run"
-    alike = [
-        other
-        for other in beside
-        if (other.sparsities, other.subject) == (effect.sparsities, effect.subject)
-    ]
-    return f"conditional on this training (one {f'of {len(alike)} seeds' if len(alike) > 1 else 'seed'})"
+    location = (effect.sparsities, effect.subject)
+    alike = [other for other in beside if (other.sparsities, other.subject) == location]
+    seeds = f"of {len(alike)} seeds" if len(alike) > 1 else "seed"
+    return f"conditional on this training (one {seeds})"
 
 
 def say_value(number: float | str, unit: str) -> str:
@@ -189,12 +206,12 @@ def say_value(number: float | str, unit: str) -> str:
 
 
 def say_p(p_value: float) -> str:
-    """A p-value with two digits, as far as it is worth it."""
+    """A p-value with two significant digits, or that it is below 0.001."""
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
 def plain(value: float) -> float | None:
-    """A number that JSON knows."""
+    """A number as JSON can hold it; None if it is not finite."""
     return float(value) if np.isfinite(value) else None
 
 
@@ -202,39 +219,40 @@ def summarise_claims(decided: Sequence[Mapping]) -> pd.DataFrame:
     """The ledger as a table of one row per clause.
 
     Returns:
-        `id, claim, statement, published, verdict, verdicts, retracted, note`. `verdicts` lists the places under each
-        verdict; `verdict` is the one that all places share which it can be applied to, else `mixed`.
+        `id, claim, statement, published, verdict, verdicts, retracted, note`. `verdicts` lists the
+        locations under each verdict; `verdict` is the one that is reached wherever the clause
+        applies, else `mixed`.
     """
+    by_clause: dict[str, list[Mapping]] = {}
+    for record in decided:
+        by_clause.setdefault(record["id"], []).append(record)
     rows = []
-    for name in dict.fromkeys(record["id"] for record in decided):
-        records = [record for record in decided if record["id"] == name]
-        verdicts = [record["verdict"] for record in records]
-        applied = set(verdicts) - {NOT_APPLICABLE} or {NOT_APPLICABLE}
-        places = {
-            verdict: ", ".join(record["at"] for record in records if record["verdict"] == verdict)
-            for verdict in dict.fromkeys(verdicts)
+    for records in by_clause.values():
+        locations: dict[str, list[str]] = {}
+        for record in records:
+            locations.setdefault(record["verdict"], []).append(record["at"])
+        applicable = set(locations) - {NOT_APPLICABLE} or {NOT_APPLICABLE}
+        verdicts = [f"{verdict}: {', '.join(at)}" for verdict, at in locations.items()]
+        shared = {
+            key: records[0][key] for key in ("id", "claim", "statement", "retracted", "note")
         }
-        rows.append(
-            {
-                **{
-                    key: records[0][key]
-                    for key in ("id", "claim", "statement", "retracted", "note")
-                },
-                "published": say_published(records),
-                "verdict": applied.pop() if len(applied) == 1 else "mixed",
-                "verdicts": "; ".join(f"{verdict}: {at}" for verdict, at in places.items()),
-            }
-        )
+        verdict = {
+            "published": say_published(records),
+            "verdict": applicable.pop() if len(applicable) == 1 else "mixed",
+            "verdicts": "; ".join(verdicts),
+        }
+        rows.append(shared | verdict)
     return pd.DataFrame(rows, columns=SUMMARY)
 
 
 def say_published(records: Sequence[Mapping]) -> str:
-    """What the published study gives for a clause, with the places where it has numbers."""
-    told = [
-        published
-        if isinstance(published, str)
-        else f"{say_value(published, record['unit'])} at {record['at'].split(' seed')[0]}"
-        for record in records
-        if (published := record["published"]) is not None
-    ]
-    return ", ".join(dict.fromkeys(told))
+    """The published words for a clause, or its numbers with their locations."""
+    phrases = []
+    for record in records:
+        published = record["published"]
+        if isinstance(published, str):
+            phrases.append(published)
+        elif published is not None:
+            location = record["at"].split(" seed")[0]
+            phrases.append(f"{say_value(published, record['unit'])} at {location}")
+    return ", ".join(dict.fromkeys(phrases))

@@ -1,4 +1,4 @@
-"""Does training earn its cost? Runs beside biases that nobody trained, and beside themselves on the dense model."""
+"""Controls of training: runs beside untrained biases, and beside themselves on the dense model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,15 @@ import pandas as pd
 from jaxtyping import Float
 
 from spon import stats
-from spon.tables.outcomes import DENSE, DENSE_POINT, KEYS, MEASURES, TRAINED, Outcomes
+from spon.tables.outcomes import (
+    DENSE,
+    DENSE_POINT,
+    KEYS,
+    MEASURES,
+    TRAINED,
+    Outcomes,
+    adjust_per_measure,
+)
 
 NAMES = [
     "control",
@@ -29,7 +37,7 @@ GAINS = [
     "control_high",
 ]
 DIFFERENCE = ["difference_nats_per_token", "low", "high", "p_value", "p_holm"]
-# What a study without such evaluations has.
+# The blocks of a study without such evaluations.
 COLUMN_TYPES = {
     "allocation": str,
     "norms_of": str,
@@ -45,12 +53,13 @@ CONTROLS = [*NAMES, *GAINS, *DIFFERENCE, "share_of_trained_percent", "share_low"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a trained run gains and what its control gains, on the same blocks, nats per token.
+    """Gains of a trained run and of its control on the same blocks, nats per token.
 
     Attributes:
         names: `control, reference, measure`, and the point of the trained run.
         trained: TEAL minus the run.
-        control: TEAL minus the control, or dense minus the dense model with the run's biases; one column per draw.
+        control: TEAL minus the control, or dense minus the dense model with the run's biases; one
+            column per draw of random directions, else one.
     """
 
     names: Mapping
@@ -65,37 +74,35 @@ def tabulate_controls(
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Every trained run that has a control: what both gain, and how sure the difference is.
+    """Gains of every trained run and its controls, and their difference.
 
-    `mean_residual` is the constant that repairs each site on its own; `random` are directions with the run's norms;
-    `dense_model` is the run's own biases where nothing is sparsified: what they gain there is adaptation to the text,
-    and no repair.
+    `mean_residual` is the constant that repairs each site on its own; `random` are directions with
+    the run's norms; `dense_model` is the run's own biases where nothing is sparsified: what they
+    gain there is adaptation to the text, and no repair.
 
     Args:
         outcomes: All evaluations, those of the mean residual among them.
-        on_dense: Blocks of the biased dense model: `allocation, sparsity, seed, block, nll_nats, kl_nats, predictions`.
-        draws: Blocks of random directions: the same and `draw`; `allocation` is that of the control,
+        on_dense: Blocks of the biased dense model: `allocation, sparsity, seed, block, nll_nats,
+            kl_nats, predictions`.
+        draws: Blocks of random directions: the same and `draw`; `allocation` is the control's,
             `norms_of` the trained one whose norms it has.
         resamples: Bootstrap draws for shares.
         seed: Of the resampling.
 
     Returns:
-        `difference_nats_per_token` is the trained gain minus the control's. `control_low` and `control_high` are its
-        interval, and for random directions the range of the draws. `p_holm` is adjusted over one measure.
+        `difference_nats_per_token` is the trained gain minus the control's. `control_low` and
+        `control_high` are the interval of the control's gain, and for random directions the range
+        of the draws. `p_holm` is adjusted over one measure.
     """
-    found = [
+    comparisons = [
         *compare_with_residual(outcomes),
         *compare_with_draws(outcomes, draws),
         *compare_on_dense(outcomes, on_dense),
     ]
-    rows = [describe_comparison(outcomes, comparison, resamples, seed) for comparison in found]
-    frame = outcomes.table(rows, CONTROLS)
-    for measure in MEASURES:
-        family = frame["measure"] == measure
-        frame.loc[family, "p_holm"] = stats.adjust_holm(
-            frame.loc[family, "p_value"].to_numpy(float)
-        )
-    return frame
+    rows = [
+        describe_comparison(outcomes, comparison, resamples, seed) for comparison in comparisons
+    ]
+    return adjust_per_measure(outcomes.table(rows, CONTROLS))
 
 
 def read_blocks(paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -106,21 +113,21 @@ def read_blocks(paths: Sequence[str | Path]) -> pd.DataFrame:
 def compare_with_residual(outcomes: Outcomes) -> Iterator[Comparison]:
     """Trained runs beside the mean residual at the same sites, sparsity and seed."""
     points = outcomes.points
+    trained = points["learn"] == TRAINED
     for control in points.index[points["learn"] == "mean_residual"]:
-        same = (points[KEYS[1:]] == points.loc[control, KEYS[1:]]).all(axis=1) & (
-            points["learn"] == TRAINED
-        )
-        for point in points.index[same]:
-            if outcomes.sites(point) == outcomes.sites(control):
-                names = {
-                    "control": "mean_residual",
-                    "reference": points["allocation"][control],
-                    "point": point,
-                }
-                for measure in MEASURES:
-                    series, teal = outcomes.series[measure], outcomes.teal(point)
-                    gains = series[:, [teal]] - series[:, [point, control]]
-                    yield Comparison(names | {"measure": measure}, gains[:, 0], gains[:, 1:])
+        alike = (points[KEYS[1:]] == points.loc[control, KEYS[1:]]).all(axis=1)
+        for point in points.index[alike & trained]:
+            if outcomes.sites(point) != outcomes.sites(control):
+                continue
+            names = {
+                "control": "mean_residual",
+                "reference": points["allocation"][control],
+                "point": point,
+            }
+            for measure in MEASURES:
+                series, teal = outcomes.series[measure], outcomes.teal(point)
+                gains = series[:, [teal]] - series[:, [point, control]]
+                yield Comparison(names | {"measure": measure}, gains[:, 0], gains[:, 1:])
 
 
 def compare_with_draws(outcomes: Outcomes, draws: pd.DataFrame) -> Iterator[Comparison]:
@@ -150,9 +157,9 @@ def compare_on_dense(outcomes: Outcomes, on_dense: pd.DataFrame) -> Iterator[Com
         for measure in MEASURES:
             series = outcomes.series[measure]
             biased = (blocks[f"{measure}_nats"] / blocks["predictions"]).to_numpy()
-            gained = series[:, DENSE_POINT] - biased
+            control = series[:, DENSE_POINT] - biased
             trained = series[:, outcomes.teal(point)] - series[:, point]
-            yield Comparison(names | {"measure": measure}, trained, gained[:, None])
+            yield Comparison(names | {"measure": measure}, trained, control[:, None])
 
 
 def find_point(outcomes: Outcomes, allocation: str, sparsity: float, seed: int) -> int:
@@ -170,31 +177,30 @@ def describe_comparison(
     outcomes: Outcomes, comparison: Comparison, resamples: int, seed: int
 ) -> dict:
     """One row: both gains, their difference and the control's share of what training gains."""
-    names, run = dict(comparison.names), outcomes.points.loc[comparison.names["point"], KEYS]
+    names = comparison.names
+    run = outcomes.points.loc[names["point"], KEYS]
     control = comparison.control.mean(axis=1)
-    gain, difference = (
-        stats.mean_interval(control),
-        stats.mean_interval(comparison.trained - control),
-    )
+    gain = stats.mean_interval(control)
+    difference = stats.mean_interval(comparison.trained - control)
     by_draw = comparison.control.mean(axis=0)
     spread = (gain.low, gain.high) if len(by_draw) == 1 else (by_draw.min(), by_draw.max())
     both = np.column_stack([control, comparison.trained])
-    resampled = stats.resample_means(both, resamples, seed)
-    share = stats.ratio_interval(
-        both.mean(axis=0), resampled, lambda m: 100 * m[..., 0], lambda m: m[..., 1]
-    )
+    control_gain, trained_gain = stats.draw_quantities(both, resamples, seed)
+    share = (100 * control_gain / trained_gain).interval()
     return {
         **{name: names[name] for name in ("control", "reference", "measure")},
         **run,
         "blocks": len(control),
         "draws": len(by_draw),
-        **dict(zip(GAINS, (comparison.trained.mean(), gain.value, *spread), strict=True)),
-        **dict(
-            zip(
-                DIFFERENCE,
-                (difference.value, difference.low, difference.high, difference.p_value),
-                strict=False,
-            )
-        ),
-        **dict(zip(CONTROLS[-3:], (share.value, share.low, share.high), strict=True)),
+        "trained_gain_nats_per_token": comparison.trained.mean(),
+        "control_gain_nats_per_token": gain.value,
+        "control_low": spread[0],
+        "control_high": spread[1],
+        "difference_nats_per_token": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "p_value": difference.p_value,
+        "share_of_trained_percent": share.value,
+        "share_low": share.low,
+        "share_high": share.high,
     }

@@ -1,4 +1,4 @@
-"""Where a bias pays: gains of early against late layers, and of every further layer."""
+"""Gains by position: of early against late layers, and of every further layer."""
 
 from itertools import combinations
 
@@ -22,32 +22,34 @@ MARGINAL = [*GROUP, "smaller", "larger", "added_layers", "measure", *GAIN, *SHAR
 
 
 def tabulate_layer_position(outcomes: Outcomes) -> pd.DataFrame:
-    """Gains over TEAL of two allocations of one size that share no layer, the one nearer the input first.
+    """Compare gains over TEAL of two allocations of one size that share no layer.
 
     Returns:
-        `difference` is the early gain minus the late one, in nats per token, and `ratio` the early gain over the late
-        one, nan where the late gain may be zero.
+        `early` is the allocation nearer the input. `difference` is the early gain minus the late
+        one, in nats per token, and `ratio` the early gain over the late one, nan where the late
+        gain may be zero.
     """
     rows = []
     for group, runs in outcomes.groups():
         for early, late in pair_by_position(outcomes, runs):
             names = {"early": name_of(outcomes, early), "late": name_of(outcomes, late)}
-            rows += [
-                group | names | compare_gains(outcomes, measure, early, late)
-                for measure in MEASURES
-            ]
+            for measure in MEASURES:
+                rows.append(group | names | compare_gains(outcomes, measure, early, late))
     return outcomes.table(rows, POSITION)
 
 
 def pair_by_position(outcomes: Outcomes, runs: list[int]) -> list[tuple[int, int]]:
-    """Pairs of runs with equally many layers and sites and no layer in common, the mean layer of the first lower."""
+    """Pairs of runs with equally many layers and sites and no layer in common, early and late.
+
+    The mean layer of the early one is lower.
+    """
     depth = {run: np.mean(sorted(layers_of(outcomes, run))) for run in runs}
     pairs = []
     for pair in combinations(runs, 2):
         early, late = sorted(pair, key=depth.__getitem__)
-        sizes = {(len(layers_of(outcomes, run)), len(outcomes.sites(run))) for run in pair}
         apart = not layers_of(outcomes, early) & layers_of(outcomes, late)
-        if apart and len(sizes) == 1 and depth[early] < depth[late]:
+        equal = size_of(outcomes, early) == size_of(outcomes, late)
+        if apart and equal and depth[early] < depth[late]:
             pairs.append((early, late))
     return pairs
 
@@ -56,7 +58,7 @@ def compare_gains(outcomes: Outcomes, measure: str, early: int, late: int) -> di
     """Difference and ratio of two runs' gains over the TEAL that they share."""
     teal = outcomes.teal(early)
     difference = outcomes.difference(measure, late, early)
-    ratio = outcomes.ratio(measure, (teal, early), (teal, late))
+    ratio = (outcomes.gain(measure, early) / outcomes.gain(measure, late)).interval()
     return {
         "measure": measure,
         "gain_early_nats_per_token": outcomes.difference(measure, teal, early).value,
@@ -71,11 +73,13 @@ def compare_gains(outcomes: Outcomes, measure: str, early: int, late: int) -> di
 
 
 def tabulate_marginal_gain(outcomes: Outcomes) -> pd.DataFrame:
-    """What the sites gain that one allocation has beyond a smaller one, along chains that begin without a bias.
+    """Gains of the sites that one allocation has beyond a smaller one.
 
     Returns:
-        `share_of_full_percent` is the gain of `larger` over TEAL, as a share of that of the allocation with most sites
-        in the scope; nan where the latter may be zero. `gain_per_layer_nats_per_token` is nan where no layer is added.
+        One row per step of the chains of nested allocations, which begin without a bias.
+        `share_of_full_percent` is the gain of `larger` over TEAL, as a share of that of the
+        allocation with most sites in the scope; nan where the latter may be zero.
+        `gain_per_layer_nats_per_token` is nan where no layer is added.
     """
     rows = []
     for group, runs in outcomes.groups():
@@ -87,37 +91,33 @@ def tabulate_marginal_gain(outcomes: Outcomes) -> pd.DataFrame:
                 "larger": name_of(outcomes, larger),
                 "added_layers": added,
             }
-            rows += [
-                group | names | measure_step(outcomes, m, (smaller, larger, full), added)
-                for m in MEASURES
-            ]
+            for measure in MEASURES:
+                step = measure_step(outcomes, measure, (smaller, larger, full), added)
+                rows.append(group | names | step)
     return outcomes.table(rows, MARGINAL)
 
 
 def list_steps(outcomes: Outcomes, runs: list[int]) -> list[tuple[int, int]]:
-    """Pairs of a smaller and a larger allocation whose sites are nested, without a third between them.
+    """Pairs of a smaller and a larger allocation with nested sites and no third between them.
 
-    The smallest is TEAL, so every run is the larger one of some pair; small allocations come first.
+    The smallest is TEAL, so every run is the larger one of some pair. Small allocations come
+    first.
     """
     candidates = [outcomes.teal(runs[0]), *runs]
     steps = []
     for larger in sorted(runs, key=lambda run: len(outcomes.sites(run))):
         inside = [point for point in candidates if outcomes.sites(point) < outcomes.sites(larger)]
-        between = [
-            point
-            for point in inside
-            if any(outcomes.sites(point) < outcomes.sites(other) for other in inside)
-        ]
-        steps += [(point, larger) for point in inside if point not in between]
+        for point in inside:
+            if not any(outcomes.sites(point) < outcomes.sites(other) for other in inside):
+                steps.append((point, larger))
     return steps
 
 
 def measure_step(outcomes: Outcomes, measure: str, step: tuple[int, int, int], added: int) -> dict:
-    """Gain of one step (smaller, larger, full), and the share of the full gain that is reached with it."""
+    """Gain of one step (smaller, larger, full), and the share of the full gain reached with it."""
     smaller, larger, full = step
-    teal = outcomes.teal(larger)
     gain = outcomes.difference(measure, smaller, larger)
-    share = outcomes.ratio(measure, (teal, larger), (teal, full), scale=100.0)
+    share = (100 * outcomes.gain(measure, larger) / outcomes.gain(measure, full)).interval()
     return {
         "measure": measure,
         "gain_nats_per_token": gain.value,
@@ -128,6 +128,11 @@ def measure_step(outcomes: Outcomes, measure: str, step: tuple[int, int, int], a
         "share_low": share.low,
         "share_high": share.high,
     }
+
+
+def size_of(outcomes: Outcomes, point: int) -> tuple[int, int]:
+    """How many layers and sites have a bias."""
+    return len(layers_of(outcomes, point)), len(outcomes.sites(point))
 
 
 def layers_of(outcomes: Outcomes, point: int) -> set[int]:

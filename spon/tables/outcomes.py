@@ -1,4 +1,4 @@
-"""What a study measured, side by side: every evaluation as a series over the same blocks, with their joint draws."""
+"""A study's evaluations side by side: series over the same blocks, with their joint draws."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +25,11 @@ class Outcomes:
     """Every evaluation of a study; a point is one of them, named by its row in `points`.
 
     Attributes:
-        points: One row per evaluation in the order of the tables, DENSE first, then per scope and sparsity TEAL and
-            its runs: `allocation, scope, sparsity, seed, label, teal, learn, layers, sites, bias_parameters,
-            model_sparsity`, where `teal` is the point of the same scope and sparsity without biases (DENSE is its
-            own) and `learn` says how the biases were found.
+        points: One row per evaluation in the order of the tables, DENSE first, then per scope and
+            sparsity TEAL and its runs: `allocation, scope, sparsity, seed, label, teal, learn,
+            layers, sites, bias_parameters, model_sparsity`, where `teal` is the point of the same
+            scope and sparsity without biases (DENSE is its own) and `learn` says how the biases
+            were learned.
         series: nll and kl of every block, nats per token.
         means: nll and kl, nats per token, and perplexity.
         draws: The same, resampled jointly over points and measures.
@@ -49,7 +50,10 @@ class Outcomes:
         return len(self.series["nll"])
 
     def perplexity(self, point: int) -> stats.Estimate:
-        """A point's perplexity with its own interval, which is mostly the spread between blocks; without a p-value."""
+        """A point's perplexity with its own interval, which is mostly the spread between blocks.
+
+        Without a p-value.
+        """
         nll = stats.mean_interval(self.series["nll"][:, point])
         return stats.Estimate(
             float(self.means["perplexity"][point]),
@@ -64,21 +68,24 @@ class Outcomes:
             self.series[measure][:, point] - self.series[measure][:, reference]
         )
 
-    def ratio(
-        self, measure: str, over: tuple[int, int], under: tuple[int, int], scale: float = 1.0
-    ) -> stats.Estimate:
-        """Ratio of two differences (point, reference), times `scale`; nan where the lower one may be zero."""
-        return stats.ratio_interval(
-            self.means[measure],
-            self.draws[measure],
-            lambda means: scale * (means[..., over[0]] - means[..., over[1]]),
-            lambda means: means[..., under[0]] - means[..., under[1]],
-        )
+    def quantity(self, measure: str, point: int) -> stats.Quantity:
+        """A point's mean with its draws; all points and measures are drawn jointly."""
+        value = float(self.means[measure][point])
+        return stats.Quantity(value, self.draws[measure][:, point], self.label(point))
 
-    def recovery(self, measure: str, point: int) -> stats.Estimate:
+    def gain(self, measure: str, run: int) -> stats.Quantity:
+        """TEAL less a run."""
+        gain = self.quantity(measure, self.teal(run)) - self.quantity(measure, run)
+        return gain.named(f"the gain of {self.points['allocation'].iloc[run]}")
+
+    def damage(self, measure: str, run: int) -> stats.Quantity:
+        """TEAL less the dense model, at a run's scope and sparsity."""
+        damage = self.quantity(measure, self.teal(run)) - self.quantity(measure, DENSE_POINT)
+        return damage.named(f"the damage at {self.points['scope'].iloc[run]}")
+
+    def recovery(self, measure: str, run: int) -> stats.Quantity:
         """Percent of TEAL's damage that a run wins back."""
-        teal = self.teal(point)
-        return self.ratio(measure, (teal, point), (teal, DENSE_POINT), scale=100.0)
+        return 100 * self.gain(measure, run) / self.damage(measure, run)
 
     def teal(self, point: int) -> int:
         """The point of the same scope and sparsity without biases."""
@@ -97,13 +104,13 @@ class Outcomes:
         return np.flatnonzero(~self.points["allocation"].isin([DENSE, TEAL])).tolist()
 
     def groups(self) -> Iterator[tuple[dict, list[int]]]:
-        """Trained runs that may be compared: those that share `scope, sparsity, seed`, given beside them."""
+        """Each `scope, sparsity, seed` with its trained runs, which may be compared."""
         trained = self.points[self.points["learn"] == TRAINED]
         for _, group in trained.groupby(["scope", "sparsity", "seed"], sort=False):
             yield group[["scope", "sparsity", "seed"]].iloc[0].to_dict(), group.index.tolist()
 
     def table(self, rows: Sequence[Mapping], columns: Sequence[str]) -> pd.DataFrame:
-        """Rows as a table that keeps its header when it is empty; the protocol stands in every row."""
+        """Make a table that keeps its header when it is empty; every row has the protocol."""
         frame = pd.DataFrame(list(rows), columns=list(columns)).assign(protocol=self.protocol)
         return frame.astype({name: "Int64" for name in columns if name.endswith("seed")})
 
@@ -112,11 +119,19 @@ def label_point(allocation: str, scope: str, sparsity: float, seed: int) -> str:
     """Name an evaluation: `DENSE`, `BASELINE-TEAL/down_proj/s0.5` or `TOP-50/s0.5/seed0`."""
     if allocation == DENSE:
         return allocation
-    return (
-        f"{allocation}/{scope}/s{sparsity}"
-        if allocation == TEAL
-        else f"{allocation}/s{sparsity}/seed{seed}"
-    )
+    if allocation == TEAL:
+        return f"{allocation}/{scope}/s{sparsity}"
+    return f"{allocation}/s{sparsity}/seed{seed}"
+
+
+def adjust_per_measure(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with `p_holm`, which adjusts `p_value` over all rows of one `measure`."""
+    frame = frame.copy()
+    for measure in MEASURES:
+        family = frame["measure"] == measure
+        p_values = frame.loc[family, "p_value"].to_numpy(float)
+        frame.loc[family, "p_holm"] = stats.adjust_holm(p_values)
+    return frame
 
 
 def gather_outcomes(
@@ -131,10 +146,11 @@ def gather_outcomes(
     """Put all evaluations of a study side by side.
 
     Args:
-        blocks: `allocation, scope, sparsity, seed, block, predictions, nll_nats, kl_nats`, one row per evaluation and
-            block. DENSE has no scope, sparsity and seed, BASELINE-TEAL no seed.
-        sites: `allocation, learn, site, layer, map, d_in, d_out`, the sites with a bias, allocations in the tables'
-            order; `learn` is how their biases are found, `kl` if they are trained.
+        blocks: `allocation, scope, sparsity, seed, block, predictions, nll_nats, kl_nats`, one row
+            per evaluation and block. DENSE has no scope, sparsity and seed, BASELINE-TEAL no seed.
+        sites: `allocation, learn, site, layer, map, d_in, d_out`, the sites with a bias,
+            allocations in the tables' order; `learn` is how their biases are learned, `kl` if they
+            are trained.
         shape: A `model.json`'s shape.
         scopes: The maps of each scope, scopes in the tables' order.
         protocol: Hash of the protocol.
@@ -151,18 +167,19 @@ def gather_outcomes(
     )
     points = describe_points(keyed[KEYS].drop_duplicates(), sites, shape, scopes)
     series = pair_blocks(keyed, points)
-    drawn = np.split(
-        stats.resample_means(np.hstack(list(series.values())), draws, seed), len(series), axis=1
-    )
-    by_name = sites.groupby("allocation")
+    means = {measure: values.mean(axis=0) for measure, values in series.items()}
+    # All points and measures are resampled at once, so that they are drawn jointly.
+    resampled = stats.resample_means(np.hstack(list(series.values())), draws, seed)
+    by_measure = np.split(resampled, len(series), axis=1)
+    biased = {}
+    for allocation, rows in sites.groupby("allocation"):
+        biased[allocation] = frozenset(zip(rows["layer"], rows["map"], strict=True))
     return Outcomes(
         points=points.assign(seed=points["seed"].astype("Int64").replace(NO_SEED, pd.NA)),
         series=series,
-        means=add_perplexity({measure: blocks.mean(axis=0) for measure, blocks in series.items()}),
-        draws=add_perplexity(dict(zip(series, drawn, strict=True))),
-        biased={
-            name: frozenset(zip(rows["layer"], rows["map"], strict=True)) for name, rows in by_name
-        },
+        means=add_perplexity(means),
+        draws=add_perplexity(dict(zip(series, by_measure, strict=True))),
+        biased=biased,
         protocol=protocol,
     )
 
@@ -188,23 +205,27 @@ def describe_points(
     keys: pd.DataFrame, sites: pd.DataFrame, shape: Mapping, scopes: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
     """Order the evaluations as the tables do, and add what each of them costs."""
-    scope_order, name_order = ["", *scopes], [DENSE, TEAL, *sites["allocation"].unique()]
-    rank = {"scope": scope_order.index, "allocation": name_order.index}
+    order = {
+        "scope": ["", *scopes],
+        "allocation": [DENSE, TEAL, *sites["allocation"].unique()],
+    }
+
+    def rank(column: pd.Series) -> pd.Series:
+        return column.map(order[column.name].index) if column.name in order else column
+
     points = keys.sort_values(
-        ["scope", "sparsity", "allocation", "seed"],
-        key=lambda column: column.map(rank[column.name]) if column.name in rank else column,
-        ignore_index=True,
+        ["scope", "sparsity", "allocation", "seed"], key=rank, ignore_index=True
     )
     assert points["allocation"].iloc[DENSE_POINT] == DENSE, points
     baselines = points[points["allocation"].isin([DENSE, TEAL])]
     teal = {(row.scope, row.sparsity): row.Index for row in baselines.itertuples()}
-    by_name = sites.groupby("allocation")
-    sizes = by_name.agg(
+    by_allocation = sites.groupby("allocation")
+    sizes = by_allocation.agg(
         layers=("layer", "nunique"), sites=("site", "nunique"), bias_parameters=("d_out", "sum")
     )
     sizes = sizes.reindex(points["allocation"], fill_value=0).reset_index(drop=True)
     return points.join(sizes).assign(
-        learn=points["allocation"].map(by_name["learn"].first()),
+        learn=points["allocation"].map(by_allocation["learn"].first()),
         label=[label_point(*key) for key in points[KEYS].itertuples(index=False, name=None)],
         teal=[teal[row.scope, row.sparsity] for row in points.itertuples()],
         model_sparsity=[
@@ -217,18 +238,16 @@ def describe_points(
 def pair_blocks(
     keyed: pd.DataFrame, points: pd.DataFrame
 ) -> dict[str, Float[np.ndarray, "blocks points"]]:
-    """nll and kl of every point on every block, nats per token; the blocks in the order of the text.
+    """nll and kl of every point on every block, nats per token; blocks in the order of the text.
 
-    Divided by the mean number of predictions over blocks, so that a mean over blocks is the sum of nats over the sum
-    of predictions.
+    Divided by the mean number of predictions over blocks, so that a mean over blocks is the sum of
+    nats over the sum of predictions.
     """
     groups = keyed.set_index("block").groupby(KEYS)
-    named = zip(points["label"], points[KEYS].itertuples(index=False, name=None), strict=True)
-    wide = pd.concat(
-        [groups.get_group(key).add_suffix(f" of {label}") for label, key in named],
-        axis=1,
-        sort=True,
-    )
+    evaluations = []
+    for label, *key in points[["label", *KEYS]].itertuples(index=False, name=None):
+        evaluations.append(groups.get_group(tuple(key)).add_suffix(f" of {label}"))
+    wide = pd.concat(evaluations, axis=1, sort=True)
     predictions = wide.filter(like="predictions of ").to_numpy()
     assert (predictions == predictions[:, :1]).all(), "evaluations differ in their blocks"
     series = {}

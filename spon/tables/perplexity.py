@@ -1,4 +1,4 @@
-"""Tables of a study: perplexity, contrasts and damage recovery; their summary; and how tables are written."""
+"""Tables of perplexity, contrasts and recovery; their summary; and how tables are written."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -8,8 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spon import stats
-from spon.tables.outcomes import DENSE, DENSE_POINT, KEYS, MEASURES, TEAL, Outcomes
+from spon.tables.outcomes import (
+    DENSE,
+    DENSE_POINT,
+    KEYS,
+    MEASURES,
+    TEAL,
+    Outcomes,
+    adjust_per_measure,
+)
 
 COST = ["layers", "sites", "bias_parameters", "site_sparsity", "model_sparsity"]
 LEVEL = [
@@ -46,8 +53,8 @@ def tabulate_perplexity(outcomes: Outcomes) -> pd.DataFrame:
     """Every evaluation: what it costs, its perplexity with an interval, and what it gains.
 
     Returns:
-        One row per point. Gain and recovery are percent of TEAL's perplexity and of its damage; recovery is nan for
-        the baselines and where the damage may be zero.
+        One row per point. Gain and recovery are percent of TEAL's perplexity and of its damage;
+        recovery is nan for the baselines and where the damage may be zero.
     """
     means, points = outcomes.means, outcomes.points
     intervals = [outcomes.perplexity(point) for point in points.index]
@@ -64,21 +71,22 @@ def tabulate_perplexity(outcomes: Outcomes) -> pd.DataFrame:
         ),
         over_dense_percent=100 * (means["perplexity"] - dense) / dense,
     )
-    for measure, name in [
-        ("perplexity", "recovery_percent"),
-        *((m, f"recovery_{m}_percent") for m in MEASURES),
-    ]:
-        recovered = {point: outcomes.recovery(measure, point).value for point in outcomes.runs()}
-        frame[name] = [recovered.get(point, np.nan) for point in frame.index]
+    recovery_columns = {"perplexity": "recovery_percent"}
+    recovery_columns |= {measure: f"recovery_{measure}_percent" for measure in MEASURES}
+    for measure, column in recovery_columns.items():
+        recovered = {run: outcomes.recovery(measure, run).value for run in outcomes.runs()}
+        frame[column] = [recovered.get(point, np.nan) for point in frame.index]
     return frame[PERPLEXITY].assign(protocol=outcomes.protocol)
 
 
 def tabulate_contrasts(outcomes: Outcomes) -> pd.DataFrame:
-    """Paired differences between evaluations: TEAL from dense, every run from its TEAL, and runs from one another.
+    """Paired differences between evaluations.
+
+    TEAL is compared with dense, every run with its TEAL, and runs with one another.
 
     Returns:
-        `difference_nats_per_token` is `allocation` minus `reference`, below zero where `allocation` is better.
-        `p_holm` is adjusted over all rows of one measure.
+        `difference_nats_per_token` is `allocation` minus `reference`, below zero where
+        `allocation` is better. `p_holm` is adjusted over all rows of one measure.
     """
     rows = []
     for contrast, point, reference in list_contrasts(outcomes):
@@ -89,25 +97,21 @@ def tabulate_contrasts(outcomes: Outcomes) -> pd.DataFrame:
             "reference_seed": second["seed"],
         }
         for measure in MEASURES:
-            found = outcomes.difference(measure, point, reference)
-            bounds = {"low": found.low, "high": found.high, "p_value": found.p_value}
-            measured = {
+            difference = outcomes.difference(measure, point, reference)
+            row = {
                 "measure": measure,
                 "blocks": outcomes.blocks,
-                "difference_nats_per_token": found.value,
+                "difference_nats_per_token": difference.value,
+                "low": difference.low,
+                "high": difference.high,
+                "p_value": difference.p_value,
             }
-            rows.append({**first[KEYS], **names, **measured, **bounds})
-    frame = outcomes.table(rows, CONTRASTS)
-    for measure in MEASURES:
-        family = frame["measure"] == measure
-        frame.loc[family, "p_holm"] = stats.adjust_holm(
-            frame.loc[family, "p_value"].to_numpy(float)
-        )
-    return frame
+            rows.append({**first[KEYS], **names, **row})
+    return adjust_per_measure(outcomes.table(rows, CONTRASTS))
 
 
 def list_contrasts(outcomes: Outcomes) -> Iterator[tuple[str, int, int]]:
-    """Kind, point and reference of every difference that the study asks about."""
+    """Kind, point and reference of every difference of the study."""
     for point in np.flatnonzero(outcomes.points["allocation"] == TEAL).tolist():
         yield "teal_dense", point, DENSE_POINT
     for point in outcomes.runs():
@@ -118,30 +122,31 @@ def list_contrasts(outcomes: Outcomes) -> Iterator[tuple[str, int, int]]:
 
 
 def tabulate_damage_recovery(outcomes: Outcomes) -> pd.DataFrame:
-    """The share of TEAL's damage that every run wins back, by perplexity, nll and KL to the dense model.
+    """The share of TEAL's damage that every run recovers, by perplexity, nll and KL from dense.
 
     Returns:
-        `dense, teal, spon` in the unit of the measure (nats per token for nll and kl); the share and its interval are
-        nan where the damage may be zero.
+        `dense, teal, spon` in the unit of the measure (nats per token for nll and kl); the share
+        and its interval are nan where the damage may be zero.
     """
     rows = []
-    for point in outcomes.runs():
+    for run in outcomes.runs():
         for measure in ("perplexity", *MEASURES):
-            means, found = outcomes.means[measure], outcomes.recovery(measure, point)
-            levels = {
+            means, recovery = outcomes.means[measure], outcomes.recovery(measure, run).interval()
+            row = {
+                "measure": measure,
                 "dense": means[DENSE_POINT],
-                "teal": means[outcomes.teal(point)],
-                "spon": means[point],
+                "teal": means[outcomes.teal(run)],
+                "spon": means[run],
+                "recovery_percent": recovery.value,
+                "low": recovery.low,
+                "high": recovery.high,
             }
-            share = {"recovery_percent": found.value, "low": found.low, "high": found.high}
-            rows.append(
-                {**outcomes.points[KEYS].iloc[point], "measure": measure, **levels, **share}
-            )
+            rows.append({**outcomes.points[KEYS].iloc[run], **row})
     return outcomes.table(rows, RECOVERY)
 
 
 def summarise(outcomes: Outcomes) -> dict:
-    """The study's numbers as a nested mapping: `scopes`, then scope, `s0.5`, then `teal` and `runs`.
+    """The study's numbers, nested: `scopes`, then scope, `s0.5`, then `teal` and `runs`.
 
     Returns:
         Plain numbers; None where one is not applicable, so that keys do not come and go.
@@ -158,7 +163,7 @@ def summarise(outcomes: Outcomes) -> dict:
             levels = summary["scopes"].setdefault(row["scope"], {})
             levels[f"s{row['sparsity']}"] = {"teal": level, "runs": {}}
         else:
-            won = pick(
+            gained = pick(
                 row,
                 "gain_percent",
                 "recovery_percent",
@@ -166,12 +171,12 @@ def summarise(outcomes: Outcomes) -> dict:
                 "recovery_kl_percent",
             )
             runs = summary["scopes"][row["scope"]][f"s{row['sparsity']}"]["runs"]
-            runs[f"{row['allocation']}/seed{row['seed']}"] = level | won
+            runs[f"{row['allocation']}/seed{row['seed']}"] = level | gained
     return summary
 
 
 def pick(row: dict, *names: str) -> dict:
-    """Some entries of a record."""
+    """Take some entries of a record."""
     return {name: row[name] for name in names}
 
 
@@ -181,7 +186,7 @@ def to_records(frame: pd.DataFrame) -> list[dict]:
 
 
 def write_table(frame: pd.DataFrame, csv: str | Path, json: str | Path, tex: str | Path) -> None:
-    """Write a table as CSV and JSON, both of full precision, and as LaTeX with four significant digits.
+    """Write a table as CSV and JSON of full precision, and as LaTeX with four significant digits.
 
     The same table gives the same bytes.
     """

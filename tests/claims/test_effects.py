@@ -1,4 +1,4 @@
-"""Effects of claims: ranks, spreads and chance that can be checked by hand, and how a study's files are read."""
+"""Effects of claims: ranks, spreads and chance checked by hand, and how files are read."""
 
 import json
 
@@ -24,26 +24,20 @@ def measure_size(rows):
     return effects.Effect(rows["size"].item(), 1.0, 4.0, 0.01, 0.0)
 
 
-def test_all_orders_of_few_layers_are_counted():
-    layers = np.arange(4.0)
-    assert effects.rank_correlation(layers, np.array([1.0, 2.0, 5.0, 9.0])) == (1.0, 2 / 24)
-    # Of the 24 orders of four, 1 has rho 1 and 3 have 0.8, and as many the other way round.
-    rho, p_value = effects.rank_correlation(layers, np.array([2.0, 1.0, 5.0, 9.0]))
-    np.testing.assert_allclose([rho, p_value], [0.8, 8 / 24])
-
-
 def test_a_correlation_over_many_layers_is_that_of_scipy():
     values = np.random.default_rng(0).standard_normal(12)
-    found = effects.rank_with_depth(np.arange(12.0), values, 0.0)
+    effect = effects.rank_with_depth(np.arange(12.0), values, 0.0)
     expected = spearmanr(np.arange(12), values)
-    np.testing.assert_allclose([found.value, found.p_value], [expected.statistic, expected.pvalue])
-    assert found.least == ""
+    np.testing.assert_allclose(
+        [effect.value, effect.p_value], [expected.statistic, expected.pvalue]
+    )
+    assert effect.least == ""
 
 
 def test_an_effect_says_when_too_few_layers_keep_its_p_value_from_being_smaller():
-    found = effects.rank_with_depth(np.arange(4.0), np.array([4.0, 3.0, 2.0, 1.0]), 0.0)
-    assert (found.value, found.least) == (-1.0, "the least that 4 layers can show")
-    assert np.isnan([found.low, found.high]).all()
+    effect = effects.rank_with_depth(np.arange(4.0), np.array([4.0, 3.0, 2.0, 1.0]), 0.0)
+    assert (effect.value, effect.least) == (-1.0, "the least that 4 layers can show")
+    assert np.isnan([effect.low, effect.high]).all()
     assert (
         "needs 3 or more" in effects.rank_with_depth(np.arange(2.0), np.arange(2.0), 0.0).missing
     )
@@ -52,30 +46,30 @@ def test_an_effect_says_when_too_few_layers_keep_its_p_value_from_being_smaller(
 
 def test_a_mean_over_sites_has_students_interval():
     # Mean 2, standard deviation 1, so an error of 1 / sqrt(3), and t(2) is 4.3027.
-    found = effects.mean_over_sites(np.array([1.0, 2.0, 3.0]), 0.0)
+    effect = effects.mean_over_sites(np.array([1.0, 2.0, 3.0]), 0.0)
     np.testing.assert_allclose(
-        [found.value, found.high - 2, 2 - found.low], [2, *[4.3027 / 3**0.5] * 2], rtol=1e-4
+        [effect.value, effect.high - 2, 2 - effect.low], [2, *[4.3027 / 3**0.5] * 2], rtol=1e-4
     )
-    np.testing.assert_allclose(found.p_value, 0.0742, atol=1e-4)
+    np.testing.assert_allclose(effect.p_value, 0.0742, atol=1e-4)
     assert effects.mean_over_sites(np.array([2.0, 2.0]), 2.0).p_value == 1
     assert effects.mean_over_sites(np.array([2.0, 2.0]), 0.0).p_value == 0
     assert "and there are 1" in effects.mean_over_sites(np.array([2.0]), 0.0).missing
 
 
 def test_two_standard_deviations_of_chance_are_five_percent():
-    found = effects.normal_effect(3.0, 1.0, 2 / effects.HALF)
-    np.testing.assert_allclose([found.low, found.high, found.p_value], [1, 5, 0.05])
+    effect = effects.normal_effect(3.0, 1.0, 2 / effects.HALF)
+    np.testing.assert_allclose([effect.low, effect.high, effect.p_value], [1, 5, 0.05])
     assert effects.normal_effect(1.0, 1.0, 0.0).p_value == 1
     assert effects.normal_effect(1.1, 1.0, 0.0).p_value == 0
 
 
 def test_runs_are_looked_up_by_name_so_that_controls_are_not_taken_for_learned_ones():
     evidence = effects.Evidence(None, {"bias_statistics": RUNS})
-    found = effects.effects_per_run(
+    of_runs = effects.effects_per_run(
         evidence, "bias_statistics", ["TOP-50"], measure_size, definition="sound"
     )
     assert [
-        (effect.sparsities, effect.seed, effect.subject, effect.value) for effect in found
+        (effect.sparsities, effect.seed, effect.subject, effect.value) for effect in of_runs
     ] == [
         ((0.5,), 0, "TOP-50", 2.0),
         ((0.6,), 0, "TOP-50", 3.0),
@@ -87,11 +81,11 @@ def test_what_a_study_does_not_have_is_not_applicable_and_says_why():
     whole = effects.Evidence(gather(*ALL), {"bias_statistics": RUNS.iloc[:0]})
 
     def why(evidence, analysis):
-        (found,) = effects.effects_per_run(
+        (effect,) = effects.effects_per_run(
             evidence, analysis, ["UNIF-ALL", "TOP-75"], measure_size
         )
-        assert np.isnan([found.value, found.low, found.high, found.p_value]).all()
-        return found.missing
+        assert np.isnan([effect.value, effect.low, effect.high, effect.p_value]).all()
+        return effect.missing
 
     assert why(alone, "pca_alignment") == effects.BIASES_ALONE
     assert (
@@ -108,7 +102,7 @@ def test_what_a_study_does_not_have_is_not_applicable_and_says_why():
 
 def test_an_effect_without_a_number_is_not_applicable():
     broken = effects.Effect(np.nan, np.nan, np.nan, np.nan, 0.0)
-    placed = effects.place_effect(broken, (0.5,), 0, "TOP-50")
+    placed = effects.locate_effect(broken, (0.5,), 0, "TOP-50")
     assert (placed.missing, placed.subject) == ("the analysis has no number there", "TOP-50")
 
 
@@ -146,19 +140,19 @@ def test_a_study_is_read_from_its_files(tmp_path):
     RUNS.to_csv(paths["norm_ranking"], index=False)
     paths |= {"bias_statistics": [paths["norm_ranking"]] * 2, "pca_alignment": []}
     spec = {"scopes": SCOPES, "statistics": {"draws": 200, "seed": 0}}
-    found = effects.read_evidence(paths, spec)
+    evidence = effects.read_evidence(paths, spec)
     expected = gather(*ALL)
-    assert found.outcomes.points["label"].tolist() == expected.points["label"].tolist()
-    np.testing.assert_array_equal(found.outcomes.draws["kl"], expected.draws["kl"])
-    pd.testing.assert_frame_equal(found.analyses["norm_ranking"], RUNS)
-    assert found.analyses["bias_statistics"].index.tolist() == list(range(6))
-    assert set(found.analyses) == {"norm_ranking", "bias_statistics"}
+    assert evidence.outcomes.points["label"].tolist() == expected.points["label"].tolist()
+    np.testing.assert_array_equal(evidence.outcomes.draws["kl"], expected.draws["kl"])
+    pd.testing.assert_frame_equal(evidence.analyses["norm_ranking"], RUNS)
+    assert evidence.analyses["bias_statistics"].index.tolist() == list(range(6))
+    assert set(evidence.analyses) == {"norm_ranking", "bias_statistics"}
 
 
 def test_a_study_of_biases_alone_is_read_without_settings(tmp_path):
     RUNS.to_csv(tmp_path / "norms.csv", index=False)
-    found = effects.read_evidence(
+    evidence = effects.read_evidence(
         {"norm_ranking": tmp_path / "norms.csv", "nll": [], "claims": "x"}, {"code": "ab"}
     )
-    assert found.outcomes is None
-    assert list(found.analyses) == ["norm_ranking"]
+    assert evidence.outcomes is None
+    assert list(evidence.analyses) == ["norm_ranking"]

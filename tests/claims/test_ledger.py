@@ -1,4 +1,4 @@
-"""The ledger: what a clause must say, and that its published values are those of the published tables."""
+"""The ledger: the keys of a clause, and that its values are those of the published tables."""
 
 from pathlib import Path
 
@@ -95,10 +95,13 @@ def read_published(name):
 
 
 def assert_published(clause, expected, within):
-    told = CONTENT[clause]["published"]
-    assert set(told) == set(expected)
+    published = CONTENT[clause]["published"]
+    assert set(published) == set(expected)
     np.testing.assert_allclose(
-        [told[place] for place in expected], list(expected.values()), atol=within, rtol=0
+        [published[location] for location in expected],
+        list(expected.values()),
+        atol=within,
+        rtol=0,
     )
 
 

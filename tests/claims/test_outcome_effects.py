@@ -1,4 +1,4 @@
-"""Claims about text, in a study whose gains are 0.1, 0.09, 0.08 and 0.04 nats of the 0.5 that sparsity costs."""
+"""Claims about text: the study's gains are 0.1, 0.09, 0.08 and 0.04 nats of 0.5 lost."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from small_study import (
     score,
 )
 
-from spon.claims import outcome_effects as found_in
+from spon.claims import outcome_effects
 from spon.claims.effects import BIASES_ALONE, Evidence
 
 SMALL = Evidence(gather(*ALL), {})
@@ -39,82 +39,103 @@ def only(effects):
 def test_recovery_at_one_scope_is_compared_with_that_at_another():
     # 80 % of 0.1 nats against 20 % of 0.5; by KL 80 % against 25 %.
     for measure, points in (("nll", 60), ("kl", 55)):
-        found = only(found_in.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", measure, 0.0))
-        np.testing.assert_allclose([found.value, found.low, found.high], points)
-        assert (found.sparsities, found.seed) == ((0.5,), 0)
-    assert found.context == "ATTN-ONLY 80, UNIF-ALL 25"
-    reverse = only(found_in.recovery_difference(SMALL, "UNIF-ALL", "ATTN-ONLY", "kl", 0.0))
+        effect = only(
+            outcome_effects.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", measure, 0.0)
+        )
+        np.testing.assert_allclose([effect.value, effect.low, effect.high], points)
+        assert (effect.sparsities, effect.seed) == ((0.5,), 0)
+    assert effect.context == "ATTN-ONLY 80, UNIF-ALL 25"
+    reverse = only(outcome_effects.recovery_difference(SMALL, "UNIF-ALL", "ATTN-ONLY", "kl", 0.0))
     np.testing.assert_allclose(reverse.value, -55)
 
 
 def test_recovery_in_perplexity_is_of_the_means_and_not_of_nats():
-    found = only(found_in.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", "perplexity", 0.0))
+    effect = only(
+        outcome_effects.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", "perplexity", 0.0)
+    )
     damages = np.exp([2.1, 2.5]) - np.exp(2)
     gains = np.exp([2.1, 2.5]) - np.exp([2.02, 2.4])
-    np.testing.assert_allclose(found.value, 100 * (gains[0] / damages[0] - gains[1] / damages[1]))
+    np.testing.assert_allclose(effect.value, 100 * (gains[0] / damages[0] - gains[1] / damages[1]))
 
 
 def test_a_p_value_cannot_be_smaller_than_the_draws_can_show():
-    found = only(found_in.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0))
-    np.testing.assert_allclose(found.p_value, 2 / 201)
-    assert found.least == "the least that 200 draws can show"
+    effect = only(outcome_effects.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0))
+    np.testing.assert_allclose(effect.p_value, 2 / 201)
+    assert effect.least == "the least that 200 draws can show"
     uncertain = score("UNIF-ALL", "down_proj", 0.5, 0, 2.45, 0.3, noise=NOISE[0])
     noisy = Evidence(gather(DENSE, TEAL, uncertain), {})
-    found = only(found_in.relative_gain(noisy, ["UNIF-ALL"], 0.0))
-    assert found.low < 0 < found.high
-    assert found.p_value > 0.05
-    assert found.least == ""
+    effect = only(outcome_effects.relative_gain(noisy, ["UNIF-ALL"], 0.0))
+    assert effect.low < 0 < effect.high
+    assert effect.p_value > 0.05
+    assert effect.least == ""
 
 
 def test_a_damage_that_may_be_zero_is_divided_by_nowhere():
     harmless = score("BASELINE-TEAL", "o_proj", 0.5, None, 2.001, 0.1, noise=NOISE[0])
     study = Evidence(gather(DENSE, TEAL, UNIF_ALL, harmless, ATTN_ONLY), {})
-    found = only(found_in.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0))
-    assert np.isnan(found.value)
-    assert found.missing.startswith("the damage at o_proj may be zero (0.001 [-")
-    assert found.missing.endswith("nats per token), so a ratio to it has no meaning")
-    assert found.sparsities == (0.5,)
+    effect = only(outcome_effects.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0))
+    assert np.isnan(effect.value)
+    assert effect.missing.startswith("the damage at o_proj may be zero (0.001 [-")
+    assert effect.missing.endswith("nats per token), so a ratio to it has no meaning")
+    assert effect.sparsities == (0.5,)
     assert (
-        only(found_in.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "kl", 0.0)).missing == ""
+        only(
+            outcome_effects.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "kl", 0.0)
+        ).missing
+        == ""
     )
 
 
 def test_early_gains_are_a_multiple_of_late_ones():
     for measure, ratio in (("nll", 2), ("kl", 4)):
-        found = only(found_in.gain_ratio(SMALL, "TOP-50", "BOTTOM-50", measure, 1.0))
-        np.testing.assert_allclose(found.value, ratio)
-    assert found.context == "TOP-50 0.08, BOTTOM-50 0.02"
+        effect = only(outcome_effects.gain_ratio(SMALL, "TOP-50", "BOTTOM-50", measure, 1.0))
+        np.testing.assert_allclose(effect.value, ratio)
+    assert effect.context == "TOP-50 0.08, BOTTOM-50 0.02"
 
 
 def test_a_ratio_of_gains_grows_from_a_sparsity_to_the_next():
-    found = only(found_in.gain_ratio_growth(BOTH, "TOP-50", "BOTTOM-50", "nll", 0.0))
-    np.testing.assert_allclose(found.value, 0.24 / 0.06 - 0.08 / 0.04)
-    assert found.sparsities == (0.5, 0.6)
+    effect = only(outcome_effects.gain_ratio_growth(BOTH, "TOP-50", "BOTTOM-50", "nll", 0.0))
+    np.testing.assert_allclose(effect.value, 0.24 / 0.06 - 0.08 / 0.04)
+    assert effect.sparsities == (0.5, 0.6)
     late = score("BOTTOM-50", "down_proj", 0.6, 0, 2.999, 0.74, noise=NOISE[0])
     study = Evidence(gather(*ALL, *SPARSER[:-1], late), {})
-    found = only(found_in.gain_ratio_growth(study, "TOP-50", "BOTTOM-50", "nll", 0.0))
-    assert found.missing.startswith("the gain of BOTTOM-50 at 60 % may be zero")
+    effect = only(outcome_effects.gain_ratio_growth(study, "TOP-50", "BOTTOM-50", "nll", 0.0))
+    assert effect.missing.startswith("the gain of BOTTOM-50 at 60 % may be zero")
     assert (
         "no two sparsities"
-        in only(found_in.gain_ratio_growth(SMALL, "TOP-50", "BOTTOM-50", "nll", 0.0)).missing
+        in only(
+            outcome_effects.gain_ratio_growth(SMALL, "TOP-50", "BOTTOM-50", "nll", 0.0)
+        ).missing
     )
 
 
+def test_of_two_gains_that_may_be_zero_that_at_the_lower_sparsity_is_named():
+    late = [
+        score("BOTTOM-50", "down_proj", 0.5, 0, 2.499, 0.38, noise=NOISE[0]),
+        score("BOTTOM-50", "down_proj", 0.6, 0, 2.999, 0.74, noise=NOISE[0]),
+    ]
+    study = Evidence(gather(DENSE, TEAL, TOP_50, *SPARSER[:-1], *late), {})
+    effect = only(outcome_effects.gain_ratio_growth(study, "TOP-50", "BOTTOM-50", "nll", 0.0))
+    assert effect.missing.startswith("the gain of BOTTOM-50 at 50 % may be zero")
+
+
 def test_a_share_of_the_gain_is_held_against_the_share_of_the_parameters():
-    found = found_in.share_of_gain(BOTH, "TOP-75", "UNIF-ALL", "nll")
-    np.testing.assert_allclose([found[0].value, found[0].null], [90, 75])
-    assert found[1].missing == "the study has no run of TOP-75 beside one of UNIF-ALL there"
-    assert found[1].sparsities == (0.6,)
+    effects = outcome_effects.share_of_gain(BOTH, "TOP-75", "UNIF-ALL", "nll")
+    np.testing.assert_allclose([effects[0].value, effects[0].null], [90, 75])
+    assert effects[1].missing == "the study has no run of TOP-75 beside one of UNIF-ALL there"
+    assert effects[1].sparsities == (0.6,)
 
 
 def test_an_allocation_is_compared_with_the_best_of_at_most_its_cost_in_its_scope():
     rivals = ["BOTTOM-50", "TOP-75", "UNIF-ALL", "ATTN-ONLY"]
-    found = only(found_in.pareto_advantage(SMALL, "TOP-50", rivals, "nll", 0.0))
-    np.testing.assert_allclose([found.value, found.low, found.high], -0.04)
-    assert found.context == "the best of at most its cost is BOTTOM-50"
-    worse = only(found_in.pareto_advantage(SMALL, "BOTTOM-50", ["TOP-50", "TOP-75"], "nll", 0.0))
+    effect = only(outcome_effects.pareto_advantage(SMALL, "TOP-50", rivals, "nll", 0.0))
+    np.testing.assert_allclose([effect.value, effect.low, effect.high], -0.04)
+    assert effect.context == "the best of at most its cost is BOTTOM-50"
+    worse = only(
+        outcome_effects.pareto_advantage(SMALL, "BOTTOM-50", ["TOP-50", "TOP-75"], "nll", 0.0)
+    )
     np.testing.assert_allclose(worse.value, 0.04)
-    whole = only(found_in.pareto_advantage(SMALL, "UNIF-ALL", rivals, "nll", 0.0))
+    whole = only(outcome_effects.pareto_advantage(SMALL, "UNIF-ALL", rivals, "nll", 0.0))
     assert (round(whole.value, 9), whole.context) == (
         -0.01,
         "the best of at most its cost is TOP-75",
@@ -122,39 +143,43 @@ def test_an_allocation_is_compared_with_the_best_of_at_most_its_cost_in_its_scop
 
 
 def test_without_rivals_the_best_is_no_bias_at_all():
-    found = only(
-        found_in.pareto_advantage(
+    effect = only(
+        outcome_effects.pareto_advantage(
             Evidence(gather(DENSE, TEAL, TOP_50), {}), "TOP-50", ["TOP-75"], "nll", 0.0
         )
     )
-    np.testing.assert_allclose(found.value, -0.08)
-    assert found.context == "the best of at most its cost is BASELINE-TEAL"
+    np.testing.assert_allclose(effect.value, -0.08)
+    assert effect.context == "the best of at most its cost is BASELINE-TEAL"
 
 
 def test_each_step_of_a_chain_is_compared_with_the_one_before_per_layer():
-    found = found_in.marginal_gain_change(SMALL, ["TOP-50", "TOP-75", "UNIF-ALL"], "nll", 0.0)
-    assert [effect.subject for effect in found] == ["TOP-50→TOP-75", "TOP-75→UNIF-ALL"]
+    effects = outcome_effects.marginal_gain_change(
+        SMALL, ["TOP-50", "TOP-75", "UNIF-ALL"], "nll", 0.0
+    )
+    assert [effect.subject for effect in effects] == ["TOP-50→TOP-75", "TOP-75→UNIF-ALL"]
     # Two layers gain 0.08, the next one 0.01, the last one 0.01.
-    np.testing.assert_allclose([effect.value for effect in found], [0.01 - 0.04, 0], atol=1e-12)
-    assert found[0].context == "0.04 a layer before, 0.01 now"
-    shorter = only(found_in.marginal_gain_change(SMALL, ["TOP-50", "UNIF-ALL"], "nll", 0.0))
+    np.testing.assert_allclose([effect.value for effect in effects], [0.01 - 0.04, 0], atol=1e-12)
+    assert effects[0].context == "0.04 a layer before, 0.01 now"
+    shorter = only(outcome_effects.marginal_gain_change(SMALL, ["TOP-50", "UNIF-ALL"], "nll", 0.0))
     np.testing.assert_allclose(shorter.value, 0.02 / 2 - 0.04)
 
 
 def test_relative_gain_is_of_teals_perplexity():
-    found = found_in.relative_gain(SMALL, ["UNIF-ALL", "ATTN-ONLY", "RARE"], 0.0)
+    effects = outcome_effects.relative_gain(SMALL, ["UNIF-ALL", "ATTN-ONLY", "RARE"], 0.0)
     np.testing.assert_allclose(
-        [effect.value for effect in found[:2]], 100 * (1 - np.exp([-0.1, -0.08]))
+        [effect.value for effect in effects[:2]], 100 * (1 - np.exp([-0.1, -0.08]))
     )
-    assert [effect.subject for effect in found] == ["UNIF-ALL", "ATTN-ONLY", "RARE"]
-    assert found[2].missing == "the study has no run of RARE"
+    assert [effect.subject for effect in effects] == ["UNIF-ALL", "ATTN-ONLY", "RARE"]
+    assert effects[2].missing == "the study has no run of RARE"
 
 
 def test_relative_gain_grows_by_what_it_is_more_at_the_next_sparsity():
-    found = found_in.relative_gain_growth(BOTH, ["UNIF-ALL", "ATTN-ONLY"], 0.0)
-    np.testing.assert_allclose(found[0].value, 100 * (np.exp(-0.1) - np.exp(-0.3)))
-    assert (found[0].sparsities, found[0].subject) == ((0.5, 0.6), "UNIF-ALL")
-    assert found[1].missing == "the study has no two sparsities with runs of ATTN-ONLY of one seed"
+    effects = outcome_effects.relative_gain_growth(BOTH, ["UNIF-ALL", "ATTN-ONLY"], 0.0)
+    np.testing.assert_allclose(effects[0].value, 100 * (np.exp(-0.1) - np.exp(-0.3)))
+    assert (effects[0].sparsities, effects[0].subject) == ((0.5, 0.6), "UNIF-ALL")
+    assert (
+        effects[1].missing == "the study has no two sparsities with runs of ATTN-ONLY of one seed"
+    )
 
 
 def test_runs_are_compared_with_runs_of_their_own_seed():
@@ -163,19 +188,22 @@ def test_runs_are_compared_with_runs_of_their_own_seed():
         score("UNIF-ALL", "down_proj", 0.5, 1, 2.3, 0.3),
     ]
     study = Evidence(gather(*ALL, *second), {})
-    found = found_in.share_of_gain(study, "TOP-50", "UNIF-ALL", "nll")
-    np.testing.assert_allclose([effect.value for effect in found], [80, 35])
-    assert [effect.seed for effect in found] == [0, 1]
+    effects = outcome_effects.share_of_gain(study, "TOP-50", "UNIF-ALL", "nll")
+    np.testing.assert_allclose([effect.value for effect in effects], [80, 35])
+    assert [effect.seed for effect in effects] == [0, 1]
     # The second seed has no BOTTOM-50 to compare with.
-    assert only(found_in.gain_ratio(study, "TOP-50", "BOTTOM-50", "nll", 1.0)).seed == 0
-    assert only(found_in.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", 0.0)).seed == 0
+    assert only(outcome_effects.gain_ratio(study, "TOP-50", "BOTTOM-50", "nll", 1.0)).seed == 0
+    assert (
+        only(outcome_effects.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", 0.0)).seed
+        == 0
+    )
 
 
 def test_a_null_other_than_zero_moves_the_p_value_and_not_the_effect():
     runs = [score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0]), BOTTOM_50, TOP_75]
     study = Evidence(gather(DENSE, TEAL, *runs), {})
     apart, equal = (
-        only(found_in.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", at))
+        only(outcome_effects.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", at))
         for at in (1.0, -0.04)
     )
     np.testing.assert_allclose(
@@ -199,4 +227,4 @@ def test_a_null_other_than_zero_moves_the_p_value_and_not_the_effect():
     ],
 )
 def test_biases_alone_say_nothing_about_text(test, arguments):
-    assert only(getattr(found_in, test)(ALONE, *arguments)).missing == BIASES_ALONE
+    assert only(getattr(outcome_effects, test)(ALONE, *arguments)).missing == BIASES_ALONE

@@ -59,9 +59,10 @@ def test_a_clear_effect_on_the_stated_side_supports_a_claim():
         [record["effect"], record["low"], record["high"], record["null"]], [55, 55, 55, 0]
     )
     assert record["reason"] == (
-        "At 50 % sparsity, the share of the KL divergence that ATTN-ONLY takes away at o_proj, less the share that "
-        "UNIF-ALL takes away at down_proj, is 55 [55, 55] points (ATTN-ONLY 80, UNIF-ALL 25): above 0 points, as "
-        "stated (p < 0.001, after Holm's adjustment over 1 test p < 0.001); conditional on this training (one seed)."
+        "At 50 % sparsity, the share of the KL divergence that ATTN-ONLY takes away at o_proj, "
+        "less the share that UNIF-ALL takes away at down_proj, is 55 [55, 55] points "
+        "(ATTN-ONLY 80, UNIF-ALL 25): above 0 points, as stated (p < 0.001, after Holm's "
+        "adjustment over 1 test p < 0.001); conditional on this training (one seed)."
     )
     assert record["published"] == "15 to 17 % at o_proj, 5 to 7 % at down_proj"
     assert record["retracted"].startswith("The author took back")
@@ -178,9 +179,9 @@ def test_few_layers_cannot_decide_and_the_reason_says_so():
     assert (record["effect"], record["verdict"]) == (1, "indistinguishable")
     assert (record["low"], record["high"]) == (None, None)
     assert (
-        "p = 0.083, after Holm's adjustment over 1 test p = 0.083; the first is the least that 4 layers can show"
-        in (record["reason"])
-    )
+        "p = 0.083, after Holm's adjustment over 1 test p = 0.083; "
+        "the first is the least that 4 layers can show"
+    ) in record["reason"]
 
 
 def test_p_values_are_adjusted_over_all_tests_of_the_study():
@@ -219,10 +220,10 @@ def test_places_are_named_by_sparsity_and_allocation():
             ("UNIF-ALL", "down_proj", 0.6, 0, 2.7),
         ]
     ]
-    found = decide(
+    verdict_at = decide(
         "4-relative-gain", outcomes=gather(DENSE, TEAL, UNIF_ALL, BOTTOM_50, *harder, draws=4000)
     )
-    assert found == {
+    assert verdict_at == {
         "s0.5→s0.6 UNIF-ALL": "supported",
         **dict.fromkeys(["TOP-75", "TOP-50", "BOTTOM-50", "ATTN-ONLY"], "not applicable"),
     }

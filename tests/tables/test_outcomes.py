@@ -33,10 +33,10 @@ def test_a_point_costs_its_layers_its_sites_and_one_parameter_per_output():
 
 def test_the_mean_over_blocks_is_all_nats_over_all_predictions():
     longer = [table.assign(predictions=np.arange(60) % 7 + 4) for table in (DENSE, TEAL)]
-    found = gather(*longer)
+    outcomes = gather(*longer)
     expected = longer[1]["nll_nats"].sum() / longer[1]["predictions"].sum()
-    np.testing.assert_allclose(found.means["nll"][1], expected)
-    np.testing.assert_allclose(found.means["perplexity"][1], np.exp(expected))
+    np.testing.assert_allclose(outcomes.means["nll"][1], expected)
+    np.testing.assert_allclose(outcomes.means["perplexity"][1], np.exp(expected))
 
 
 def test_blocks_stand_in_the_order_of_the_text_whatever_the_order_of_the_rows():
@@ -47,8 +47,8 @@ def test_blocks_stand_in_the_order_of_the_text_whatever_the_order_of_the_rows():
 
 
 def test_what_all_evaluations_share_is_no_uncertainty_of_their_difference():
-    found = gather(*ALL)
-    own, paired = found.perplexity(2), found.difference("nll", 2, 1)
+    outcomes = gather(*ALL)
+    own, paired = outcomes.perplexity(2), outcomes.difference("nll", 2, 1)
     assert own.high / own.low > 1.01
     np.testing.assert_allclose([paired.low, paired.value, paired.high], -0.1)
 
@@ -63,9 +63,9 @@ def test_the_measures_are_drawn_together():
 
 
 def test_runs_are_compared_within_a_scope_a_sparsity_and_a_seed():
-    found = gather(DENSE, TEAL, UNIF_ALL, TOP_50, REPEATED)
+    outcomes = gather(DENSE, TEAL, UNIF_ALL, TOP_50, REPEATED)
     groups = [
-        (group["seed"], [found.label(run) for run in runs]) for group, runs in found.groups()
+        (group["seed"], [outcomes.label(run) for run in runs]) for group, runs in outcomes.groups()
     ]
     assert groups == [
         (0, ["UNIF-ALL/s0.5/seed0", "TOP-50/s0.5/seed0"]),
@@ -74,8 +74,8 @@ def test_runs_are_compared_within_a_scope_a_sparsity_and_a_seed():
 
 
 def test_every_point_has_a_label_of_its_own():
-    found = gather(*ALL, REPEATED)
-    labels = [found.label(point) for point in found.points.index]
+    outcomes = gather(*ALL, REPEATED)
+    labels = [outcomes.label(point) for point in outcomes.points.index]
     assert len(set(labels)) == len(labels)
     assert labels[:2] == ["DENSE", "BASELINE-TEAL/down_proj/s0.5"]
 
@@ -85,7 +85,8 @@ def test_a_likelihood_that_is_not_finite_is_refused_by_name(broken):
     with pytest.raises(ValueError) as error:
         gather(DENSE, TEAL, TOP_50.assign(kl_nats=broken))
     assert str(error.value) == (
-        "every block needs a finite likelihood, found one that is not in kl_nats of TOP-50/s0.5/seed0"
+        "every block needs a finite likelihood, "
+        "found one that is not in kl_nats of TOP-50/s0.5/seed0"
     )
 
 

@@ -9,7 +9,7 @@ NEAR_TOP_50 = score("TOP-75", "down_proj", 0.5, 0, 2.419, 0.32, noise=0.1 * NOIS
 
 
 def order_of(*better):
-    """The order of three points in which the first of each pair is better and the rest are tied."""
+    """The order of three points where the first of each pair is better, the rest are tied."""
     order = np.zeros((3, 3), dtype=int)
     for first, second in better:
         order[first, second], order[second, first] = -1, 1
@@ -35,7 +35,8 @@ def test_of_equal_costs_the_better_point_stays_and_ties_stay_together():
 
 
 def test_ties_do_not_chain():
-    # The second is tied with both, the third better than the first: the second alone is superfluous.
+    # The second is tied with both, the third better than the first: the second alone is
+    # superfluous.
     assert find([0, 1, 2], (2, 0)) == {0, 2}
 
 
@@ -80,7 +81,8 @@ def test_over_all_scopes_the_sparser_model_is_the_cheaper_one():
     model = table[table["frontier"] == "model"]
     assert model["cost_name"].unique().tolist() == ["model_sparsity"]
     assert model["cost"].tolist() == [0, *[0.375] * 5, *[0.125] * 2]
-    # At 37.5 % UNIF-ALL is best, at 12.5 % ATTN-ONLY, at 0 % the dense model, each better than what is sparser.
+    # At 37.5 % UNIF-ALL is best, at 12.5 % ATTN-ONLY, at 0 % the dense model, each better than
+    # what is sparser.
     assert model["allocation"][model["on_frontier"]].tolist() == ["DENSE", "UNIF-ALL", "ATTN-ONLY"]
 
 

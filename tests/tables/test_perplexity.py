@@ -15,9 +15,10 @@ REPEATED = score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33)
 
 def test_the_perplexity_table_has_the_columns_that_were_promised():
     assert ", ".join(perplexity.tabulate_perplexity(SMALL).columns) == (
-        "allocation, scope, sparsity, seed, layers, sites, bias_parameters, site_sparsity, model_sparsity, "
-        "perplexity, perplexity_low, perplexity_high, nll_nats_per_token, kl_nats_per_token, gain_percent, "
-        "over_dense_percent, recovery_percent, recovery_nll_percent, recovery_kl_percent, protocol"
+        "allocation, scope, sparsity, seed, layers, sites, bias_parameters, site_sparsity, "
+        "model_sparsity, perplexity, perplexity_low, perplexity_high, nll_nats_per_token, "
+        "kl_nats_per_token, gain_percent, over_dense_percent, "
+        "recovery_percent, recovery_nll_percent, recovery_kl_percent, protocol"
     )
 
 
@@ -71,8 +72,8 @@ def test_a_dense_run_recovers_everything_and_one_that_is_teal_nothing(nll, kl, r
         gather(DENSE, TEAL, score("TOP-50", "down_proj", 0.5, 0, nll, kl))
     )
     assert table["measure"].tolist() == ["perplexity", "nll", "kl"]
-    found = table.set_index("measure").loc[["nll", "kl"], ["recovery_percent", "low", "high"]]
-    np.testing.assert_allclose(found, recovered, atol=1e-9)
+    shares = table.set_index("measure").loc[["nll", "kl"], ["recovery_percent", "low", "high"]]
+    np.testing.assert_allclose(shares, recovered, atol=1e-9)
 
 
 def test_recovery_is_shown_with_the_levels_that_it_is_computed_from():

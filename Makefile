@@ -5,7 +5,7 @@ ENVIRONMENT = .venv/.complete
 CRATE_ENVIRONMENT = .venv/crate/.complete
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test check pull readme graph bench plans sweep
+.PHONY: study test check pull hooks readme graph bench plans sweep
 
 study: $(ENVIRONMENT)  ## the default study: tables and figures
 	snakemake --cores 8 --resources gpu=1
@@ -23,6 +23,10 @@ check: $(ENVIRONMENT)  ## lint, format, and a dry-run of every shipped config
 
 pull: $(ENVIRONMENT)  ## what was published of the default study, instead of making it
 	dvc pull
+
+hooks: $(ENVIRONMENT)  ## lint and format before every commit
+	.venv/bin/pip install --disable-pip-version-check --quiet -c constraints.txt pre-commit==4.7.0
+	pre-commit install
 
 readme: $(ENVIRONMENT)  ## put what the default study found into the README
 	python docs/update_readme.py

@@ -12,8 +12,8 @@ from scipy.stats import norm, t
 from spon import stats
 from spon.tables.outcomes import Outcomes, read_outcomes
 
-OF_TEXT = ("pca_alignment", "category_shift", "hidden_state_shift")
-OF_BIASES = ("bias_statistics", "norm_ranking", "cross_configuration")
+# Inputs of the verdicts that are no analyses.
+OTHER_INPUTS = {"model", "protocol", "sites", "nll", "claims"}
 BIASES_ALONE = "the study has biases alone, so no model was run on text"
 RUN = ["sparsity", "allocation", "seed"]
 # Half of a 95 % interval in standard deviations.
@@ -67,7 +67,7 @@ class Evidence:
 
     def why_missing(self, analysis: str) -> str:
         """The reason why a study has no such analysis."""
-        if self.outcomes is None and analysis in OF_TEXT:
+        if self.outcomes is None and analysis not in self.analyses:
             return BIASES_ALONE
         return f"the study has no rows of the analysis {analysis} that it could be read from"
 
@@ -79,18 +79,14 @@ def read_evidence(paths: Mapping, spec: Mapping) -> Evidence:
         paths: Files by name: `model, protocol, sites, nll` of the evaluations, and the analyses
             under their own names, one file or several; what a study does not have is empty or left
             out.
-        spec: `evaluations, allocations, scopes, statistics`, as for the tables; only read if there
-            is `nll`.
+        spec: `scopes` and `statistics`, as for the tables; only read if there is `nll`.
     """
-    files = {name: np.atleast_1d(paths.get(name, [])).tolist() for name in (*OF_TEXT, *OF_BIASES)}
-    return Evidence(
-        outcomes=read_outcomes(paths, spec) if paths.get("nll") else None,
-        analyses={
-            name: pd.concat(map(pd.read_csv, found), ignore_index=True)
-            for name, found in files.items()
-            if found
-        },
-    )
+    analyses = {}
+    for name in paths.keys() - OTHER_INPUTS:
+        files = np.atleast_1d(paths[name]).tolist()
+        if files:
+            analyses[name] = pd.concat(map(pd.read_csv, files), ignore_index=True)
+    return Evidence(read_outcomes(paths, spec) if paths.get("nll") else None, analyses)
 
 
 def not_applicable(why: str, **location) -> Effect:

@@ -4,7 +4,7 @@ Rules ask a study. It knows names and settings, and no path, no job and no model
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from spon.sites import DENSE, EVALUATION, MEAN_RESIDUAL, RANDOM, RUN, TEAL, TRAINED
@@ -83,13 +83,56 @@ class Study:
 
     @property
     def sparsification(self) -> dict:
-        """How the model is loaded and sparsified."""
-        dense_share = self.settings["protocol"]["dense_share"]
+        """How the model is loaded and sparsified: `dtype`, `method`, `dense_share`."""
         return {
             "dtype": self.settings["dtype"],
             "method": self.settings["method"],
-            "dense_share": dense_share,
+            "dense_share": self.settings["protocol"]["dense_share"],
         }
+
+    @property
+    def no_sparsification(self) -> dict:
+        """How the model is loaded where nothing is sparsified, whatever the study's method."""
+        return self.sparsification | {"method": "threshold", "dense_share": 0.0}
+
+    @property
+    def sparsification_of_states(self) -> dict:
+        """How the model is sparsified where its states are read, which is always in float32."""
+        return {name: self.sparsification[name] for name in ("method", "dense_share")}
+
+    @property
+    def settings_of_rate(self) -> dict:
+        """What decides how fast the model runs."""
+        return {
+            "dtype": self.settings["dtype"],
+            "method": self.settings["method"],
+            "block_length": self.settings["protocol"]["block_length"],
+            "teraflops": self.config["plan"]["teraflops"],
+            "memory_gib": self.config["memory_gib"],
+            "train": self.config["train"],
+            "evaluate": self.config["evaluate"],
+            "pydoc": self.config["pydoc"] if self.collects_docstrings else None,
+        }
+
+    @property
+    def settings_of_plan(self) -> dict:
+        """What decides how much is computed."""
+        sections = ("calibrate", "train", "evaluate", "controls", "analyses", "memory_gib")
+        catalogues = {
+            "scopes": self.config["scopes"],
+            "allocations": {name: asdict(one) for name, one in self.allocations.items()},
+        }
+        return self.settings | {key: self.config[key] for key in sections} | catalogues
+
+    @property
+    def settings_of_findings(self) -> dict:
+        """What the report says about how the study was made."""
+        shared = {"study": self.settings, "analyses": self.config["analyses"]}
+        if not self.has_model:
+            return shared
+        sections = ("calibrate", "train", "controls", "statistics")
+        allocations = {allocation.name: asdict(allocation) for allocation in self.swept}
+        return shared | {key: self.config[key] for key in sections} | {"allocations": allocations}
 
     @property
     def swept(self) -> list[Allocation]:

@@ -100,6 +100,10 @@ def test_a_study_knows_whether_it_reads_docstrings_and_how_its_model_is_sparsifi
         "method": "threshold",
         "dense_share": 0.0,
     }
+    assert Study("pydoc", config).sparsification_of_states == {
+        "method": "threshold",
+        "dense_share": 0.0,
+    }
     for text in config["studies"]["pydoc"]["text"].values():
         text["path"] = "wikitext"
     assert not Study("pydoc", config).collects_docstrings
@@ -107,3 +111,21 @@ def test_a_study_knows_whether_it_reads_docstrings_and_how_its_model_is_sparsifi
 
 def test_entries_that_repeat_stand_once_where_they_came_first():
     assert drop_repeats([{"a": 1}, {"a": 2}, {"a": 1}]) == [{"a": 1}, {"a": 2}]
+
+
+def test_what_depends_on_no_sparsification_does_not_know_the_method(config):
+    config["studies"]["pydoc"]["method"] = "topk"
+    config["studies"]["pydoc"]["protocol"]["dense_share"] = 0.5
+    assert Study("pydoc", config).no_sparsification == {
+        "dtype": "float32",
+        "method": "threshold",
+        "dense_share": 0.0,
+    }
+
+
+def test_findings_and_plans_know_allocations_with_their_defaults(study):
+    told = study.settings_of_findings["allocations"]
+    assert list(told) == CONFIG["sweep"]["allocations"]
+    assert told["MEAN-DOWN"]["learn"] == "mean_residual"
+    assert study.settings_of_plan["allocations"]["ALL-DOWN"]["biases"] == ["mlp.down_proj"]
+    assert study.settings_of_rate["pydoc"] == CONFIG["pydoc"]

@@ -78,8 +78,7 @@ class Scale:
 
     def sites_of(self, allocation: str) -> list[dict[str, int]]:
         """Return the `d_in` and `d_out` of every site that gets a bias."""
-        entry = self.settings["allocations"][allocation]
-        maps = entry.get("biases", self.settings["scopes"][entry["scope"]])
+        maps = self.settings["allocations"][allocation]["biases"]
         return [self.shape["maps"][name] for _ in self.layers_of(allocation) for name in maps]
 
     def samples(self) -> tuple[int, float]:

@@ -25,8 +25,8 @@ SETTINGS = {
     "prompts": ["word" * 2, "word" * 3],  # 5 tokens
     "scopes": {"down_proj": ["mlp.down_proj"]},
     "allocations": {
-        "ALL": {"scope": "down_proj", "layers": "all"},
-        "LAST": {"scope": "down_proj", "layers": {"last": 0.5}},
+        "ALL": {"biases": ["mlp.down_proj"], "layers": "all"},
+        "LAST": {"biases": ["mlp.down_proj"], "layers": {"last": 0.5}},
     },
 }
 SCALE = Scale(SHAPE, SETTINGS)

@@ -1,15 +1,6 @@
 """What biases encode: six analyses, three of them on hidden states and three on the biases alone."""
 
 
-def sparsified_states(wildcards):
-    """How a study's model is sparsified where its states are read, in float32."""
-    return {
-        name: value
-        for name, value in sparsification(wildcards).items()
-        if name != "dtype"
-    }
-
-
 def biases_to_compare(wildcards):
     """The biases of the runs that are compared."""
     pattern = rules.train_spon.output.biases
@@ -82,7 +73,7 @@ rule category_shift:
             "analyses.batch_tokens",
             "analyses.draws",
             "analyses.seed",
-            sparsification=sparsified_states,
+            sparsification=of_study("sparsification_of_states"),
         ),
     script:
         "../scripts/category_shift.py"
@@ -114,7 +105,7 @@ rule hidden_state_shift:
             "analyses.batch_tokens",
             "analyses.draws",
             "analyses.seed",
-            sparsification=sparsified_states,
+            sparsification=of_study("sparsification_of_states"),
         ),
     script:
         "../scripts/hidden_state_shift.py"

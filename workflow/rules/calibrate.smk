@@ -6,11 +6,6 @@ def maps(wildcards):
     return config["scopes"][wildcards.scope]
 
 
-def sparsification(wildcards):
-    """How a study's model is loaded and sparsified."""
-    return study(wildcards).sparsification
-
-
 rule read_quantiles:
     """Measure how large the inputs of every site of a scope are, on the dense model's pass."""
     input:
@@ -33,7 +28,7 @@ rule read_quantiles:
             "calibrate.blocks",
             "calibrate.batch_tokens",
             maps=maps,
-            sparsification=sparsification,
+            sparsification=of_study("sparsification"),
         ),
     script:
         "../scripts/read_quantiles.py"
@@ -68,7 +63,7 @@ rule choose_thresholds:
             "calibrate.held_out_blocks",
             "calibrate.batch_tokens",
             maps=maps,
-            sparsification=sparsification,
+            sparsification=of_study("sparsification"),
         ),
     script:
         "../scripts/choose_thresholds.py"

@@ -9,7 +9,10 @@ def evidence(wildcards):
 
 def settings_of_evidence(wildcards):
     """How evaluations are put side by side; a study of biases alone has none."""
-    evaluated = {"scopes": scopes(wildcards), "statistics": config["statistics"]}
+    evaluated = {
+        "scopes": study(wildcards).scopes,
+        "statistics": config["statistics"],
+    }
     return evaluated if study(wildcards).has_model else {}
 
 

@@ -42,6 +42,11 @@ def study(wildcards):
     return read_study(wildcards.study)
 
 
+def of_study(name):
+    """A setting of a rule: what the study of its job says under this name."""
+    return lambda wildcards: getattr(study(wildcards), name)
+
+
 SWEPT = [read_study(name) for name in config["sweep"]["studies"]]
 WITH_MODEL = [one.name for one in SWEPT if one.has_model]
 BIASES_ALONE = [one.name for one in SWEPT if not one.has_model]
@@ -84,22 +89,23 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def spec(script, *keys, **given):
+def spec(script, *keys, **others):
     """A rule's one param: the settings that it depends on, by name, and the digest of its code.
 
     Keys are of the config, such as `train.blocks`, which is then called `blocks`; any other setting is plain data, or
     a function of the wildcards that gives it.
     """
     code = digest.digest_code(ROOT / "workflow/scripts" / script)
-    asked = {key.split(".")[-1]: look_in_config(key) for key in keys}
-    assert len(asked) == len(keys) and not asked.keys() & given.keys(), (keys, given)
+    of_config = {key.split(".")[-1]: look_in_config(key) for key in keys}
+    settings = of_config | others
+    assert len(settings) == len(keys) + len(others), (keys, others)
 
     def describe_settings(wildcards):
-        told = {
+        values = {
             name: value(wildcards) if callable(value) else value
-            for name, value in given.items()
+            for name, value in sorted(settings.items())
         }
-        return dict(sorted((asked | told).items())) | {"code": code}
+        return values | {"code": code}
 
     return describe_settings
 

@@ -118,30 +118,6 @@ def jobs_of_study(wildcards):
     )
 
 
-def settings_of_rate(wildcards):
-    """What decides how fast a study's model runs."""
-    chosen = study(wildcards)
-    return {
-        "dtype": chosen.settings["dtype"],
-        "method": chosen.settings["method"],
-        "block_length": chosen.settings["protocol"]["block_length"],
-        "teraflops": config["plan"]["teraflops"],
-        "memory_gib": config["memory_gib"],
-        "train": config["train"],
-        "evaluate": config["evaluate"],
-        "pydoc": config["pydoc"] if chosen.collects_docstrings else None,
-    }
-
-
-def settings_of_plan(wildcards):
-    """What decides how much a study computes."""
-    sections = ("calibrate", "train", "evaluate", "controls", "analyses")
-    catalogues = ("scopes", "allocations", "memory_gib")
-    return study(wildcards).settings | {
-        key: config[key] for key in (*sections, *catalogues)
-    }
-
-
 def machine(wildcards):
     """How many jobs run at one time, and whether models run on a GPU."""
     teraflops = config["plan"]["teraflops"]
@@ -180,7 +156,7 @@ rule measure_rate:
         spec=spec(
             "measure_rate.py",
             shape=shape,
-            settings=settings_of_rate,
+            settings=of_study("settings_of_rate"),
             machine=machine,
         ),
     script:
@@ -202,7 +178,7 @@ rule write_plan:
         spec=spec(
             "write_plan.py",
             shape=shape,
-            settings=settings_of_plan,
+            settings=of_study("settings_of_plan"),
             jobs=jobs_of_study,
             machine=machine,
             benchmarks=benchmarks_so_far,

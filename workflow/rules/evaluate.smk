@@ -11,11 +11,6 @@ def names_of_run(wildcards):
     )
 
 
-def dense(wildcards):
-    """How a study's model is loaded where nothing is sparsified."""
-    return sparsification(wildcards) | {"method": "threshold", "dense_share": 0.0}
-
-
 def imitated(wildcards):
     """The biases whose lengths random directions take on."""
     run = study(wildcards).allocations[wildcards.allocation].norms_of
@@ -45,7 +40,7 @@ rule evaluate_spon:
             "evaluate.py",
             "evaluate",
             names=names_of_run,
-            sparsification=sparsification,
+            sparsification=of_study("sparsification"),
         ),
     script:
         "../scripts/evaluate.py"
@@ -69,7 +64,7 @@ use rule evaluate_spon as evaluate_teal with:
             names=lambda wildcards: name_baseline(
                 TEAL, wildcards.scope, float(wildcards.sparsity)
             ),
-            sparsification=sparsification,
+            sparsification=of_study("sparsification"),
         ),
 
 
@@ -88,7 +83,7 @@ use rule evaluate_spon as evaluate_dense with:
             "evaluate.py",
             "evaluate",
             names=name_baseline(DENSE),
-            sparsification=dense,
+            sparsification=of_study("no_sparsification"),
         ),
 
 
@@ -108,7 +103,7 @@ use rule evaluate_dense as evaluate_on_dense with:
             "evaluate.py",
             "evaluate",
             names=names_of_run,
-            sparsification=dense,
+            sparsification=of_study("no_sparsification"),
         ),
 
 
@@ -144,7 +139,7 @@ rule evaluate_draws:
                 .norms_of,
                 **names_of_run(wildcards),
             },
-            sparsification=sparsification,
+            sparsification=of_study("sparsification"),
         ),
     script:
         "../scripts/evaluate_draws.py"

@@ -1,7 +1,5 @@
 """The findings as a report, and what the study ran on."""
 
-from dataclasses import asdict
-
 
 rule describe_environment:
     """Write down what the study runs on."""
@@ -49,19 +47,6 @@ def reported(wildcards):
     }
 
 
-def settings_of_findings(wildcards):
-    """What the report says about how the study was made."""
-    chosen = study(wildcards)
-    shared = {"study": chosen.settings, "analyses": config["analyses"]}
-    if not chosen.has_model:
-        return shared
-    sections = ("calibrate", "train", "controls", "statistics")
-    allocations = {one.name: asdict(one) for one in chosen.swept}
-    return (
-        shared | {key: config[key] for key in sections} | {"allocations": allocations}
-    )
-
-
 def figures_of_findings(wildcards):
     """The figures that a study has, as pictures."""
     figures = FIGURES if study(wildcards).has_model else OF_BIASES
@@ -84,7 +69,7 @@ rule write_findings:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("write_findings.py", settings=settings_of_findings),
+        spec=spec("write_findings.py", settings=of_study("settings_of_findings")),
     script:
         "../scripts/write_findings.py"
 

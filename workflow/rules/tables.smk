@@ -46,11 +46,6 @@ def outcomes(wildcards):
     }
 
 
-def scopes(wildcards):
-    """The linear maps of every scope of a study's sweep, in the order of the tables."""
-    return study(wildcards).scopes
-
-
 def files_of_runs(pattern, runs):
     """The files of some runs of a study, by the pattern of the rule that makes them."""
     return [expand(pattern, allow_missing=True, **run)[0] for run in runs]
@@ -70,7 +65,7 @@ rule tabulate:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("tabulate.py", "statistics", scopes=scopes),
+        spec=spec("tabulate.py", "statistics", scopes=of_study("scopes")),
     script:
         "../scripts/tabulate.py"
 
@@ -94,7 +89,7 @@ rule tabulate_controls:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("tabulate_controls.py", "statistics", scopes=scopes),
+        spec=spec("tabulate_controls.py", "statistics", scopes=of_study("scopes")),
     script:
         "../scripts/tabulate_controls.py"
 

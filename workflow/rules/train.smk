@@ -1,13 +1,8 @@
 """Where biases go, and what they learn."""
 
+from dataclasses import asdict
+
 from spon.sites import MEAN_RESIDUAL, RANDOM, TRAINED
-
-
-def setting_of_allocation(name):
-    """A setting of the allocation at hand."""
-    return lambda wildcards: getattr(
-        study(wildcards).allocations[wildcards.allocation], name
-    )
 
 
 def learned_by(way):
@@ -31,10 +26,9 @@ rule allocate_biases:
     params:
         spec=spec(
             "allocate_biases.py",
-            **{
-                name: setting_of_allocation(name)
-                for name in ("maps", "biases", "layers", "learn")
-            },
+            allocation=lambda wildcards: asdict(
+                study(wildcards).allocations[wildcards.allocation]
+            ),
         ),
     script:
         "../scripts/allocate_biases.py"
@@ -63,7 +57,12 @@ rule train_spon:
     resources:
         **MODEL,
     params:
-        spec=spec("train_spon.py", "train", "memory_gib", sparsification=sparsification),
+        spec=spec(
+            "train_spon.py",
+            "train",
+            "memory_gib",
+            sparsification=of_study("sparsification"),
+        ),
     script:
         "../scripts/train_spon.py"
 
@@ -95,7 +94,7 @@ rule average_residual:
             "train.blocks",
             "train.order",
             "calibrate.batch_tokens",
-            sparsification=sparsification,
+            sparsification=of_study("sparsification"),
         ),
     script:
         "../scripts/average_residual.py"

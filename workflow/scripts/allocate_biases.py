@@ -7,12 +7,12 @@ from spon.job import job
 from spon.sites import allocate_biases, name_rows
 
 with job(snakemake):
-    spec = snakemake.params.spec
+    allocation = snakemake.params.spec["allocation"]
     sites = allocate_biases(
         json.loads(Path(snakemake.input.model).read_text())["shape"],
-        scope_maps=spec["maps"],
-        biased_maps=spec["biases"],
-        layers=spec["layers"],
+        scope_maps=allocation["maps"],
+        biased_maps=allocation["biases"],
+        layers=allocation["layers"],
     )
-    names = {"allocation": snakemake.wildcards.allocation, "learn": spec["learn"]}
+    names = {"allocation": allocation["name"], "learn": allocation["learn"]}
     name_rows(sites, names).to_csv(snakemake.output.sites, index=False)

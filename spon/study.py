@@ -1,6 +1,6 @@
-"""What a study consists of: allocations with every default spelled out, and the runs and evaluations of its sweep.
+"""What a study consists of: its allocations, and the runs and evaluations of its sweep.
 
-Rules ask a study. It knows names and settings, and no path, no job and no model.
+Rules ask a study. It knows names and settings, but no path and no job, and loads no model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -146,7 +146,7 @@ class Study:
         return {name: maps for name, maps in self.config["scopes"].items() if name in swept}
 
     def runs(self, *ways: str) -> list[dict]:
-        """The runs of the sweep whose biases are learned in one of these ways; a repeated seed stands once."""
+        """The runs of the sweep whose biases are learned in one of these ways, each once."""
         sweep = self.config["sweep"]
         repeats = sweep.get("repeats", {"allocations": [], "sparsities": [], "seeds": []})
         runs = []
@@ -176,7 +176,7 @@ class Study:
 
     @property
     def evaluations(self) -> list[dict]:
-        """Every evaluation of the sweep as the tables name it: `allocation, scope, sparsity, seed`."""
+        """Every evaluation of the sweep by `allocation, scope, sparsity, seed`, as in tables."""
         baselines = [name_baseline(TEAL, **baseline) for baseline in self.baselines]
         runs = [self.name_evaluation(**run) for run in self.runs(*LEARNED)]
         return [name_baseline(DENSE), *baselines, *runs]
@@ -193,14 +193,14 @@ class Study:
 
     @property
     def analysed(self) -> list[dict]:
-        """The runs that are analysed one by one: those that the config names, or all that have a checkpoint."""
+        """The runs that are analysed: those that the config names, or all that have a checkpoint."""
         if self.has_model:
             return self.config["analyses"]["runs"]
         return [{name: run[name] for name in RUN} for run in self.checkpoints]
 
     @property
     def compared(self) -> list[dict]:
-        """The runs that are analysed, and the other sparsities and seeds of the same allocations in the sweep."""
+        """The analysed runs, and the sweep's other runs of the same allocations."""
         names = {run["allocation"] for run in self.analysed}
         swept = self.runs(*LEARNED) if self.has_model else []
         return self.analysed + [
@@ -209,7 +209,7 @@ class Study:
 
     @property
     def learned(self) -> list[dict]:
-        """Every run with biases of its own: of the sweep, those that are analysed, and those that others imitate."""
+        """Every run with biases of its own: of the sweep, analysed, or imitated by others."""
         imitated = [
             run | {"allocation": self.allocations[run["allocation"]].norms_of}
             for run in self.runs(RANDOM)
@@ -218,7 +218,7 @@ class Study:
 
     @property
     def thresholds(self) -> list[dict]:
-        """Scope and sparsity of every choice of thresholds: for the sweep's baselines, and for all learned runs."""
+        """Scope and sparsity of every choice of thresholds: of baselines and of learned runs."""
         of_runs = [
             {"scope": self.allocations[run["allocation"]].scope, "sparsity": run["sparsity"]}
             for run in self.learned
@@ -237,7 +237,7 @@ class Study:
 
 
 def name_baseline(name: str, scope: str = "", sparsity: float | None = None) -> dict:
-    """An evaluation without biases as the tables name it; the dense model has no scope and no sparsity."""
+    """An evaluation without biases as tables name it; the dense model has no scope or sparsity."""
     return dict(zip(EVALUATION, (name, scope, sparsity, None), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Write resources/checkpoints: made-up biases of a made-up model, for trying out a study of checkpoints alone."""
+"""Write resources/checkpoints: made-up biases, for trying out a study of checkpoints alone."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ LAYERS, D_OUT, SPARSITY = 16, 32, 0.5
 
 
 def make_checkpoints(folder: Path) -> None:
-    """Two files of the published form and one of ours: runs that share directions, more of them near the input."""
+    """Two files of the published form and one of ours, more alike near the input."""
     source = torch.Generator().manual_seed(0)
     directions = torch.randn(LAYERS, D_OUT, generator=source) / D_OUT**0.5
     depth = torch.arange(LAYERS)[:, None]

@@ -1,4 +1,4 @@
-"""Write resources/models/tiny: a two-layer Llama with random weights, for trying out the workflow."""
+"""Write resources/models/tiny: a two-layer Llama with random weights, for trying things out."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""A copy of the repository in which the tiny study runs, and the jobs that its parts consist of."""
+"""A copy of the repository in which the tiny study runs, and the jobs of its parts."""
 
 import os
 import re

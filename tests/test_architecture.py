@@ -63,7 +63,8 @@ def test_a_room_imports_only_what_its_line_of_the_law_names(path):
         imported for imported in digest.read_imports(path) if not is_lawful(importer, imported)
     ]
     assert not unlawful, (
-        f"spon.{importer} imports {unlawful}: its room may import {LAW[room_of(importer)] or 'nothing'}"
+        f"spon.{importer} imports {unlawful}: its room may import "
+        f"{LAW[room_of(importer)] or 'nothing'}"
     )
 
 

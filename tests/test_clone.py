@@ -1,4 +1,4 @@
-"""A study that was published, on a clone: pulled, it is whole; a change reruns its cone; damage and age are told."""
+"""A published study on a clone: pulled, it is whole; a change reruns its cone; damage is named."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""The tiny study through Snakemake, in a copy of the repository, and what an edit there makes it run again."""
+"""The tiny study through Snakemake, and what an edit makes it run again."""
 
 import json
 import os
@@ -293,7 +293,10 @@ def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_i
         overlays=study.overlay(studies={"tiny": settings}),
     )
     assert result.returncode != 0
-    sentence = r"tokenize_text: the text holds \d+ blocks of 64 tokens, blocks asks for 5000: allowed is 1 to \d+"
+    sentence = (
+        r"tokenize_text: the text holds \d+ blocks of 64 tokens, "
+        r"blocks asks for 5000: allowed is 1 to \d+"
+    )
     assert re.search(sentence, result.stdout + result.stderr)
     assert re.search(
         sentence, (tmp_path / "logs/tiny/tokens/evaluation/tokenize_text.log").read_text()
@@ -302,7 +305,7 @@ def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_i
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory) -> Study:
-    """A copy of the repository in which nothing has run but the plan of the tiny study, for a GPU that is not here."""
+    """A copy of the repository with a plan of the tiny study, for a GPU that is not here."""
     study = Study(tmp_path_factory.mktemp("planned"))
     study.run("plan", overlays=study.overlay(plan={"teraflops": 1}))
     return study
@@ -380,6 +383,6 @@ def test_checkpoints_alone_have_no_plan(planned):
     output = result.stdout + result.stderr
     assert result.returncode != 0
     assert (
-        "plan: the sweep's studies have checkpoints alone and run no model, so there is nothing to plan"
-        in output
+        "plan: the sweep's studies have checkpoints alone and run no model, "
+        "so there is nothing to plan" in output
     )

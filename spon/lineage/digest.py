@@ -36,12 +36,12 @@ class Module:
 
 
 def digest_code(script: str | Path) -> str:
-    """Digest of a script and of every module of ours that it reaches, the same on Python 3.11 to 3.13."""
+    """Digest of a script and of all modules of ours behind it, equal on Python 3.11 to 3.13."""
     return combine_code(describe_code(script))
 
 
 def describe_code(script: str | Path) -> dict[str, dict]:
-    """The script, as `script`, and each module of ours that it reaches, by name, with `digest` and `imports`."""
+    """The `digest` and `imports` of a script, named `script`, and of each module behind it."""
     script = read_module(Path(script))
     modules = {name: read_module(module_path(name)) for name in reach(script)}
     return {
@@ -51,7 +51,9 @@ def describe_code(script: str | Path) -> dict[str, dict]:
 
 
 def combine_code(code: Mapping[str, Mapping]) -> str:
-    """The one digest of what `describe_code` returns: that of the script, whose imports stand for theirs in turn.
+    """The one digest of what `describe_code` returns.
+
+    It is that of the script, in which each import stands for the digest of what it imports.
 
     Raises:
         KeyError: A module is imported and not described.
@@ -111,7 +113,10 @@ def describe_tree(tree: ast.Module) -> Module:
 
 
 def list_bindings(tree: ast.AST) -> dict[str, tuple[str, str]]:
-    """What each name that an import of ours binds stands for: a module, and a name in it, empty for itself."""
+    """The module, and the name in it, of each name that an import of ours binds.
+
+    The name is empty if the module itself is imported.
+    """
     bindings = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and is_ours(node):
@@ -131,7 +136,7 @@ def is_ours(node: ast.ImportFrom) -> bool:
 
 
 def remove_wording(tree: ast.Module, bindings: Mapping[str, tuple[str, str]]) -> ast.Module:
-    """The tree without imports of ours, docstrings, the wording of errors, and what progress is told."""
+    """The tree without imports of ours, the wording of errors, and progress."""
     return Wording({name for name, bound in bindings.items() if bound == (PROGRESS, "")}).visit(
         tree
     )
@@ -215,7 +220,7 @@ class Description:
     imports: list[str] = field(default_factory=list)
 
     def describe(self, node: object) -> object:
-        """A node without positions and docstrings; a name of ours is a module by number and the name in it.
+        """A node without positions and docstrings; an import of ours is told where it is used.
 
         Fields that are empty are left out, since newer versions of Python have more of them.
         """

@@ -1,4 +1,4 @@
-"""Lineage records: one JSON file per job that says what it read, what it was told and what it wrote.
+"""Lineage records: a JSON file per job that says what it read, its settings and what it wrote.
 
 A record stands at the path of the job's log with the head and suffix exchanged and holds no clock
 time, so that the same job on the same machine writes the same bytes. Paths in it are relative to
@@ -106,7 +106,7 @@ class Records:
 
 
 def record_path(log: str | Path) -> Path:
-    """Where the record of a job stands, from its log: `logs/{study}/…` becomes `results/{study}/lineage/…`.
+    """Where the record of a job stands: `results/{study}/lineage/…` for the log `logs/{study}/…`.
 
     >>> record_path("logs/pydoc/TOP-50/s0.5/seed0/train_spon.log").as_posix()
     'results/pydoc/lineage/TOP-50/s0.5/seed0/train_spon.json'
@@ -134,7 +134,7 @@ def digest_file(path: str | Path) -> str:
 
 
 def digest_files(paths: Iterable[str | Path], root: str | Path = ".") -> dict[str, str]:
-    """SHA-256 of files by their path, sorted; several at once, since hashing needs no lock of the interpreter."""
+    """SHA-256 of files by their path, sorted; in threads, since hashing holds no lock."""
     names = sorted({name_path(path) for path in paths})
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(
@@ -162,7 +162,7 @@ def digest_job(rule: str, wildcards: Mapping, spec: Mapping, inputs: Mapping) ->
 def describe_job(
     rule: str, wildcards: Mapping[str, str], spec: Mapping, inputs: Iterable[str | Path]
 ) -> dict:
-    """What is known of a job before it has written anything: the first half of its record, with its digest."""
+    """The first half of a job's record, known before it has written anything, with its digest."""
     told = {name: str(value) for name, value in wildcards.items()}
     known = {"rule": rule, "wildcards": told, "spec": dict(spec), "inputs": digest_files(inputs)}
     return {"job": digest_job(**known)} | known

@@ -1,4 +1,4 @@
-"""What an artifact says of itself: the study, rule and job that made it, written into the file and read from it.
+"""What an artifact says of itself, inside the file: the study, rule and job that made it.
 
 Kinds are told by their content, since a file that was sent around may have another name.
 """
@@ -16,7 +16,7 @@ META = re.compile(r'<meta name="made-by" content="([^"]*)"')
 
 
 def write_stamp(origin: Mapping[str, str]) -> str:
-    """What is written into a file under `made_by`: its origin as JSON, the same in any order of keys."""
+    """What stands in a file under `made_by`: its origin as JSON, in whatever order of keys."""
     return json.dumps(origin, sort_keys=True)
 
 

@@ -129,7 +129,7 @@ def compare_settings(before: dict, after: dict) -> Iterator[Difference]:
 
 
 def compare_code(before: Record, after: Record) -> Iterator[Difference]:
-    """Compare the script and the modules of a job; a module that has only moved does not differ."""
+    """Compare the script and modules of a job; one that has only moved does not differ."""
     old = {name: module["digest"] for name, module in before.code.items()}
     new = {name: module["digest"] for name, module in after.code.items()}
     moved = {digest for name, digest in new.items() if name not in old} & set(old.values())

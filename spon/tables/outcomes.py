@@ -188,7 +188,8 @@ def read_outcomes(paths: Mapping, spec: Mapping) -> Outcomes:
     """Read all evaluations of a study and put them side by side.
 
     Args:
-        paths: `model`, `protocol`, and the lists `sites` and `nll`, whose rows name what they are of.
+        paths: `model`, `protocol`, and the lists `sites` and `nll`, whose rows name what they are
+            of.
         spec: The maps of each scope as `scopes`, and the `draws` and `seed` of `statistics`.
     """
     return gather_outcomes(

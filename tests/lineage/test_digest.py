@@ -85,7 +85,7 @@ def test_progress_does_not_count_and_what_is_done_meanwhile_does(old, new, equal
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package of ours with a room of two modules and one in the hall, and a script that imports all."""
+    """A package of ours: a room of two modules, one in the hall, and a script that imports them."""
     monkeypatch.setattr(digest, "PACKAGE", tmp_path)
     write(tmp_path, "hall.py", "def double(x):\n    return 2 * x\n")
     write(
@@ -156,7 +156,8 @@ def test_a_script_depends_on_what_it_imports_and_on_what_that_imports():
 
 
 def test_two_interpreters_with_different_hash_seeds_agree():
-    code = f"from spon.lineage import digest; print(digest.digest_code({str(SCRIPTS / 'evaluate.py')!r}))"
+    script = str(SCRIPTS / "evaluate.py")
+    code = f"from spon.lineage import digest; print(digest.digest_code({script!r}))"
     command = [sys.executable, "-c", code]
     digests = {
         subprocess.run(

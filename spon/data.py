@@ -71,8 +71,8 @@ def tokenize(
     """Cut documents into blocks of token ids, with a Hugging Face tokenizer.
 
     For the first blocks, only as much text is tokenised as they need: the number of documents is
-    doubled until they give one block more than asked for. At the end of a text that is cut off,
-    tokens may differ from those of the whole text, so the last block is one too many.
+    doubled until they give one block more than asked for. Where the text is cut off, tokens may
+    differ from those of the whole text; the block in excess keeps them out of the others.
     """
     count = len(documents) if order == "even" else min(len(documents), blocks)
     while True:

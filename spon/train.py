@@ -166,11 +166,12 @@ def begin_above(
             yield lambda part: models.final_states(network, blocks[part])
         return
     with torch.no_grad():
-        parts = [
-            layers.states_before(network, part, lowest).cpu()
-            for part in blocks.split(split_blocks)
-        ]
-        below = torch.cat(parts)
+        below = torch.cat(
+            [
+                layers.states_before(network, part, lowest).cpu()
+                for part in blocks.split(split_blocks)
+            ]
+        )
     with layers.compiled(network, lowest, compile):
         yield lambda part: layers.run_from(network, below[part], lowest)
 

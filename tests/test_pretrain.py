@@ -89,7 +89,7 @@ def test_a_tokenizer_gives_back_the_text_and_ends_documents_with_one_token():
 
 def test_a_training_does_not_go_on_from_the_state_of_another(tmp_path):
     first, _ = train(tmp_path / "state")
-    other = pretrain.Schedule(**{**vars(SCHEDULE), "learning_rate": 2e-2})
-    second, curve = train(tmp_path / "state", other)
+    faster = pretrain.Schedule(**{**vars(SCHEDULE), "learning_rate": 2e-2})
+    second, curve = train(tmp_path / "state", faster)
     assert curve["step"].tolist() == [4, 8, 10]
     assert not next(first.parameters()).equal(next(second.parameters()))

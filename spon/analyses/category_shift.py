@@ -1,4 +1,4 @@
-"""Compare how far and how alike sparsification moves sites' outputs in each category of text."""
+"""Measure how sparsification moves sites' outputs in each category of text: shift and CKA."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields

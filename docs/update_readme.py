@@ -1,6 +1,6 @@
-"""Put what the studies found into the README, and copies of their figures beside it.
+"""Put the findings of both studies into the README, and copies of their figures beside it.
 
-Both studies are published: `make pull` fetches them.
+The studies are published: `make pull` fetches them.
 """
 
 import re
@@ -8,23 +8,24 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-OTHER = "studies/llama-3.2-1b-biases"
-FINDINGS = f"{OTHER}/results/llama-3.2-1b-biases/findings.md"
+LLAMA = "llama-3.2-1b-biases"
+FINDINGS = f"studies/{LLAMA}/results/{LLAMA}/findings.md"
+LLAMA_FIGURES = f"studies/{LLAMA}/figures/{LLAMA}"
 FIGURES = {
     "figures/pydoc/fig1_perplexity.png": "fig1_perplexity.png",
     "figures/pydoc/fig2_damage_recovery.png": "fig2_damage_recovery.png",
-    f"{OTHER}/figures/llama-3.2-1b-biases/fig7_bias_statistics.png": "llama_fig7_bias_statistics.png",
+    f"{LLAMA_FIGURES}/fig7_bias_statistics.png": "llama_fig7_bias_statistics.png",
 }
 
 
 def insert(readme: str, name: str, text: str) -> str:
-    """The README with another text between the two marks of this name."""
+    """Return the README with the text between the two marks of this name replaced."""
     block = re.compile(rf"(<!-- {name}:.*?-->\n).*?(<!-- end of {name} -->)", re.S)
     return block.sub(lambda match: f"{match[1]}{text}{match[2]}", readme)
 
 
 def read_summary(findings: str) -> str:
-    """The summary of a report."""
+    """Return the summary of a report."""
     return findings.split("## Summary\n")[1].split("\n## ")[0].strip() + "\n"
 
 

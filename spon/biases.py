@@ -1,4 +1,7 @@
-"""Biases on disk: safetensors under the names that folding gives them, and what they say of their run."""
+"""Read and write biases: safetensors files that also say which run they are of.
+
+A bias is named as transformers names the parameter, so that folding it is copying it.
+"""
 
 import json
 from collections.abc import Mapping
@@ -18,28 +21,30 @@ SUFFIX = ".bias"
 def write_biases(biases: Mapping[str, ArrayLike], path: str | Path, made_by: str) -> None:
     """Write biases, float32, under the parameter names that transformers reads.
 
-    Where the model has a bias of its own, what is written is to be added to it.
+    Where the model has a bias of its own, the one in the file is to be added to it.
 
     Args:
         biases: By site; arrays, or tensors on the CPU.
         path: Of the file.
-        made_by: What made it, as JSON, its run among it. All metadata is this one entry, since
-            safetensors writes several in an order of its own.
+        made_by: JSON that says what made the biases, their run included. It is the file's one
+            entry of metadata, since safetensors writes several in no fixed order.
     """
     arrays = {
         site + SUFFIX: np.ascontiguousarray(bias, dtype=np.float32)
         for site, bias in biases.items()
     }
+    for name, array in arrays.items():
+        assert array.ndim == 1, f"{name} is no vector but has shape {array.shape}"
     save_file(arrays, path, metadata={"made_by": made_by})
 
 
 def read_biases(path: str | Path) -> dict[str, Float32[np.ndarray, "d_out"]]:
-    """Read biases by site, float32, layer by layer."""
+    """Read biases: float32 vectors by site, layer by layer."""
     biases = {name.removesuffix(SUFFIX): bias for name, bias in load_file(path).items()}
     return {site: biases[site] for site in sorted(biases, key=order_of)}
 
 
 def read_names(path: str | Path) -> dict[str, str]:
-    """What made a file of biases, as it says itself: `allocation`, `sparsity` and `seed`, and more."""
+    """Read what made a file of biases: `allocation`, `sparsity`, `seed` and more, as text."""
     with safe_open(path, framework="np") as file:
         return json.loads(file.metadata()["made_by"])

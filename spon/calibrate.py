@@ -1,4 +1,4 @@
-"""Thresholds: quantiles of |x| at every site, and the share that they really set to zero."""
+"""Choose thresholds from the quantiles of |x| at every site, and measure what they set to zero."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from spon import models, progress, sparsify
 from spon.sites import layer_of
 
-# Dropping 13 bits of a float32 leaves 10 of its mantissa: bins that are at most 0.1 % wide, over
-# the whole range of floating point, in 2 MB per site and without a range to choose or a second
-# pass over the text.
+# A bin of the histogram holds the float32 numbers that differ in their last 13 bits alone. The 10
+# bits of mantissa that are left make a bin at most 0.1 % wide. Such bins span all floating-point
+# numbers in 2 MB per site, so the text is read once, without a range known beforehand.
 DROPPED_BITS = 13
 BINS = 1 << (31 - DROPPED_BITS)
 SHARES = np.arange(1, 1000) / 1000
@@ -28,9 +28,9 @@ def read_quantiles(
     batch_tokens: int,
     dense_share: float,
 ) -> pd.DataFrame:
-    """Quantiles of the magnitude of every site's inputs on the dense model's pass.
+    """Return quantiles of the magnitude of every site's inputs, from one pass of the dense model.
 
-    Memory does not grow with the text: each site has one histogram.
+    Memory does not grow with the text, since each site has one histogram.
 
     Returns:
         `site, layer, share, magnitude`: the magnitude that `share` of the site's input entries do
@@ -45,41 +45,40 @@ def read_quantiles(
         counts[site] += count_magnitudes(x[:, int(dense_share * x.shape[1]) :])
 
     watch_inputs(network, tokens, counts, count, batch_tokens)
-    frames = [
-        pd.DataFrame(
-            {
-                "site": site,
-                "layer": layer_of(site),
-                "share": SHARES,
-                "magnitude": quantiles(histogram.cpu()),
-            }
-        )
-        for site, histogram in counts.items()
-    ]
-    return pd.concat(frames, ignore_index=True)
+    tables = []
+    for site, histogram in counts.items():
+        names = {"site": site, "layer": layer_of(site)}
+        magnitudes = quantiles(histogram.cpu())
+        tables.append(pd.DataFrame({**names, "share": SHARES, "magnitude": magnitudes}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def count_magnitudes(x: Float[Tensor, "..."]) -> Int[Tensor, "bins"]:
-    """Histogram of |x| over bins of equal width in the bits of a float32.
+    """Return the histogram of |x| over the `BINS` bins.
 
-    The bits of a positive float, read as an integer, grow with it.
+    The bits of a positive float, read as an integer, grow with the float, so the leading bits of
+    |x| number the bins in the order of magnitude.
     """
     bits = x.detach().float().abs().flatten().view(torch.int32) >> DROPPED_BITS
     return torch.bincount(bits, minlength=BINS)
 
 
 def quantiles(histogram: Int[Tensor, "bins"], shares: np.ndarray = SHARES) -> np.ndarray:
-    """Magnitudes that the given shares of the counted entries do not exceed, linear inside a bin."""
+    """Return the magnitudes that `shares` of the counted entries do not exceed.
+
+    Inside a bin, the magnitude is interpolated linearly.
+    """
     counts = histogram.numpy()
     edges = (
         (np.arange(BINS + 1, dtype=np.uint32) << DROPPED_BITS).view(np.float32).astype(np.float64)
     )
     cumulative = np.cumsum(counts, dtype=np.float64)
-    wanted = shares * cumulative[-1]
-    bins = np.searchsorted(
-        cumulative, wanted
-    )  # the first bin that reaches the share is never an empty one
-    inside = 1 - (cumulative[bins] - wanted) / counts[bins]
+    assert cumulative[-1] > 0, "a histogram without entries has no quantiles"
+    targets = shares * cumulative[-1]
+    # The first bin whose cumulative count reaches a target is not empty: else the bin before it
+    # would have reached it.
+    bins = np.searchsorted(cumulative, targets)
+    inside = 1 - (cumulative[bins] - targets) / counts[bins]
     return edges[bins] + inside * (edges[bins + 1] - edges[bins])
 
 
@@ -90,7 +89,7 @@ def watch_inputs(
     see: Callable[[str, Tensor], None],
     batch_tokens: int,
 ) -> None:
-    """Run the model over `tokens` and show `see` the inputs of every site, batch by batch."""
+    """Run the model over `tokens` and call `see` with each site and its inputs, batch by batch."""
     with ExitStack() as stack, torch.inference_mode():
         for site in sites:
             hook = network.get_submodule(site).register_forward_pre_hook(
@@ -104,15 +103,18 @@ def watch_inputs(
 def choose_thresholds(
     sites: Iterable[str], quantiles: pd.DataFrame | None, sparsity: float
 ) -> dict[str, float]:
-    """Thresholds that drop the share `sparsity` of every site's input entries; NaN without quantiles."""
+    """Return the threshold by site that sets the share `sparsity` of the site's inputs to zero.
+
+    Without quantiles, sites are sparsified by rank, and every threshold is NaN.
+    """
     if quantiles is None:
         return dict.fromkeys(sites, float("nan"))
-    groups = quantiles.groupby("site")
-    return {
-        site: float(np.interp(sparsity, group["share"], group["magnitude"]))
-        for site in sites
-        for group in [groups.get_group(site)]
-    }
+    tables = quantiles.groupby("site")
+    thresholds = {}
+    for site in sites:
+        table = tables.get_group(site)
+        thresholds[site] = float(np.interp(sparsity, table["share"], table["magnitude"]))
+    return thresholds
 
 
 def measure_thresholds(
@@ -124,21 +126,22 @@ def measure_thresholds(
     dense_share: float,
     batch_tokens: int,
 ) -> pd.DataFrame:
-    """What thresholds really set to zero on held-out text.
+    """Measure the share of every site's inputs that its threshold sets to zero on held-out text.
 
     Returns:
         `site, layer, threshold, sparsity_dense_pass, sparsity_sparse_pass`: the shares of a site's
         input entries set to zero where all other sites are dense, and where all sites of the scope
         are sparsified.
     """
-    whole = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share=0.0)
-    started = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share)
-    dense = measure_sparsity(network, tokens, whole, batch_tokens, dense_share)
-    with sparsify.sparsified(network, started):
-        sparse = measure_sparsity(network, tokens, whole, batch_tokens, dense_share)
+    # `measure_sparsity` itself leaves out the start of a sequence that stays dense.
+    counted = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share=0.0)
+    applied = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share)
+    dense = measure_sparsity(network, tokens, counted, batch_tokens, dense_share)
+    with sparsify.sparsified(network, applied):
+        sparse = measure_sparsity(network, tokens, counted, batch_tokens, dense_share)
     rows = [
-        (site, layer_of(site), value, dense[site], sparse[site])
-        for site, value in thresholds.items()
+        (site, layer_of(site), threshold, dense[site], sparse[site])
+        for site, threshold in thresholds.items()
     ]
     return pd.DataFrame(
         rows, columns=["site", "layer", "threshold", "sparsity_dense_pass", "sparsity_sparse_pass"]
@@ -152,9 +155,10 @@ def measure_sparsity(
     batch_tokens: int,
     dense_share: float,
 ) -> dict[str, float]:
-    """Share of each site's input entries that S sets to zero in one pass of the model as it stands.
+    """Return the share of each site's input entries that S would set to zero, in one pass.
 
-    The start of a sequence that the protocol leaves dense does not count.
+    The model runs as it is, sparsified or not. The start of a sequence that the protocol leaves
+    dense does not count.
     """
     zeros = dict.fromkeys(sparsifiers, 0)
     entries = dict.fromkeys(sparsifiers, 0)
@@ -169,5 +173,5 @@ def measure_sparsity(
 
 
 def load_quantiles(path: str | Path | Sequence | None) -> pd.DataFrame | None:
-    """The quantiles of a scope; none where sites are sparsified by rank."""
+    """Read the quantiles of a scope; None without a file, which a scope by rank does not have."""
     return pd.read_parquet(path) if path else None

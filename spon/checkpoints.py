@@ -1,9 +1,9 @@
-"""Biases learned elsewhere: which runs a folder of checkpoints holds, and what one of them says.
+"""Read biases that were learned elsewhere: list the runs of a folder of checkpoints, and read one.
 
-The only place that opens a pickle: the published biases are `.pt` files, which are pickles, and a
-pickle can run code when it is read. `torch.load(weights_only=True)` builds tensors and plain
-containers from it and refuses the rest. Everything behind this seam is safetensors. Torch is
-imported only to read a file, as the workflow lists the folder each time that it is parsed.
+No other module opens a pickle. The published biases are `.pt` files, which are pickles, and a
+pickle can run code when it is read; `torch.load(weights_only=True)` builds tensors and plain
+containers from it and refuses the rest. Torch is imported only where a file is read, since the
+workflow lists the folder each time that it is parsed.
 """
 
 import hashlib
@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from spon.sites import name_site
+from spon.sites import RUN, name_site
 
 NAME = re.compile(
-    r"(?:spon_)?(?P<allocation>[A-Za-z0-9][\w.+-]*?)_s(?P<sparsity>0\.\d+)(?:_seed(?P<seed>\d+))?\.(?:pt|safetensors)"
+    r"(?:spon_)?(?P<allocation>[A-Za-z0-9][\w.+-]*?)_s(?P<sparsity>0\.\d+)"
+    r"(?:_seed(?P<seed>\d+))?\.(?:pt|safetensors)"
 )
 NAME_FORM = "[spon_]ALLOCATION_sSPARSITY[_seedN].pt or .safetensors, such as spon_TOP-50_s0.50.pt"
 FORMATS = (".pt", ".safetensors")
@@ -32,12 +33,13 @@ MAPS = {
 # How each format names a bias.
 PUBLISHED_BIAS = re.compile(rf"layer_(?P<layer>0|[1-9]\d*)_(?P<map>{'|'.join(MAPS)})")
 OUR_BIAS = re.compile(
-    rf"model\.layers\.(?P<layer>0|[1-9]\d*)\.(?P<map>{'|'.join(map(re.escape, MAPS.values()))})\.bias"
+    r"model\.layers\.(?P<layer>0|[1-9]\d*)\."
+    rf"(?P<map>{'|'.join(map(re.escape, MAPS.values()))})\.bias"
 )
 
 
 def find_checkpoints(folder: str | Path) -> list[dict]:
-    """The runs that a folder holds a checkpoint of, by the files' names alone.
+    """List the runs that a folder holds a checkpoint of, by the files' names alone.
 
     Returns:
         `allocation`, `sparsity`, `seed` and `file` of each, in this order; a name without a seed
@@ -54,23 +56,24 @@ def find_checkpoints(folder: str | Path) -> list[dict]:
     files = sorted(path for path in Path(folder).iterdir() if path.suffix in FORMATS)
     if not files:
         raise ValueError(
-            f"checkpoints is '{folder}', which holds no .pt or .safetensors file: allowed are {NAME_FORM}"
+            f"checkpoints is '{folder}', which holds no .pt or .safetensors file: "
+            f"allowed are {NAME_FORM}"
         )
-    found = sorted(
+    runs = sorted(
         (read_name(path) | {"file": str(path)} for path in files),
         key=lambda run: tuple(run.values()),
     )
-    for before, run in pairwise(found):
-        if list(before.values())[:3] == list(run.values())[:3]:
+    for before, run in pairwise(runs):
+        if all(before[name] == run[name] for name in RUN):
             raise ValueError(
-                f"'{before['file']}' and '{run['file']}' are both {run['allocation']} at sparsity {run['sparsity']} "
-                f"with seed {run['seed']}: allowed is one checkpoint per run"
+                f"'{before['file']}' and '{run['file']}' are both {run['allocation']} at sparsity "
+                f"{run['sparsity']} with seed {run['seed']}: allowed is one checkpoint per run"
             )
-    return found
+    return runs
 
 
 def read_name(path: str | Path) -> dict:
-    """The run that a checkpoint's file name tells: `allocation`, `sparsity` and `seed`."""
+    """Read the run in a checkpoint's file name: `allocation`, `sparsity` and `seed`."""
     match = NAME.fullmatch(Path(path).name)
     if not match:
         raise ValueError(
@@ -84,24 +87,25 @@ def read_name(path: str | Path) -> dict:
 
 
 def check_run(path: str | Path, allocation: str, sparsity: float, seed: int) -> None:
-    """Refuse a checkpoint of another run."""
-    wanted = {"allocation": allocation, "sparsity": sparsity, "seed": seed}
-    compare_names(path, read_name(path), wanted, "is wanted for")
+    """Refuse a checkpoint whose name says another run than this one."""
+    run = {"allocation": allocation, "sparsity": sparsity, "seed": seed}
+    compare_names(path, read_name(path), run, "is wanted for")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, "torch.Tensor"]:
-    """The biases of a checkpoint by site, float32 vectors.
+    """Read the biases of a checkpoint: float32 vectors by site.
 
     Args:
         path: A `.pt` of the published form (`biases`, `config_name`, `sparsity`), or our
             safetensors.
 
     Raises:
-        ValueError: The file is neither, what it says of its run is not what its name says, or a
-            bias is no vector of finite numbers.
+        ValueError: The file is neither, its content and its name say different runs, or a bias is
+            no vector of finite numbers.
     """
-    tensors, told = (read_published if Path(path).suffix == ".pt" else read_ours)(path)
-    compare_names(path, read_name(path), told, "says that it holds")
+    read_format = read_published if Path(path).suffix == ".pt" else read_ours
+    tensors, run = read_format(path)
+    compare_names(path, read_name(path), run, "says that it holds")
     if not tensors:
         raise ValueError(f"the checkpoint '{path}' holds no bias")
     for site, bias in tensors.items():
@@ -112,7 +116,7 @@ def read_checkpoint(path: str | Path) -> dict[str, "torch.Tensor"]:
 
 
 def read_published(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict]:
-    """The biases of a `.pt` file of the published form, and what it tells of its run."""
+    """Read a `.pt` file of the published form: its biases by site, and its run."""
     import torch
 
     try:
@@ -123,20 +127,21 @@ def read_published(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict]:
         raise ValueError(
             f"the checkpoint '{path}' is no PyTorch file of tensors and plain values alone"
         ) from error
-    keys = {"biases": dict, "config_name": str, "sparsity": float}
-    if not isinstance(content, dict) or any(
-        not isinstance(content.get(key), kind) for key, kind in keys.items()
-    ):
+    kinds = {"biases": dict, "config_name": str, "sparsity": float}
+    is_published = isinstance(content, dict) and all(
+        isinstance(content.get(key), kind) for key, kind in kinds.items()
+    )
+    if not is_published:
         raise ValueError(
-            f"the checkpoint '{path}' is not of the published form: wanted are the keys biases (tensors by name), "
-            f"config_name (text) and sparsity (a share)"
+            f"the checkpoint '{path}' is not of the published form: wanted are the keys biases "
+            f"(tensors by name), config_name (text) and sparsity (a share)"
         )
-    told = {"allocation": content["config_name"], "sparsity": content["sparsity"]}
-    return name_sites(path, content["biases"], PUBLISHED_BIAS, "layer_N_MAP"), told
+    run = {"allocation": content["config_name"], "sparsity": content["sparsity"]}
+    return name_sites(path, content["biases"], PUBLISHED_BIAS, "layer_N_MAP"), run
 
 
 def read_ours(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict]:
-    """The biases of a safetensors file, and what it tells of its run if a workflow like this one wrote it."""
+    """Read a safetensors file: its biases by site, and its run as far as its metadata names it."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -147,37 +152,39 @@ def read_ours(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict]:
         raise ValueError(f"the checkpoint '{path}' is no safetensors file") from error
     made_by = json.loads(metadata.get("made_by", "{}"))
     kinds = {"allocation": str, "sparsity": float, "seed": int}
-    told = {key: kind(made_by[key]) for key, kind in kinds.items() if key in made_by}
-    return name_sites(path, tensors, OUR_BIAS, "model.layers.N.MAP.bias"), told
+    run = {key: kind(made_by[key]) for key, kind in kinds.items() if key in made_by}
+    return name_sites(path, tensors, OUR_BIAS, "model.layers.N.MAP.bias"), run
 
 
 def name_sites(
     path: str | Path, tensors: Mapping, pattern: re.Pattern, form: str
 ) -> dict[str, "torch.Tensor"]:
-    """Biases by site, from biases by the name that a format gives them."""
+    """Return biases by site, from biases by the name that a format gives them."""
     sites = {}
     for name, tensor in tensors.items():
         match = pattern.fullmatch(str(name))
         if not match:
             raise ValueError(
-                f"the checkpoint '{path}' has a bias '{name}': allowed are {form} of {', '.join(MAPS)}"
+                f"the checkpoint '{path}' has a bias '{name}': "
+                f"allowed are {form} of {', '.join(MAPS)}"
             )
         site = name_site(int(match["layer"]), MAPS.get(match["map"], match["map"]))
         sites[site] = tensor
     return sites
 
 
-def compare_names(path: str | Path, named: Mapping, told: Mapping, verb: str) -> None:
-    """Refuse a checkpoint whose name and another source disagree about the run."""
-    for key, value in told.items():
-        if value != named[key]:
+def compare_names(path: str | Path, name_says: Mapping, run: Mapping, verb: str) -> None:
+    """Refuse a checkpoint whose file name says another run than `run`."""
+    for key, value in run.items():
+        if value != name_says[key]:
             raise ValueError(
-                f"the checkpoint '{path}' {verb} {key} {value}, but its name says {named[key]}: they must agree"
+                f"the checkpoint '{path}' {verb} {key} {value}, "
+                f"but its name says {name_says[key]}: they must agree"
             )
 
 
 def check_bias(path: str | Path, site: str, bias: object) -> None:
-    """Refuse what is no vector of finite numbers."""
+    """Refuse a bias that is no vector of finite numbers."""
     import torch
 
     if not (
@@ -194,12 +201,13 @@ def check_bias(path: str | Path, site: str, bias: object) -> None:
     if not bias.isfinite().all():
         index = int((~bias.isfinite()).nonzero()[0])
         raise ValueError(
-            f"the checkpoint '{path}' has the bias {bias[index]} at {site}: allowed are finite numbers"
+            f"the checkpoint '{path}' has the bias {bias[index]} at {site}: "
+            f"allowed are finite numbers"
         )
 
 
 def describe_file(path: str | Path) -> dict:
-    """A checkpoint as a study lists it: its run, file name, SHA-256 and number of sites."""
+    """Describe a checkpoint for a study's list: run, file name, SHA-256 and number of sites."""
     with Path(path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return read_name(path) | {

@@ -1,6 +1,6 @@
-"""The `pydoc` corpus: real technical English on every machine that has the environment.
+"""The `pydoc` corpus: docstrings of installed packages, without duplicates, split by source file.
 
-The docstrings of installed scientific packages, without duplicates, split by source file.
+It is real technical English that every machine with this environment has.
 """
 
 import ast
@@ -23,10 +23,10 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Selection:
-    """What belongs to the corpus.
+    """The settings that decide which docstrings belong to the corpus.
 
     Attributes:
-        packages: Import names, in the order in which their text counts as seen.
+        packages: Import names; of near duplicates in one split, the earlier package's is kept.
         minimum_characters: Shorter docstrings are dropped.
         shingle_words: Length of the word sequences that near duplicates share.
         duplicate_share: A docstring is dropped if more than this share of its word
@@ -42,7 +42,7 @@ class Selection:
 
 
 def collect_docstrings(selection: Selection, processes: int) -> pd.DataFrame:
-    """Read the corpus out of the installed packages.
+    """Read the corpus from the installed packages.
 
     Returns:
         One row per docstring: `split, file, text`, the train split first. No docstring of a later
@@ -54,17 +54,15 @@ def collect_docstrings(selection: Selection, processes: int) -> pd.DataFrame:
     files = [file for package in selection.packages for file in source_files(package)]
     # Forking would copy the threads and locks of libraries that the caller has loaded.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        found = pool.map(read_docstrings, (path for _, path in files), chunksize=64)
-    documents = pd.DataFrame(
-        [
-            (assign_split(file, selection.held_out_share), file, text)
-            for (file, _), texts in zip(files, found, strict=True)
-            for text in texts
-            if len(text) >= selection.minimum_characters
-        ],
-        columns=["split", "file", "text"],
-    )
-    # Train first, so that what the model has seen decides what may be held out, never the reverse.
+        docstrings = pool.map(read_docstrings, (path for _, path in files), chunksize=64)
+    rows = []
+    for (file, _), texts in zip(files, docstrings, strict=True):
+        split = assign_split(file, selection.held_out_share)
+        long_enough = [text for text in texts if len(text) >= selection.minimum_characters]
+        rows += [(split, file, text) for text in long_enough]
+    documents = pd.DataFrame(rows, columns=["split", "file", "text"])
+    # Train first, so that held-out text is dropped where it repeats training text, and no training
+    # text is dropped for repeating held-out text.
     documents = documents.sort_values(
         "split", key=lambda column: column.map(SPLITS.index), kind="stable"
     )
@@ -73,7 +71,7 @@ def collect_docstrings(selection: Selection, processes: int) -> pd.DataFrame:
 
 
 def source_files(package: str) -> list[tuple[str, str]]:
-    """The Python files of an installed package, as (name inside site-packages, path), in a fixed order."""
+    """List the Python files of an installed package, sorted: (name inside site-packages, path)."""
     folder = find_package(package)
     return sorted(
         (path.relative_to(folder.parent).as_posix(), str(path)) for path in folder.rglob("*.py")
@@ -81,7 +79,7 @@ def source_files(package: str) -> list[tuple[str, str]]:
 
 
 def find_package(package: str) -> Path:
-    """The folder of an installed package."""
+    """Return the folder of an installed package."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
@@ -92,12 +90,15 @@ def find_package(package: str) -> Path:
 
 
 def read_versions(packages: Iterable[str]) -> dict[str, str]:
-    """The installed version of every package; another version has another text."""
+    """Return the installed version of every package, since its docstrings depend on it."""
     return {package: importlib.metadata.version(package) for package in packages}
 
 
 def read_docstrings(path: str) -> list[str]:
-    """The docstrings of one source file, unindented, in the order of `ast.walk`; none if it is not Python."""
+    """Read the docstrings of one source file, unindented, in the order of `ast.walk`.
+
+    A file that is not Python has none.
+    """
     try:
         tree = ast.parse(Path(path).read_bytes())
     except SyntaxError:  # templates and test data that carry the suffix .py
@@ -107,22 +108,25 @@ def read_docstrings(path: str) -> list[str]:
 
 
 def assign_split(file: str, held_out_share: float) -> str:
-    """The split of a source file: decided by the hash of its name, the same on every machine."""
+    """Return the split of a source file, by the hash of its name: the same on every machine."""
     # ASSUME: whole files are held out, not docstrings, since one file's docstrings share their
     # wording.
     digest = hashlib.sha256(file.encode()).digest()
     if int.from_bytes(digest[:8], "big") >= 2 * held_out_share * 2**64:
         return "train"
-    # Files differ so much that a halving can give two kinds of text: this one leaves the inputs of
-    # every site of the reference model alike in size, within half a point of sparsity, which
-    # halving by the first bytes did not.
+    # Files differ so much that calibration and evaluation can become two kinds of text. Halved by
+    # the last byte, the inputs of every site of the reference model are alike in size, within half
+    # a point of sparsity; halved by the first bytes, they are not.
     return "calibration" if digest[-1] % 2 else "evaluation"
 
 
 def mark_new(texts: Iterable[str], shingle_words: int, duplicate_share: float) -> list[bool]:
-    """Tell for each text whether most of it has not been kept before."""
-    # ASSUME: a near duplicate shares word sequences with anything kept before it, not with one
-    # document: boilerplate assembled from several places is no new text either.
+    """Return for each text whether it is new.
+
+    It is if no more than `duplicate_share` of its word sequences stand in new texts before it.
+    """
+    # ASSUME: a near duplicate shares word sequences with all texts kept before it together, not
+    # with one of them: boilerplate assembled from several places is no new text either.
     words: dict[str, int] = {}
     seen: set[tuple[int, ...]] = set()
     marks = []
@@ -138,7 +142,7 @@ def mark_new(texts: Iterable[str], shingle_words: int, duplicate_share: float) -
 
 
 def describe_corpus(documents: pd.DataFrame, packages: Sequence[str]) -> dict:
-    """What this corpus is: its digest, sizes and the versions that it was read from."""
+    """Describe a corpus: its digest, its sizes and the package versions that it was read from."""
     digest = hashlib.sha256()
     for row in documents.itertuples():
         digest.update(f"{row.split}\0{row.file}\0{row.text}\0".encode())
@@ -151,23 +155,29 @@ def describe_corpus(documents: pd.DataFrame, packages: Sequence[str]) -> dict:
     }
 
 
-def compare_corpora(found: Mapping, trained_on: Mapping | None) -> str | None:
-    """A sentence if a model was trained on another corpus than the one found here; none if all is well."""
-    if trained_on is None or found["digest"] == trained_on["digest"]:
+def compare_corpora(installed: Mapping, trained_on: Mapping | None) -> str | None:
+    """Return a warning if a model was trained on another corpus than the installed one, else None.
+
+    Args:
+        installed: The corpus of this machine, as `describe_corpus` describes it.
+        trained_on: That of the model; None if it does not say.
+    """
+    if trained_on is None or installed["digest"] == trained_on["digest"]:
         return None
     versions = trained_on["packages"]
-    other = [
+    changed = [
         f"{name} {version}"
-        for name, version in found["packages"].items()
+        for name, version in installed["packages"].items()
         if versions.get(name) != version
     ]
     return (
-        f"the docstrings found here (digest {found['digest'][:12]}) are not those that the model was trained on "
-        f"({trained_on['digest'][:12]}), so some held-out text may be known to it, and numbers are not comparable; "
-        f"other versions here: {', '.join(other) or 'none'}"
+        f"the docstrings found here (digest {installed['digest'][:12]}) are not those that the "
+        f"model was trained on ({trained_on['digest'][:12]}), so some held-out text may be known "
+        f"to it, and numbers are not comparable; other versions here: "
+        f"{', '.join(changed) or 'none'}"
     )
 
 
 def read_training_corpus(record: str | Path | None) -> dict | None:
-    """The corpus that a model's `record.json` says it was trained on; none without a record."""
+    """Read from a model's `record.json` which corpus it was trained on; None without a record."""
     return json.loads(Path(record).read_text()).get("corpus") if record else None

@@ -1,4 +1,4 @@
-"""Text as blocks of tokens: the evaluation protocol, from documents to `tokens.safetensors`."""
+"""Cut text into blocks of tokens, by the evaluation protocol, and write and read such blocks."""
 
 import hashlib
 import json
@@ -16,7 +16,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Protocol:
-    """How documents become blocks; with the text itself, everything that a perplexity depends on.
+    """The rules by which documents become blocks.
+
+    With the text itself, they are all that the perplexity of a model depends on.
 
     Attributes:
         block_length: Tokens per block, a leading BOS included.
@@ -34,7 +36,7 @@ class Protocol:
 
 
 def read_documents(text: Mapping, corpus: str | Sequence[str]) -> list[str]:
-    """The documents of a text: rows of a data set, in its order.
+    """Read the documents of a text: rows of a data set, in its order.
 
     Args:
         text: The text's settings, arguments of `datasets.load_dataset` with a split and a field;
@@ -46,7 +48,7 @@ def read_documents(text: Mapping, corpus: str | Sequence[str]) -> list[str]:
     """
     if text["path"] == "pydoc":
         return pd.read_parquet(corpus)["text"].tolist()
-    import datasets  # two seconds that the pydoc corpus need not wait for
+    import datasets  # here, since it takes two seconds and the pydoc corpus needs none of it
 
     arguments = {
         key: text[key] for key in ("path", "name", "revision", "data_files") if key in text
@@ -66,11 +68,11 @@ def tokenize(
     blocks: int,
     order: str,
 ) -> Int[Tensor, "blocks length"]:
-    """Documents as blocks of token ids, by a Hugging Face tokenizer.
+    """Cut documents into blocks of token ids, with a Hugging Face tokenizer.
 
-    If the first blocks are wanted, no more of the text is tokenised than they need: twice as many
-    documents are taken until they suffice. The last blocks' worth of tokens is not counted, as the
-    cut may have split a token.
+    For the first blocks, only as much text is tokenised as they need: the number of documents is
+    doubled until they give one block more than asked for. Where the text is cut off, tokens may
+    differ from those of the whole text; the block in excess keeps them out of the others.
     """
     count = len(documents) if order == "even" else min(len(documents), blocks)
     while True:
@@ -84,7 +86,11 @@ def tokenize(
 def describe_tokens(
     tokens: Int[Tensor, "blocks length"], text: Mapping, protocol: Mapping
 ) -> dict:
-    """What a number measured on these tokens stands for; `protocol` differs whenever two are not comparable."""
+    """Describe the tokens and the settings that made them.
+
+    Numbers that were measured on tokens with another `protocol`, which is a digest of all of this,
+    are not comparable.
+    """
     digest = hashlib.sha256(tokens.numpy().tobytes()).hexdigest()
     settings = {"text": dict(text), "protocol": dict(protocol), "tokens": digest}
     canonical = json.dumps(settings, sort_keys=True)
@@ -97,7 +103,7 @@ def describe_tokens(
 
 
 def join_documents(documents: Iterable[str], protocol: Protocol) -> str:
-    """One text of all documents, by the protocol's joining rule."""
+    """Join all documents into one text, by the protocol's rule."""
     if protocol.strip:
         documents = (stripped for document in documents if (stripped := document.strip()))
     return protocol.join.join(documents)
@@ -128,34 +134,38 @@ def cut_blocks(
             "protocol.bos is true, but this tokenizer has no BOS token: set it to false"
         )
     body = protocol.block_length - protocol.bos
-    whole = len(ids) // body
-    if whole < blocks:
+    available = len(ids) // body
+    if available < blocks:
         raise ValueError(
-            f"the text holds {whole} blocks of {protocol.block_length} tokens, blocks asks for {blocks}: "
-            f"allowed is 1 to {whole}"
+            f"the text holds {available} blocks of {protocol.block_length} tokens, "
+            f"blocks asks for {blocks}: allowed is 1 to {available}"
         )
-    cut = torch.as_tensor(np.asarray(ids[: whole * body], dtype=np.int32)).view(whole, body)
-    chosen = cut[choose_blocks(whole, blocks, order)]
+    used = np.asarray(ids[: available * body], dtype=np.int32)
+    bodies = torch.as_tensor(used).view(available, body)[pick_blocks(available, blocks, order)]
     if protocol.bos:
-        chosen = torch.cat([torch.full((blocks, 1), bos_id, dtype=torch.int32), chosen], dim=1)
-    return chosen.contiguous()
+        bos = torch.full((blocks, 1), bos_id, dtype=torch.int32)
+        return torch.cat([bos, bodies], dim=1).contiguous()
+    return bodies.contiguous()
 
 
-def choose_blocks(whole: int, blocks: int, order: str) -> Int[Tensor, "blocks"]:
-    """The indices of the blocks to take out of `whole`, increasing and distinct."""
+def pick_blocks(available: int, blocks: int, order: str) -> Int[Tensor, "blocks"]:
+    """Return the indices of `blocks` out of the `available` blocks, increasing and distinct."""
     assert order in ("first", "even"), order
-    return torch.arange(blocks) if order == "first" else torch.arange(blocks) * whole // blocks
+    assert blocks <= available, f"{blocks} blocks out of {available} cannot be distinct"
+    return torch.arange(blocks) if order == "first" else torch.arange(blocks) * available // blocks
 
 
 def take_even(tokens: Int[Tensor, "blocks length"], count: int) -> Int[Tensor, "count length"]:
-    """`count` blocks, evenly spaced over all of them."""
-    return tokens[choose_blocks(len(tokens), count, "even")]
+    """Take `count` blocks, evenly spaced over all of them."""
+    return tokens[pick_blocks(len(tokens), count, "even")]
 
 
-def draw_blocks(
+def take_blocks(
     tokens: Int[Tensor, "blocks length"], count: int, order: str, generator: torch.Generator
 ) -> Int[Tensor, "count length"]:
-    """The blocks that biases are learned from: the first ones, or random ones in random order.
+    """Take the blocks that biases are learned from: the first ones, or random ones.
+
+    Random blocks come in random order.
 
     Raises:
         ValueError: There are fewer blocks.
@@ -173,18 +183,18 @@ def draw_blocks(
 def tokenize_prompts(
     prompts: Mapping[str, Sequence[str]], tokenizer: Callable[..., Mapping], protocol: Protocol
 ) -> dict[str, Int[Tensor, "1 length"]]:
-    """Prompts as token ids, each a block of its own, named `00.math` by place and category."""
+    """Turn prompts into blocks of token ids, one each, named `00.math` by number and category.
+
+    Args:
+        prompts: Texts by category.
+    """
     start = [tokenizer.bos_token_id] if protocol.bos else []
     texts = [(category, text) for category, texts in prompts.items() for text in texts]
-    ids = [
-        start + tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        for _, text in texts
-    ]
-    named = zip(texts, ids, strict=True)
-    return {
-        f"{place:02d}.{c}": torch.tensor([i], dtype=torch.int32)
-        for place, ((c, _), i) in enumerate(named)
-    }
+    blocks = {}
+    for number, (category, text) in enumerate(texts):
+        ids = start + tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        blocks[f"{number:02d}.{category}"] = torch.tensor([ids], dtype=torch.int32)
+    return blocks
 
 
 def save_prompts(

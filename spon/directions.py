@@ -1,4 +1,4 @@
-"""What cosines are worth: how well random directions align by chance alone."""
+"""Cosines, and how large they are by chance alone: those of random directions."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,17 +8,17 @@ from scipy.stats import beta
 def cosine(
     first: Float[np.ndarray, "dimensions"], second: Float[np.ndarray, "dimensions"]
 ) -> float:
-    """The cosine of the angle between two vectors; nan if one of them is zero, which has no direction."""
+    """Return the cosine of the angle between two vectors; NaN if one of them is zero."""
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(first @ second) / lengths if lengths else np.nan
 
 
 def cosine_quantile(dimensions: int, level: float) -> float:
-    """The |cosine| that a random direction exceeds against any fixed one with probability 1 - `level`.
+    """Return the quantile `level` of |cosine| between a random and a fixed direction; exact.
 
-    The angle with a fixed direction has a density proportional to sin^(d-2) (Cai, Fan and Jiang
-    2013, Distributions of Angles in Random Packing on Spheres), so its squared cosine has the
-    distribution Beta(1/2, (d - 1) / 2). Exact.
+    The angle between them has a density proportional to sin^(d-2) (Cai, Fan and Jiang 2013,
+    Distributions of Angles in Random Packing on Spheres), so its squared cosine has the
+    distribution Beta(1/2, (d - 1) / 2).
 
     Args:
         dimensions: 2 or more.
@@ -35,17 +35,17 @@ def cosine_quantile(dimensions: int, level: float) -> float:
 def max_cosines(
     dimensions: int, components: int, draws: int, seed: int
 ) -> Float[np.ndarray, "draws"]:
-    """The largest |cosine| of random directions with any of a set of orthonormal ones, by simulation.
+    """Simulate the largest |cosine| of a random direction with a set of orthonormal ones.
 
-    A direction of normal entries is uniform and may be turned until the set is made of its first
-    axes; of its other entries only the sum of squares matters, which is chi-squared. So a draw
-    costs as much as the set is large.
+    A vector of normal entries has a uniform direction, whatever the axes are, so the set may be
+    taken for the first axes. Of the entries along other axes only the sum of squares matters,
+    which is chi-squared. So the cost of a direction depends on the size of the set alone.
 
     Args:
         dimensions: Of the space; at least as many as the set has members.
         components: Members of the orthonormal set.
         draws: Random directions; with 10,000, the 95 % quantile is known to about 0.5 % of itself.
-        seed: The same seed gives the same draws.
+        seed: The same seed gives the same directions.
 
     Returns:
         One value between 0 and 1 per direction; a set of one has the quantiles of
@@ -54,16 +54,17 @@ def max_cosines(
     assert 1 <= components <= dimensions, (
         f"{components} orthonormal directions in {dimensions} dimensions"
     )
-    source = np.random.default_rng(seed)
-    inside = source.standard_normal((draws, components)) ** 2
-    outside = source.chisquare(dimensions - components, draws) if dimensions > components else 0.0
+    generator = np.random.default_rng(seed)
+    inside = generator.standard_normal((draws, components)) ** 2
+    others = dimensions - components
+    outside = generator.chisquare(others, draws) if others else 0.0
     return np.sqrt(inside.max(axis=1) / (inside.sum(axis=1) + outside))
 
 
 def share_reaching(null: Float[np.ndarray, "draws"], value: float) -> float:
-    """The p-value of a value by simulation: the share of the null that reaches it, itself counted as one of them.
+    """Return a p-value: the share of simulated values that reach `value`, which counts as one too.
 
     Returns:
-        At least 1 / (draws + 1): no number of draws shows that chance reaches a value never.
+        At least 1 / (draws + 1), since no simulation shows that chance never reaches a value.
     """
     return float((1 + np.count_nonzero(null >= value)) / (1 + len(null)))

@@ -1,4 +1,7 @@
-"""KL divergence between two heads' outputs, with its gradient, without the logits of more than a chunk of tokens."""
+"""KL divergence of next-token distributions, with its gradient, chunk by chunk.
+
+At no time are there logits of more tokens than one chunk.
+"""
 
 import torch
 from jaxtyping import Float
@@ -13,19 +16,27 @@ def kl_to_dense(
     head: Float[Tensor, "vocabulary d_model"],
     chunk_tokens: int,
 ) -> Float[Tensor, ""]:
-    """Forward KL(dense || sparse) of the next-token distributions, mean over all tokens, temperature 1, in nats."""
+    """Return the mean KL(dense || sparse) of the next-token distributions, in nats per token.
+
+    Args:
+        sparse: Final states of the sparsified and biased model.
+        dense: Those of the dense model.
+        head: The output head of both; temperature 1.
+        chunk_tokens: Tokens whose logits exist at one time.
+    """
+    assert sparse.shape == dense.shape, f"states have shapes {sparse.shape} and {dense.shape}"
     # ASSUME: a block's last position counts, although the evaluation, which needs a next token,
     # leaves it out.
     return ChunkedKL.apply(sparse.flatten(0, 1), dense.flatten(0, 1), head, chunk_tokens)
 
 
 class ChunkedKL(torch.autograd.Function):
-    """Mean KL(p || q) of two heads' outputs and, in the same pass, its gradient by the states behind q.
+    """Mean KL(p || q), p dense and q sparse; the forward pass also computes the gradient.
 
-    The gradient by q's logits is q - p, so it is at hand while the chunk's logits still are, and
-    only its product with the head, of the size of the hidden states, is kept for the way back.
-    What a chunk needs is five tensors of chunk x vocabulary in float32. A token's sum over the
-    vocabulary is in float32, the one over tokens in float64.
+    The gradient with respect to q's logits is q - p, which is computed while the logits of the
+    chunk exist. For the backward pass only its product with the head is kept, which is as large as
+    the hidden states. A chunk needs five tensors of chunk x vocabulary in float32. A token's sum
+    over the vocabulary is in float32, the sum over tokens in float64.
     """
 
     @staticmethod

@@ -20,7 +20,7 @@ def evaluate(
     chunk_tokens: int,
     keep: cache.Keep = cache.compute,
 ) -> pd.DataFrame:
-    """Compare a sparsified and biased model with the dense one, block by block, on the same tokens.
+    """Compare a sparsified and biased model with the dense one on the same tokens, block by block.
 
     Args:
         network: The dense model.
@@ -29,7 +29,7 @@ def evaluate(
         biases: b by site; none for TEAL.
         batch_tokens: Tokens per forward pass.
         chunk_tokens: Tokens whose logits exist at one time.
-        keep: How the dense model's states are had, which other evaluations need too.
+        keep: Gives the dense model's final states, which other evaluations need too.
 
     Returns:
         `block, predictions, nll_nats, kl_nats`: sums over the block's next-token predictions,
@@ -50,28 +50,31 @@ def evaluate_draws(
     chunk_tokens: int,
     keep: cache.Keep = cache.compute,
 ) -> pd.DataFrame:
-    """`evaluate` for several sets of biases, which share one dense pass.
+    """Evaluate several sets of biases as `evaluate` does one; they share one dense pass.
+
+    Args:
+        draws: Sets of b by site.
 
     Returns:
-        The columns of `evaluate` behind `draw`, which counts the sets from 0.
+        The columns of `evaluate` behind `draw`, which numbers the sets from 0.
     """
     head = models.head_weight(network)
-    batches, parts = models.batches(tokens, batch_tokens), []
-    known = models.keep_final_states(network, tokens, batch_tokens, keep).split(len(batches[0]))
+    batches, scores = models.batches(tokens, batch_tokens), []
+    dense_states = models.keep_final_states(network, tokens, batch_tokens, keep)
     counter = progress.Progress(len(draws) * tokens.numel())
     with torch.inference_mode():
-        for batch, dense in zip(batches, known, strict=True):
-            dense, targets = dense.to(network.device), batch.to(network.device, torch.long)
-            states = [run_sparse(network, batch, dense, sparsifiers, biases) for biases in draws]
-            parts.append(score(dense, states, targets, head, chunk_tokens))
+        for batch, states in zip(batches, dense_states.split(len(batches[0])), strict=True):
+            dense, targets = states.to(network.device), batch.to(network.device, torch.long)
+            sparse = [run_sparse(network, batch, dense, sparsifiers, biases) for biases in draws]
+            scores.append(score(dense, sparse, targets, head, chunk_tokens))
             counter.advance(len(draws) * batch.numel())
-    nll, kl = torch.cat(parts, dim=2).cpu().unbind(dim=1)
-    counts = {
+    nll, kl = torch.cat(scores, dim=2).cpu().unbind(dim=1)
+    numbers = {
         "draw": np.repeat(range(len(draws)), len(tokens)),
         "block": np.tile(range(len(tokens)), len(draws)),
     }
     sums = {"nll_nats": nll.flatten().numpy(), "kl_nats": kl.flatten().numpy()}
-    return pd.DataFrame({**counts, "predictions": tokens.shape[1] - 1, **sums})
+    return pd.DataFrame({**numbers, "predictions": tokens.shape[1] - 1, **sums})
 
 
 def run_sparse(
@@ -81,7 +84,10 @@ def run_sparse(
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     biases: Mapping[str, Float[Tensor, "d_out"]],
 ) -> Float[Tensor, "blocks length d_model"]:
-    """Final states of the sparsified and biased model; the dense ones themselves if it is neither."""
+    """Return the final states of the sparsified and biased model.
+
+    They are `dense` itself if nothing is sparsified and there is no bias.
+    """
     if not sparsifiers and not biases:
         return dense
     with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
@@ -95,28 +101,32 @@ def score(
     head: Float[Tensor, "vocabulary d_model"],
     chunk_tokens: int,
 ) -> Float[Tensor, "draws 2 blocks"]:
-    """Per draw and block, the sums of -log p(next token) and of KL(dense || sparse), nats, float64.
+    """Return the sums of -log p(next token) and KL(dense || sparse) per draw and block, in nats.
 
-    Every position but the last predicts the token after it. All draws share the dense model's
-    logits, and one that is the dense model itself has no divergence. A token's sum over the
-    vocabulary is in float32.
+    Args:
+        dense: Final states of the dense model.
+        draws: Final states for each set of biases; `dense` itself has no divergence.
+        tokens: Every position but the last predicts the token after it.
+        head: The output head.
+        chunk_tokens: Tokens whose logits exist at one time.
+
+    Returns:
+        Sums in float64; a token's sum over the vocabulary is in float32.
     """
     targets = tokens[:, 1:].flatten().split(chunk_tokens)
-    known, *states = [
+    dense_chunks, *draws_chunks = [
         states[:, :-1].flatten(0, 1).split(chunk_tokens) for states in (dense, *draws)
     ]
-    parts = []
-    for place, target in enumerate(targets):
-        p = models.log_probabilities(known[place], head)
+    chunks = []
+    for index, target in enumerate(targets):
+        p = models.log_probabilities(dense_chunks[index], head)
         weights, rows = p.exp(), []
-        for sparse, chunks in zip(draws, states, strict=True):
-            q = p if sparse is dense else models.log_probabilities(chunks[place], head)
+        for sparse, sparse_chunks in zip(draws, draws_chunks, strict=True):
+            is_dense = sparse is dense
+            q = p if is_dense else models.log_probabilities(sparse_chunks[index], head)
             nll = -q.gather(1, target[:, None])[:, 0]
-            kl = (
-                torch.zeros_like(nll)
-                if sparse is dense
-                else q.neg_().add_(p).mul_(weights).sum(dim=-1)
-            )
+            # In place, which saves a tensor of chunk x vocabulary.
+            kl = torch.zeros_like(nll) if is_dense else q.neg_().add_(p).mul_(weights).sum(dim=-1)
             rows.append(torch.stack([nll, kl]).double())
-        parts.append(torch.stack(rows))
-    return torch.cat(parts, dim=-1).unflatten(-1, (len(tokens), -1)).sum(dim=-1)
+        chunks.append(torch.stack(rows))
+    return torch.cat(chunks, dim=-1).unflatten(-1, (len(tokens), -1)).sum(dim=-1)

@@ -1,4 +1,4 @@
-"""The seam between Snakemake and the library: log, device, threads, and how a job ends."""
+"""Run a script as a job of Snakemake: its log, device, threads, progress, record and failure."""
 
 import json
 import logging
@@ -23,24 +23,25 @@ if TYPE_CHECKING:
 
     from spon.cache import Keep
 
-# Beside Snakemake's own files, study by study.
+# Where jobs keep tensors for one another: a folder per study, beside Snakemake's own files.
 KEPT = Path(".snakemake/kept")
 
-# A user's mistake is told in one sentence; everything else is our own and keeps its traceback.
+# What a user's mistake raises: the screen shows its one sentence. Any other error is a mistake of
+# ours, and the screen names the log that has its traceback.
 MISTAKES = (ValueError, OSError, ModuleNotFoundError)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a script may know of its surroundings.
+    """The surroundings of a script, and its ways to write.
 
     Attributes:
         device: Where the model runs, `cpu` or `cuda`.
         processes: Processes that the job may start.
-        metadata: What made a file, to be written into it.
+        metadata: Study, rule, job and wildcards, which are written into the job's files.
         screen: The file descriptor of the user's screen.
         memory_gib: Memory that the job may use.
-        identity: What everything that it keeps for others depends on.
+        identity: What every tensor depends on that the job keeps for other jobs.
     """
 
     device: str
@@ -52,35 +53,36 @@ class Job:
 
     @property
     def keep(self) -> "Keep":
-        """Computes a tensor, or finds what another job of the study has kept; `spon.cache` says how."""
+        """Computes a tensor, or reads it where another job of the study has kept it."""
         from spon.cache import Cache
 
         return Cache(KEPT / self.metadata["study"], self.identity).keep
 
     @property
     def stamp(self) -> str:
-        """What made a file, as the text that is written into it."""
+        """The metadata as the text that is written into a file."""
         return stamp.write_stamp(self.metadata)
 
     def say(self, sentence: str | None) -> None:
-        """Tell the user something, on the screen and in the log; nothing if there is no sentence."""
+        """Write a sentence to the screen and to the log; nothing if it is None."""
         if sentence:
             tell(self.screen, f"{self.metadata['rule']}: {sentence}")
 
     def write_json(self, content: dict[str, Any] | list[dict[str, Any]], path: str | Path) -> None:
-        """Write an object as JSON, with what made it under the key `made_by`; of a list, every object in it.
+        """Write an object or a list of objects as JSON, with the metadata under the key `made_by`.
 
-        A member of a list that was taken out of it still says where it is from.
+        Each object of a list has that key, so that it says where it is from when it is copied out.
         """
         made_by = {"made_by": self.metadata}
-        stamped = (
-            [one | made_by for one in content] if isinstance(content, list) else content | made_by
-        )
+        if isinstance(content, list):
+            stamped = [entry | made_by for entry in content]
+        else:
+            stamped = content | made_by
         text = json.dumps(stamped, indent=1, allow_nan=False, ensure_ascii=False)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
     def write_parquet(self, table: "pandas.DataFrame", path: str | Path, **options: Any) -> None:
-        """Write a table as parquet, with what made it in the schema's metadata."""
+        """Write a table as parquet, with the job's metadata in that of the schema."""
         import pyarrow
         import pyarrow.parquet
 
@@ -93,9 +95,9 @@ class Job:
 
 @contextmanager
 def job(snakemake) -> Iterator[Job]:
-    """Run a script's body: its output goes to the rule's log, its failure to the screen in one sentence.
+    """Run a script's body with its output in the rule's log, and a failure on the screen.
 
-    What it read, was told and wrote stands in its record, if it succeeds.
+    If it succeeds, its record says what it read, by which settings it ran and what it wrote.
     """
     die_with_snakemake()
     screen = os.dup(2)
@@ -112,13 +114,16 @@ def job(snakemake) -> Iterator[Job]:
             fail(screen, f"{snakemake.rule}: {' '.join(str(mistake).split())}")
         except Exception as error:
             traceback.print_exc()
-            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            fail(screen, f"{snakemake.rule}: {told} (traceback in {snakemake.log[0]})")
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            fail(screen, f"{snakemake.rule}: {reason} (traceback in {snakemake.log[0]})")
 
 
 @contextmanager
 def recorded(snakemake) -> Iterator[dict[str, Any]]:
-    """What a job is known by before it has written anything; its record is gone until it has succeeded."""
+    """Yield the description of a job, and write its record when it has succeeded.
+
+    The record of an earlier run is removed first, so that a failed job has none.
+    """
     path = records.record_path(snakemake.log[0])
     records.start_record(path)
     spec, inputs = snakemake.params.get("spec", {}), snakemake.input
@@ -133,22 +138,27 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
 
 
 def choose_device(snakemake) -> str:
-    """Where the model of a job runs."""
+    """Return the device on which the job's model runs."""
     return "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
 
 
 def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
-    """The surroundings of a job, with torch, if the script has imported it, set to its device and threads."""
+    """Return the surroundings of a job; torch, if the script imports it, is set to its threads.
+
+    Raises:
+        ValueError: A GPU is asked for, and torch finds none.
+    """
     torch = sys.modules.get("torch")
     device = choose_device(snakemake)
     if torch:
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError(
-                "device is 'cuda', or 'auto' and this machine has NVIDIA's driver, but torch finds no GPU: "
+                "device is 'cuda', or 'auto' and this machine has NVIDIA's driver, "
+                "but torch finds no GPU: "
                 "set device to 'cpu', or install the CUDA build of torch"
             )
         torch.set_num_threads(snakemake.resources.get("torch_threads", 1))
-        if device == "cuda":  # which may sum in another order from call to call
+        if device == "cuda":  # a GPU may otherwise sum in another order from call to call
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
     made_by = records.name_origin(description) | dict(snakemake.wildcards.items())
@@ -161,24 +171,30 @@ def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
 
 
 def identify(snakemake, device: str, torch) -> dict[str, Any]:
-    """What a tensor depends on that a job of this code and model computes on this machine."""
-    # As it is now: the spec has the digest of what stood there when Snakemake started.
-    told = {"code": digest.digest_code(sys.modules["__main__"].__file__), "device": device}
+    """Return what all tensors of a job depend on: code, model, device, hardware and software."""
+    # The code as it is now. The spec has its digest too, but of when Snakemake started.
+    identity = {"code": digest.digest_code(sys.modules["__main__"].__file__), "device": device}
     if "model" in snakemake.input.keys():  # noqa: SIM118 (its items are paths)
-        told["model"] = records.digest_file(snakemake.input.model)
+        identity["model"] = records.digest_file(snakemake.input.model)
     if torch:
-        name = (
-            torch.cuda.get_device_name()
-            if device == "cuda"
-            else torch.backends.cpu.get_cpu_capability()
-        )
-        told |= {"torch": torch.__version__, "hardware": name, "threads": torch.get_num_threads()}
-        told["transformers"] = metadata.version("transformers")
-    return told
+        if device == "cuda":
+            hardware = torch.cuda.get_device_name()
+        else:
+            hardware = torch.backends.cpu.get_cpu_capability()
+        identity |= {
+            "hardware": hardware,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "transformers": metadata.version("transformers"),
+        }
+    return identity
 
 
 class Screen(logging.Handler):
-    """Writes lines to the user's screen, past the redirection of the job's output into its log."""
+    """A logging handler that writes lines to a file descriptor.
+
+    The user's screen has one that is not redirected to the job's log.
+    """
 
     def __init__(self, screen: int, level: int):
         super().__init__(level)
@@ -190,16 +206,16 @@ class Screen(logging.Handler):
 
 
 def show_progress(screen: int, name: str) -> None:
-    """Tell the progress of long loops on the screen, under the job's name, and all of it in the log."""
+    """Send the progress of long loops to the screen, under the job's name, and to the log."""
     log = logging.getLogger("spon.progress")
     log.setLevel(logging.DEBUG)
-    shown, kept = Screen(screen, logging.INFO), Screen(2, logging.DEBUG)
-    shown.setFormatter(logging.Formatter(f"{name}: %(message)s"))
-    log.handlers = [shown, kept]
+    to_screen, to_log = Screen(screen, logging.INFO), Screen(2, logging.DEBUG)
+    to_screen.setFormatter(logging.Formatter(f"{name}: %(message)s"))
+    log.handlers = [to_screen, to_log]
 
 
 def fail(screen: int, sentence: str) -> None:
-    """Tell what went wrong and end the job."""
+    """Write what went wrong to the log and to the screen, and end the job."""
     tell(screen, sentence)
     sys.exit(1)
 
@@ -212,7 +228,10 @@ def tell(screen: int, sentence: str) -> None:
 
 
 def die_with_snakemake() -> None:
-    """End this process when Snakemake, or the shell between, is gone: a killed study leaves no orphan behind."""
+    """End this process as soon as Snakemake, or the shell between the two, has ended.
+
+    Otherwise the jobs of a study that is killed would run on.
+    """
     parents = psutil.Process().parents()[:2]
 
     def watch() -> None:

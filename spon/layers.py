@@ -1,4 +1,4 @@
-"""The decoder layer by layer: a pass that begins in its middle, and one whose activations are computed twice."""
+"""Run the decoder layer by layer: from any layer on, compiled, or with checkpointing."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,12 +13,15 @@ from spon.sites import layer_of
 
 
 def lowest_layer(sites: Iterable[str]) -> int:
-    """The first layer that holds one of these sites."""
+    """Return the number of the lowest layer that holds one of these sites."""
     return min(map(layer_of, sites))
 
 
 def can_begin_inside(network: nn.Module, length: int) -> bool:
-    """Whether `run_from` gives what the whole model gives: every layer attends to all tokens before, by SDPA."""
+    """Return whether `run_from` computes what the whole model computes on blocks of this length.
+
+    It does if every layer attends to all tokens before, as `run_layers` does, and by SDPA.
+    """
     config = network.config
     window = getattr(config, "sliding_window", None)
     attends_to_all = (
@@ -30,7 +33,7 @@ def can_begin_inside(network: nn.Module, length: int) -> bool:
 def states_before(
     network: nn.Module, blocks: Int[Tensor, "blocks length"], layer: int
 ) -> Float[Tensor, "blocks length d_model"]:
-    """The residual stream that enters a layer."""
+    """Return the residual stream that enters a layer."""
     decoder = network.get_decoder()
     states = decoder.embed_tokens(blocks.to(network.device, torch.long))
     return run_layers(network, states, decoder.layers[:layer])
@@ -39,7 +42,7 @@ def states_before(
 def run_from(
     network: nn.Module, states: Float[Tensor, "blocks length d_model"], layer: int
 ) -> Float[Tensor, "blocks length d_model"]:
-    """Hidden states after the last norm, from the residual stream that enters a layer."""
+    """Return the hidden states after the last norm, given the residual stream into a layer."""
     decoder = network.get_decoder()
     return decoder.norm(run_layers(network, states.to(network.device), decoder.layers[layer:]))
 
@@ -47,7 +50,10 @@ def run_from(
 def run_layers(
     network: nn.Module, states: Float[Tensor, "blocks length d_model"], layers: Iterable[nn.Module]
 ) -> Float[Tensor, "blocks length d_model"]:
-    """The residual stream behind some layers, one after the other. Without a mask, SDPA is causal."""
+    """Return the residual stream behind some layers that are run one after the other.
+
+    They get no mask, since SDPA without one is causal.
+    """
     positions = torch.arange(states.shape[1], device=states.device)[None]
     rotary = network.get_decoder().rotary_emb(states, position_ids=positions)
     for layer in layers:
@@ -59,18 +65,16 @@ def run_layers(
 
 @contextmanager
 def compiled(network: nn.Module, first: int, wanted: bool) -> Iterator[nn.Module]:
-    """The model with its layers from `first` on compiled, each by itself, if wanted: seconds per layer, once.
+    """Compile the layers from `first` on, if `wanted`, for as long as the context lasts.
 
-    Sites have thresholds of their own, which are part of the code, so every layer is a version of
-    its own.
+    Each layer is compiled by itself, in some seconds. It cannot use the code of another one, since
+    the thresholds of its sites are constants in the code; so the limit of versions is raised.
     """
     layers = network.get_decoder().layers[first:] if wanted else []
     try:
-        with (
-            torch._dynamo.config.patch(recompile_limit=64 * len(layers))
-            if wanted
-            else nullcontext()
-        ):
+        limit = 64 * len(layers)
+        patch = torch._dynamo.config.patch(recompile_limit=limit) if wanted else nullcontext()
+        with patch:
             for layer in layers:
                 layer.compile(dynamic=False)
             yield network
@@ -81,9 +85,10 @@ def compiled(network: nn.Module, first: int, wanted: bool) -> Iterator[nn.Module
 
 @contextmanager
 def checkpointed(network: nn.Module, wanted: bool) -> Iterator[nn.Module]:
-    """The model with nothing kept inside its layers for the way back: each is computed again there, if wanted.
+    """Let layers compute their activations again in the backward pass instead of keeping them.
 
-    The layers alone are told that they train; what is inside of them, dropout too, is not.
+    Nothing changes unless it is `wanted`. transformers checkpoints only layers in training mode,
+    so the layers are set to it; what is inside them, dropout too, stays in evaluation mode.
     """
     layers = network.get_decoder().layers if wanted else []
     try:

@@ -1,26 +1,37 @@
-"""How much memory a job needs, from the shape of its model: what does not fit is split, or refused before it is loaded.
+"""Estimate the memory that a job needs from the shape of its model.
 
-Nothing is decided by the memory that happens to be free: the same config does the same everywhere.
+A training step that does not fit is split, and a model that does not fit is refused before it is
+loaded. The memory that happens to be free decides nothing, so that a config does the same on every
+machine.
 """
 
 from collections.abc import Mapping
 
 GIB = 2**30
 SIZES = {"float32": 4, "bfloat16": 2}
-# Tensors of chunk x vocabulary in float32 that the loss and the evaluation have at one time.
+# Float32 tensors of chunk x vocabulary that the loss and the evaluation hold at one time.
 LOGITS = 5
 
 
 def estimate_weights(shape: Mapping, dtype: str, device: str) -> int:
-    """Bytes of a loaded model, with the float32 copy of the output head that a CPU needs for bfloat16."""
-    copied = dtype != "float32" and device == "cpu"
-    return shape["parameters"] * SIZES[dtype] + copied * 4 * shape["vocabulary"] * shape["width"]
+    """Return the bytes of a loaded model.
+
+    On a CPU, a bfloat16 model has its output head once more in float32.
+    """
+    weights = shape["parameters"] * SIZES[dtype]
+    if dtype != "float32" and device == "cpu":
+        weights += 4 * shape["vocabulary"] * shape["width"]
+    return weights
 
 
 def estimate_evaluation(
     shape: Mapping, dtype: str, tokens: int, chunk_tokens: int, device: str = "cpu"
 ) -> int:
-    """Bytes of a pass without gradients over `tokens` at a time: weights, one layer's activations, logits."""
+    """Return the bytes of a pass without gradients: weights, one layer's activations and logits.
+
+    Args:
+        tokens: Tokens that pass through the model at one time.
+    """
     widest = sum(size["d_out"] for size in shape["maps"].values()) + 8 * shape["width"]
     logits = LOGITS * 4 * chunk_tokens * shape["vocabulary"]
     return estimate_weights(shape, dtype, device) + tokens * widest * 4 + logits
@@ -36,24 +47,27 @@ def estimate_training(
     checkpointing: bool,
     device: str = "cpu",
 ) -> int:
-    """Bytes of a training step on `blocks` at a time: as an evaluation, and what the layers keep for the way back.
+    """Return the bytes of a training step: an evaluation's, and what layers keep for gradients.
 
     Args:
-        lowest_layer: The first layer with a bias; what lies below keeps nothing.
+        blocks: Blocks that pass through the model at one time.
+        lowest_layer: The lowest layer with a bias; layers below it keep nothing.
     """
     layers, tokens = shape["layers"] - lowest_layer, blocks * block_length
     inside = keep_in_layer(shape, dtype)
-    kept = inside + layers * shape["width"] * SIZES[dtype] if checkpointing else layers * inside
-    return estimate_evaluation(shape, dtype, tokens, chunk_tokens, device) + tokens * kept
+    per_token = layers * inside
+    if checkpointing:  # one layer at a time, and what enters each of them
+        per_token = inside + layers * shape["width"] * SIZES[dtype]
+    return estimate_evaluation(shape, dtype, tokens, chunk_tokens, device) + tokens * per_token
 
 
 def keep_in_layer(shape: Mapping, dtype: str) -> int:
-    """Bytes per token that a layer keeps for the way back, weights frozen and every map sparsified.
+    """Return the bytes per token that a layer keeps for the backward pass.
 
-    Both norms keep their input in float32, and their output is kept where it is sparsified;
-    attention keeps its queries, keys, values and output; the MLP its gate before and behind the
-    activation, the other branch and their product. Norms of queries and keys (Qwen3) are not
-    counted.
+    Weights are frozen and every map is sparsified. Both norms keep their input in float32, and
+    their output is kept where it is sparsified; attention keeps its queries, keys, values and
+    output; the MLP its gate before and behind the activation, the other branch and their product.
+    Norms of queries and keys (Qwen3) are not counted.
     """
     maps, width = shape["maps"], shape["width"]
     attention = 2 * maps["self_attn.o_proj"]["d_in"] + 2 * maps["self_attn.k_proj"]["d_out"]
@@ -62,7 +76,7 @@ def keep_in_layer(shape: Mapping, dtype: str) -> int:
 
 
 def split_batch(needed: Mapping[int, int], memory_gib: float | int) -> int:
-    """The most blocks at one time whose step fits.
+    """Return the largest number of blocks whose training step fits into the memory.
 
     Args:
         needed: Bytes by number of blocks.
@@ -74,8 +88,9 @@ def split_batch(needed: Mapping[int, int], memory_gib: float | int) -> int:
     if not fitting:
         least = min(needed.values()) / GIB
         raise ValueError(
-            f"memory_gib is {memory_gib:g}, a training step on {min(needed)} block needs about {least:.1f}: allowed is "
-            f"that or more; train.checkpointing, a smaller train.chunk_tokens or a smaller model need less"
+            f"memory_gib is {memory_gib:g}, a training step on {min(needed)} block needs about "
+            f"{least:.1f}: allowed is that or more; train.checkpointing, a smaller "
+            f"train.chunk_tokens or a smaller model need less"
         )
     return max(fitting)
 
@@ -89,9 +104,10 @@ def choose_split(
     memory_gib: float | int,
     device: str,
 ) -> int:
-    """Blocks that pass through the model at one time, so that a step of `train.batch_blocks` fits into the memory.
+    """Choose how many blocks pass through the model at one time, so that a step fits into memory.
 
-    Halves of halves of the step's blocks, so that the same memory always gives the same sums.
+    It is the largest that fits of the step's `train.batch_blocks`, their half, the half of that,
+    and so on, each rounded up, so that the same memory always gives the same sums.
     """
     sizes = {train["batch_blocks"]}
     while min(sizes) > 1:
@@ -105,7 +121,7 @@ def choose_split(
 
 
 def check_weights(shape: Mapping, dtype: str, device: str, memory_gib: float | int) -> None:
-    """Refuse a model whose weights alone do not fit.
+    """Refuse a model whose weights alone do not fit into the memory.
 
     Raises:
         ValueError: They do not.
@@ -113,5 +129,6 @@ def check_weights(shape: Mapping, dtype: str, device: str, memory_gib: float | i
     needed = estimate_weights(shape, dtype, device) / GIB
     if needed > memory_gib:
         raise ValueError(
-            f"memory_gib is {memory_gib:g}, the model's weights in {dtype} need {needed:.1f} on the {device}"
+            f"memory_gib is {memory_gib:g}, "
+            f"the model's weights in {dtype} need {needed:.1f} on the {device}"
         )

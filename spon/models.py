@@ -1,4 +1,4 @@
-"""Causal language models as the method sees them: hidden states, an output head, and named sites."""
+"""Load causal language models, run them, and give their hidden states, logits and sites."""
 
 import json
 import math
@@ -37,17 +37,18 @@ def load(
     model = json.loads(Path(path).read_text())
     memory.check_weights(model["shape"], dtype, device, memory_gib)
     folder = source.locate(model["source"])
-    # The hub's files are named by their commit and were checked when they came; hashing them for
-    # every job costs more than reading them.
-    local = model["files"] if "path" in model["source"] else {}
+    # Files of the hub are named by their commit and were checked when they were downloaded;
+    # hashing them for every job costs more than reading them.
+    files = model["files"] if "path" in model["source"] else {}
     changed = [
-        name for name, digest in local.items() if source.digest_file(folder / name) != digest
+        name for name, digest in files.items() if source.digest_file(folder / name) != digest
     ]
     if changed:
         raise ValueError(
             f"'{folder / changed[0]}' is not the file that model.json describes: delete {path}"
         )
-    from transformers import AutoModelForCausalLM  # two seconds that a mistake need not wait for
+    # Imported here, since it takes two seconds, and the errors above need not wait for it.
+    from transformers import AutoModelForCausalLM
 
     network, report = AutoModelForCausalLM.from_pretrained(
         folder,
@@ -58,24 +59,24 @@ def load(
         output_loading_info=True,
     )
     if report["missing_keys"]:
-        raise ValueError(
-            f"the model in '{folder}' lacks weights, first of them {sorted(report['missing_keys'])[0]}"
-        )
+        first = sorted(report["missing_keys"])[0]
+        raise ValueError(f"the model in '{folder}' lacks weights, first of them {first}")
     return network.to(device).requires_grad_(False).eval()
 
 
 def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
-    """The sites of a scope: every layer's map of these names, layer by layer.
+    """Return the sites of a scope: every layer's maps of these names, layer by layer.
 
     Raises:
         ValueError: The model has no such map.
     """
     layers = network.get_decoder().layers
-    known = [name for name, module in layers[0].named_modules() if isinstance(module, nn.Linear)]
+    linears = [name for name, module in layers[0].named_modules() if isinstance(module, nn.Linear)]
     for name in maps:
-        if name not in known:
+        if name not in linears:
             raise ValueError(
-                f"the scope names '{name}', which the model lacks: allowed are {', '.join(known)}"
+                f"the scope names '{name}', which the model lacks: "
+                f"allowed are {', '.join(linears)}"
             )
     return [name_site(layer, name) for layer in range(len(layers)) for name in maps]
 
@@ -83,7 +84,7 @@ def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
 def final_states(
     network: nn.Module, blocks: Int[Tensor, "blocks length"]
 ) -> Float[Tensor, "blocks length d_model"]:
-    """Hidden states after the last norm: what the output head reads."""
+    """Return the hidden states after the last norm, which the output head reads."""
     ids = blocks.to(network.device, torch.long)
     return network.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
 
@@ -91,7 +92,7 @@ def final_states(
 def batches(
     tokens: Int[Tensor, "blocks length"], batch_tokens: int
 ) -> Sequence[Int[Tensor, "_ length"]]:
-    """Whole blocks, as many at a time as `batch_tokens` hold, but at least one."""
+    """Split blocks into batches of at most `batch_tokens` tokens, but of at least one block."""
     return tokens.split(max(1, batch_tokens // tokens.shape[1]))
 
 
@@ -101,9 +102,13 @@ def keep_final_states(
     batch_tokens: int,
     keep: cache.Keep = cache.compute,
 ) -> Float[Tensor, "blocks length d_model"]:
-    """The final states of many blocks, in main memory, by `keep`, which may have them already.
+    """Return the final states of many blocks, in main memory.
 
-    They are vocabulary / d_model times smaller than the logits that they stand for.
+    States are kept instead of logits because they are smaller: d_model entries per token, where
+    logits have one per entry of the vocabulary.
+
+    Args:
+        keep: Computes the states, or reads them where they were kept.
     """
 
     def run() -> Tensor:
@@ -119,7 +124,7 @@ def keep_final_states(
 
 
 class Pass(NamedTuple):
-    """What went into a module and came out of it, in one pass; float32."""
+    """The input and the output of a module in one pass, float32."""
 
     input: Float[Tensor, "blocks length d_in"]
     output: Float[Tensor, "blocks length d_out"]
@@ -128,31 +133,34 @@ class Pass(NamedTuple):
 def record(
     network: nn.Module, blocks: Int[Tensor, "blocks length"], modules: Iterable[str]
 ) -> dict[str, Pass]:
-    """Run the model as it stands, sparsified or not, and keep what the named modules take and give.
+    """Run the model as it is, sparsified or not; return the named modules' inputs and outputs.
 
     Args:
         modules: Sites, or whole layers (`model.layers.3`), whose output is the residual stream
             behind them.
     """
-    seen = {}
+    passes = {}
 
-    def keep(name: str, inputs: tuple, output: Tensor | tuple) -> None:
-        seen[name] = Pass(
-            inputs[0].float(), (output if isinstance(output, Tensor) else output[0]).float()
-        )
+    def store(name: str, inputs: tuple, output: Tensor | tuple) -> None:
+        states = output if isinstance(output, Tensor) else output[0]
+        passes[name] = Pass(inputs[0].float(), states.float())
 
     with ExitStack() as stack, torch.inference_mode():
         for name in modules:
             hook = network.get_submodule(name).register_forward_hook(
-                lambda _, inputs, output, name=name: keep(name, inputs, output)
+                lambda _, inputs, output, name=name: store(name, inputs, output)
             )
             stack.callback(hook.remove)
         final_states(network, blocks)
-    return seen
+    return passes
 
 
 def head_weight(network: nn.Module) -> Float[Tensor, "vocabulary d_model"]:
-    """The output head: in float32 on a CPU, in the model's own precision on a GPU, whose products sum in float32."""
+    """Return the weight of the output head, as `project` needs it.
+
+    On a CPU it is float32. On a GPU it has the model's own precision, since products there are
+    summed in float32 all the same.
+    """
     # ASSUME: logits are computed in float32 from hidden states of the model's own precision.
     # bfloat16 logits, as most evaluations have them, are off by up to 0.4 % each, more than the
     # effects measured here.
@@ -164,7 +172,7 @@ def head_weight(network: nn.Module) -> Float[Tensor, "vocabulary d_model"]:
 def project(
     states: Float[Tensor, "tokens d_model"], head: Float[Tensor, "vocabulary d_model"]
 ) -> Float[Tensor, "tokens vocabulary"]:
-    """Logits, summed and kept in float32; the entries of a bfloat16 model's states and head are exact in them."""
+    """Return logits, summed and kept in float32, of states and a head that may be bfloat16."""
     if head.dtype == torch.float32:
         return states.float() @ head.T
     return torch.mm(states.to(head.dtype), head.T, out_dtype=torch.float32)
@@ -173,10 +181,10 @@ def project(
 def project_back(
     gradients: Float[Tensor, "tokens vocabulary"], head: Float[Tensor, "vocabulary d_model"]
 ) -> Float[Tensor, "tokens d_model"]:
-    """Gradients by the states from gradients by the logits, summed and kept in float32.
+    """Return the gradients of the states from those of the logits, summed and kept in float32.
 
-    On a GPU those by the logits are rounded to the head's precision, as those by the states are
-    anyway.
+    On a GPU the gradients of the logits are first rounded to the head's precision. Those of the
+    states are rounded to it in any case.
     """
     if head.dtype == torch.float32:
         return gradients @ head
@@ -186,5 +194,5 @@ def project_back(
 def log_probabilities(
     states: Float[Tensor, "tokens d_model"], head: Float[Tensor, "vocabulary d_model"]
 ) -> Float[Tensor, "tokens vocabulary"]:
-    """Next-token log-probabilities in nats, float32."""
+    """Return next-token log-probabilities in nats, float32."""
     return torch.log_softmax(project(states, head), dim=-1)

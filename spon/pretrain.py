@@ -1,4 +1,4 @@
-"""Train the small reference model from scratch: a tokenizer, a Llama, and the curve of its held-out loss."""
+"""Train the small reference model from scratch: its tokenizer, its weights and its loss curve."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ END = "<|endoftext|>"
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast the reference model is trained.
+    """The length, batches and learning rate of the reference model's training.
 
     Attributes:
         tokens: Tokens to train on, repetitions included.
@@ -48,7 +48,7 @@ class Schedule:
         return math.ceil(self.tokens / (self.batch_sequences * self.sequence_length))
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
+        """Return the learning rate of a step; steps are counted from 0."""
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
@@ -56,7 +56,7 @@ class Schedule:
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer, without BOS, whose one special token ends a document."""
+    """Train a byte-level BPE tokenizer, without BOS, whose one special token ends a document."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -87,7 +87,7 @@ def pretrain(
         held_out: Text for the curve; decides nothing.
         schedule: Length and learning rate.
         seed: Of the initial weights and of the order of the text.
-        state: A file that is written at every point of the curve; a later call goes on from it.
+        state: File that is written at every point of the curve; a later call goes on from it.
         device: `cpu` or `cuda`.
 
     Returns:
@@ -117,7 +117,7 @@ def pretrain(
         unit="step",
     )
     for step in progress:
-        batch = draw_batch(stream, schedule, seed, step).to(device)
+        batch = take_batch(stream, schedule, seed, step).to(device)
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
         losses.append(take_step(model, optimizer, batch))
@@ -140,18 +140,18 @@ def pretrain(
 def identify(
     config: LlamaConfig, stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int
 ) -> str:
-    """A digest of all that a training depends on, so that none goes on from the state of another."""
+    """Return a digest of all that a training depends on, to tell whether a state is its own."""
     settings = json.dumps([config.to_dict(), asdict(schedule), seed], sort_keys=True, default=str)
     return hashlib.sha256(settings.encode() + stream.numpy().tobytes()).hexdigest()
 
 
-def draw_batch(
+def take_batch(
     stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int, step: int
 ) -> Int[Tensor, "batch length"]:
-    """The sequences of a step: every epoch cuts the text at another offset and shuffles the pieces.
+    """Take the sequences of a step out of the training text.
 
-    A function of its arguments alone, so that a resumed training sees what an uninterrupted one
-    would have seen.
+    Every epoch cuts the text at another offset and shuffles the pieces. Nothing but the arguments
+    decides, so that a resumed training takes the sequences that an uninterrupted one would take.
     """
     length, count = schedule.sequence_length, schedule.batch_sequences
     pieces = (len(stream) - length) // length
@@ -167,7 +167,10 @@ def draw_batch(
 def take_step(
     model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, batch: Int[Tensor, "batch length"]
 ) -> float:
-    """One optimizer step in bfloat16 autocast, gradient norm clipped at 1; returns the loss in nats per token."""
+    """Take one optimizer step in bfloat16 autocast and return the loss in nats per token.
+
+    The norm of the gradient is clipped at 1.
+    """
     model.train()
     with torch.autocast(batch.device.type, torch.bfloat16):
         loss = mean_loss(model(input_ids=batch, use_cache=False).logits, batch)
@@ -181,20 +184,22 @@ def take_step(
 def mean_loss(
     logits: Float[Tensor, "batch length vocabulary"], batch: Int[Tensor, "batch length"]
 ) -> Float[Tensor, ""]:
-    """Mean negative log-likelihood of the next tokens, nats per token."""
+    """Return the mean negative log-likelihood of the next tokens, in nats per token."""
     return functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), batch[:, 1:].flatten())
 
 
 @torch.no_grad()
 def measure_loss(model: LlamaForCausalLM, blocks: Int[Tensor, "blocks length"]) -> float:
-    """Mean negative log-likelihood over held-out blocks, nats per token, in the model's own precision."""
+    """Return the mean negative log-likelihood over held-out blocks, in nats per token.
+
+    It is computed in the model's own precision.
+    """
     model.eval()
     total = 0.0
     for part in blocks.split(32):
         batch = part.to(model.device, torch.long)
-        total += float(mean_loss(model(input_ids=batch, use_cache=False).logits, batch)) * len(
-            batch
-        )
+        loss = mean_loss(model(input_ids=batch, use_cache=False).logits, batch)
+        total += float(loss) * len(batch)
     return total / len(blocks)
 
 
@@ -206,7 +211,10 @@ def save_state(
     path: Path,
     identity: str,
 ) -> None:
-    """Write weights, optimizer moments, step and curve; the file appears whole or not at all."""
+    """Write weights, optimizer moments, step and curve to one file.
+
+    The file gets its name when it is complete, so that a killed training leaves no half of it.
+    """
     tensors = {f"model.{name}": weight for name, weight in model.named_parameters()}
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {
@@ -225,7 +233,10 @@ def save_state(
 def resume(
     model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, path: Path, identity: str
 ) -> tuple[int, list[dict]]:
-    """Load what `save_state` wrote, if it is of this training; returns the steps done and the curve so far."""
+    """Load what `save_state` wrote; return the number of steps done and the curve so far.
+
+    Without a file, or if it is of another training, nothing is loaded and no step is done.
+    """
     if not path.exists():
         return 0, []
     with safe_open(path, framework="pt") as file:
@@ -248,7 +259,10 @@ def resume(
 def describe_training(
     model: LlamaForCausalLM, held_out: Int[Tensor, "blocks length"], schedule: Schedule, seed: int
 ) -> dict:
-    """The record that travels with the model, without the corpus: shape, schedule and held-out loss as saved."""
+    """Describe the training for the record beside the model: size, schedule and held-out loss.
+
+    The loss is that of the weights rounded to bfloat16, in which they are saved.
+    """
     rounded = model.to(torch.bfloat16).to(torch.float32)
     loss = measure_loss(rounded, held_out)
     return {

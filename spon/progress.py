@@ -1,6 +1,7 @@
-"""How far a loop over tokens is: throughput and time left, told through `logging` every few seconds.
+"""Log the progress of a loop over tokens: throughput and time left, every few seconds.
 
-Whoever runs the loop says where it is told; `spon/job.py` does on the screen and in the job's log.
+The handlers of `log` decide where the lines go; `spon/job.py` sends them to the screen and to the
+job's log.
 """
 
 import logging
@@ -16,33 +17,35 @@ SECONDS = 10  # between two lines
 
 
 class Progress:
-    """Counts tokens and tells what is left, at most one line every `SECONDS`."""
+    """A count of tokens done that logs what is left, at most one line every `SECONDS`."""
 
     def __init__(self, total: int):
         self.total = total
         self.done = 0
-        self.started = self.told = time.monotonic()
+        self.started = self.logged = time.monotonic()
 
     def advance(self, tokens: int, note: Callable[[], str] = str) -> None:
-        """Count `tokens` as done; `note`, which may wait for a GPU, is called only if a line is due, for its end."""
+        """Count `tokens` as done, and log a line if one is due.
+
+        Args:
+            tokens: How many more tokens are done.
+            note: Returns the end of the line. It may wait for a GPU, so it is called only if a
+                line is due.
+        """
         self.done += tokens
         now = time.monotonic()
         if self.done >= self.total:
             log.debug(describe_rate(self.done, now - self.started) + note())
-        elif now - self.told >= SECONDS:
-            self.told = now
+        elif now - self.logged >= SECONDS:
+            self.logged = now
             left = (now - self.started) * (self.total - self.done) / self.done
-            share = f"{self.done:,} of {self.total:,} tokens, "
-            log.info(
-                share
-                + describe_rate(self.done, now - self.started)
-                + f", {describe_time(left)} left"
-                + note()
-            )
+            share = f"{self.done:,} of {self.total:,} tokens"
+            rate = describe_rate(self.done, now - self.started)
+            log.info(f"{share}, {rate}, {describe_time(left)} left{note()}")
 
 
 def follow(batches: Sequence["torch.Tensor"]) -> Iterator["torch.Tensor"]:
-    """The batches of token ids, one by one, with progress told between them."""
+    """Yield the batches of token ids one by one, and log the progress between them."""
     progress = Progress(sum(batch.numel() for batch in batches))
     for batch in batches:
         yield batch
@@ -50,7 +53,7 @@ def follow(batches: Sequence["torch.Tensor"]) -> Iterator["torch.Tensor"]:
 
 
 def describe_rate(tokens: int, seconds: float) -> str:
-    """Tokens per second, in words.
+    """Return tokens per second, in words.
 
     >>> describe_rate(5000, 2.0)
     '2,500 tokens/s'
@@ -59,7 +62,7 @@ def describe_rate(tokens: int, seconds: float) -> str:
 
 
 def describe_time(seconds: float) -> str:
-    """A time, in the units that one would say.
+    """Return a time in words, in the units in which one would say it.
 
     >>> [describe_time(seconds) for seconds in (8.0, 185.0, 7380.0)]
     ['8 s', '3 min 05 s', '2 h 03 min']
@@ -67,8 +70,6 @@ def describe_time(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    return (
-        f"{whole // 60} min {whole % 60:02d} s"
-        if whole < 3600
-        else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    )
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,4 +1,7 @@
-"""The config, checked before any work: every mistake is one sentence that names the key, the value, what is allowed."""
+"""Check the config before any work.
+
+Every mistake is one sentence that names the key, its value and the values that are allowed.
+"""
 
 import ctypes
 import difflib
@@ -14,7 +17,7 @@ from spon import checkpoints, corpus, memory, shapes, source
 from spon.sites import DENSE, RANDOM, TEAL, TRAINED, allocate_biases, choose_layers
 from spon.study import Allocation, read_allocation
 
-# Blocks of which text each key asks for.
+# The text, and the section and key that say how many of its blocks are used.
 BLOCKS = [
     ("calibration", "calibrate", "blocks"),
     ("calibration", "train", "blocks"),
@@ -22,9 +25,7 @@ BLOCKS = [
     ("evaluation", "controls", "draw_blocks"),
     ("evaluation", "analyses", "blocks"),
 ]
-
-
-# The precision in which analyses load a model, as `spon.models` says.
+# The precision in which analyses load a model: `models.STATES`, whose module imports torch.
 STATES = "float32"
 SHAPES = Path(__file__).parents[1] / "resources/shapes.yaml"
 
@@ -34,10 +35,16 @@ class SettingsError(ValueError):
 
 
 def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
-    """Refuse a config that cannot be run; paths in it that lead nowhere from here are taken from `home`.
+    """Refuse a config that cannot be run, and resolve its paths.
+
+    Args:
+        config: Its paths of models, checkpoints and prompts are replaced by those that
+            `resolve_path` returns.
+        schema: The JSON schema of the config, a YAML file.
+        home: The folder of the repository.
 
     Raises:
-        SettingsError: The first thing that is wrong.
+        SettingsError: The first mistake.
     """
     validator = Draft202012Validator(yaml.safe_load(schema.read_text()))
     for error in sorted(
@@ -46,10 +53,10 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
         raise SettingsError(explain(error))
     for study in config["studies"].values():
         if "checkpoints" in study:
-            study["checkpoints"] = place(study["checkpoints"], home)
+            study["checkpoints"] = resolve_path(study["checkpoints"], home)
         elif "path" in study["model"]:
-            study["model"]["path"] = place(study["model"]["path"], home)
-    config["analyses"]["prompts"] = place(config["analyses"]["prompts"], home)
+            study["model"]["path"] = resolve_path(study["model"]["path"], home)
+    config["analyses"]["prompts"] = resolve_path(config["analyses"]["prompts"], home)
     check_catalogues(config)
     check_sweep(config["sweep"], config)
     for name in config["sweep"]["studies"]:
@@ -59,18 +66,18 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
             check_study(name, config)
 
 
-def place(path: str, home: Path) -> str:
-    """A path as it is where it leads somewhere from here, else as seen from here in `home`, if it is there.
+def resolve_path(path: str, home: Path) -> str:
+    """Return `path` if it exists or `home` has it neither; else the relative path to it in `home`.
 
-    A study in a folder of its own so finds what the repository ships, and still names it by no
-    machine's path.
+    So a study in a folder of its own finds what the repository ships. The path stays relative, so
+    that it names no folder of one machine.
     """
     shipped = Path(os.path.relpath(home / path))
     return path if Path(path).exists() or not shipped.exists() else shipped.as_posix()
 
 
 def explain(error: ValidationError) -> str:
-    """One sentence for a violation of the schema."""
+    """Return one sentence for a violation of the schema."""
     key = ".".join(map(str, error.absolute_path)) or "the config"
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema["properties"])
@@ -83,14 +90,14 @@ def explain(error: ValidationError) -> str:
         described = error.schema["properties"][missing].get("description", "")
         return f"config: {key} lacks the key '{missing}': {described}"
     described = error.schema.get("description", "")
-    found = f"config: {key} is {json.dumps(error.instance)}"
+    mistake = f"config: {key} is {json.dumps(error.instance)}"
     if error.validator == "oneOf":
-        return f"{found}: allowed are {described}"
-    return f"{found}: {describe_rule(error)}. {described}".rstrip()
+        return f"{mistake}: allowed are {described}"
+    return f"{mistake}: {describe_rule(error)}. {described}".rstrip()
 
 
 def describe_rule(error: ValidationError) -> str:
-    """What a violated rule of the schema allows."""
+    """Say what a violated rule of the schema allows."""
     value = error.validator_value
     phrases = {
         "enum": lambda: f"allowed are {', '.join(map(str, value))}",
@@ -107,16 +114,18 @@ def describe_rule(error: ValidationError) -> str:
 
 
 def check_catalogues(config: Mapping) -> None:
-    """Names of scopes and allocations are disjoint, and every allocation stands on a scope."""
+    """Check that scopes and allocations share no name, and that an allocation's scope is there."""
     both = sorted(set(config["scopes"]) & set(config["allocations"]))
     if both:
         raise SettingsError(
-            f"config: '{both[0]}' is both a scope and an allocation, which share folders: rename one"
+            f"config: '{both[0]}' is both a scope and an allocation, which share folders: "
+            f"rename one"
         )
     for name, allocation in config["allocations"].items():
         if name in (DENSE, TEAL):
             raise SettingsError(
-                f"config: allocations has '{name}': the tables call a baseline so, allowed is any other"
+                f"config: allocations has '{name}': the tables call a baseline so, "
+                f"allowed is any other"
             )
         key = f"allocations.{name}"
         require(allocation["scope"], config["scopes"], f"{key}.scope")
@@ -128,30 +137,35 @@ def check_catalogues(config: Mapping) -> None:
 
 
 def check_norms(allocation: Allocation, allocations: Mapping[str, Allocation]) -> None:
-    """Random directions, and they alone, take the norms of a trained allocation of the same sites."""
-    key, named = f"allocations.{allocation.name}", allocation.norms_of
+    """Check that random directions, and they alone, name a trained allocation for their norms.
+
+    It must have the same sites.
+    """
+    key, imitated = f"allocations.{allocation.name}", allocation.norms_of
     if allocation.learn != RANDOM:
-        if named is not None:
+        if imitated is not None:
             raise SettingsError(
-                f"config: {key}.norms_of is for an allocation with learn: random alone: leave it out"
+                f"config: {key}.norms_of is for an allocation with learn: random alone: "
+                f"leave it out"
             )
         return
-    if named is None:
+    if imitated is None:
         raise SettingsError(
             f"config: {key} learns at random and lacks the key 'norms_of', a trained allocation"
         )
-    require(named, allocations, f"{key}.norms_of")
-    other = allocations[named]
+    require(imitated, allocations, f"{key}.norms_of")
+    trained = allocations[imitated]
     same_sites = all(
-        getattr(allocation, name) == getattr(other, name) for name in ("scope", "layers", "biases")
+        getattr(allocation, name) == getattr(trained, name)
+        for name in ("scope", "layers", "biases")
     )
-    if not same_sites or other.learn != TRAINED:
+    if not same_sites or trained.learn != TRAINED:
         allowed = "a trained allocation of the same scope, layers and biases"
-        raise SettingsError(f"config: {key}.norms_of names '{named}': allowed is {allowed}")
+        raise SettingsError(f"config: {key}.norms_of names '{imitated}': allowed is {allowed}")
 
 
 def check_sweep(sweep: Mapping, config: Mapping) -> None:
-    """Everything in the sweep stands in its catalogue."""
+    """Check that the sweep, the controls and the analyses name entries of the catalogues."""
     for catalogue in ("studies", "allocations"):
         for name in sweep[catalogue]:
             require(name, config[catalogue], f"sweep.{catalogue}")
@@ -168,7 +182,8 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
         imitated = read_allocation(name, config).norms_of
         if imitated and imitated not in sweep["allocations"]:
             raise SettingsError(
-                f"config: sweep.allocations has '{name}' without '{imitated}', whose norms it takes: name both"
+                f"config: sweep.allocations has '{name}' without '{imitated}', "
+                f"whose norms it takes: name both"
             )
 
 
@@ -183,16 +198,16 @@ def require(value: str, allowed: Mapping | list, key: str) -> None:
 
 
 def check_study(name: str, config: Mapping) -> None:
-    """A study's files are there, and its model has the sites that the sweep asks for."""
+    """Check that a study's files exist, and that its model has the sweep's sites and fits."""
     study = config["studies"][name]
     for part, text in study["text"].items():
         check_text(f"studies.{name}.text.{part}", text, config)
     for part, section, key in BLOCKS:
-        held = study["text"][part]["blocks"]
-        if (asked := config[section][key]) > held:
+        blocks, available = config[section][key], study["text"][part]["blocks"]
+        if blocks > available:
             limit = f"studies.{name}.text.{part}.blocks"
             raise SettingsError(
-                f"config: {section}.{key} is {asked}: allowed is 1 to {held}, {limit}"
+                f"config: {section}.{key} is {blocks}: allowed is 1 to {available}, {limit}"
             )
     if not Path(config["analyses"]["prompts"]).is_file():
         raise SettingsError(
@@ -206,7 +221,7 @@ def check_study(name: str, config: Mapping) -> None:
 
 
 def check_checkpoints(name: str, config: Mapping) -> None:
-    """A study's bias checkpoints are there and can be told apart by their names."""
+    """Check that a study's bias checkpoints exist and that their names tell their runs apart."""
     try:
         checkpoints.find_checkpoints(
             config.get("checkpoints", config["studies"][name]["checkpoints"])
@@ -216,7 +231,7 @@ def check_checkpoints(name: str, config: Mapping) -> None:
 
 
 def check_text(key: str, text: Mapping, config: Mapping) -> None:
-    """Local text files exist, and the corpus has the split."""
+    """Check that a text's local files exist, or that the corpus has its split."""
     if text["path"] == "pydoc":
         if "pydoc" not in config:
             raise SettingsError(
@@ -227,35 +242,38 @@ def check_text(key: str, text: Mapping, config: Mapping) -> None:
         require(text["field"], ["text"], f"{key}.field")
     files = text.get("data_files", [])
     for file in [files] if isinstance(files, str) else files:
-        there = (
-            Path(file).exists()
-            if Path(file).is_absolute()
-            else "://" in file or any(Path().glob(file))
-        )
-        if not there:
+        if not has_file(file):
             raise SettingsError(
                 f"config: {key}.data_files names '{file}', which is no file: name one that exists"
             )
 
 
+def has_file(file: str) -> bool:
+    """Return whether a path, or a pattern of paths, names a file; every URL passes."""
+    if Path(file).is_absolute():
+        return Path(file).exists()
+    return "://" in file or any(Path().glob(file))
+
+
 def check_packages(packages: list[str]) -> None:
-    """The packages whose docstrings are read are installed."""
+    """Check that the packages whose docstrings are read are installed."""
     for package in packages:
         try:
             corpus.find_package(package)
             corpus.read_versions([package])
         except ModuleNotFoundError as error:
             raise SettingsError(
-                f"config: pydoc.packages names '{package}', which is not an installed distribution: "
-                f"install it or leave it out of the list"
+                f"config: pydoc.packages names '{package}', which is not an installed "
+                f"distribution: install it or leave it out of the list"
             ) from error
 
 
 def check_model(key: str, model: Mapping, config: Mapping) -> None:
-    """A local model is there, can be read, and has every map and layer that the sweep's allocations name."""
+    """Check that a local model can be read and has the maps and layers of the sweep."""
     if not (Path(model["path"]) / "config.json").exists():
         raise SettingsError(
-            f"config: {key} is '{model['path']}', which holds no config.json: name a model's folder"
+            f"config: {key} is '{model['path']}', which holds no config.json: "
+            f"name a model's folder"
         )
     try:
         shape = source.read_shape(Path(model["path"]))
@@ -272,7 +290,10 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
 
 
 def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
-    """The model fits into the memory that a job may use, for analyses too, and so does a training step on one block."""
+    """Check that the model, and a training step on one block, fit into the memory of a job.
+
+    The model must also fit in the precision in which analyses load it.
+    """
     device, limit = "cuda" if wants_gpu(config["device"]) else "cpu", config["memory_gib"]
     swept = [read_allocation(name, config) for name in config["sweep"]["allocations"]]
     trained = [allocation for allocation in swept if allocation.learn == TRAINED]
@@ -290,7 +311,10 @@ def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
 
 
 def wants_gpu(device: str) -> bool:
-    """Whether model jobs shall ask for a GPU; with `auto`, if this machine has NVIDIA's driver. Imports no torch."""
+    """Return whether model jobs ask for a GPU; with `auto`, if NVIDIA's driver finds one.
+
+    The driver is asked without torch, whose import takes seconds.
+    """
     if device != "auto":
         return device == "cuda"
     try:

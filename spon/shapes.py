@@ -1,4 +1,4 @@
-"""The shape of a model that is not here, from a few facts of its config.json."""
+"""Derive the shape of a model whose weights are not here from a few facts of its config.json."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,18 +7,14 @@ import yaml
 
 
 def derive_shape(facts: Mapping) -> dict:
-    """What `source.read_shape` reads from the weights, for a Llama-, Mistral- or Qwen-shaped model without any.
+    """Derive the shape of a Llama-, Mistral- or Qwen-shaped model, as `source.read_shape` has it.
 
     Args:
         facts: Keys of a config.json, and `qk_norm` where every head's queries and keys have a
             norm.
     """
-    width, vocabulary, layers = (
-        facts["hidden_size"],
-        facts["vocab_size"],
-        facts["num_hidden_layers"],
-    )
-    maps = list_maps(facts)
+    width, vocabulary = facts["hidden_size"], facts["vocab_size"]
+    layers, maps = facts["num_hidden_layers"], list_maps(facts)
     norms = 2 * width + (2 * facts["head_dim"] if facts.get("qk_norm") else 0)
     tables = 1 if facts["tie_word_embeddings"] else 2
     in_layer = norms + sum(size["d_in"] * size["d_out"] for size in maps.values())
@@ -33,11 +29,10 @@ def derive_shape(facts: Mapping) -> dict:
 
 
 def list_maps(facts: Mapping) -> dict[str, dict[str, int]]:
-    """A layer's linear maps by name."""
+    """Return the sizes `d_in` and `d_out` of a layer's linear maps, by name."""
     width, inner = facts["hidden_size"], facts["intermediate_size"]
-    queries, keys = (
-        facts["head_dim"] * facts[f"num_{name}_heads"] for name in ("attention", "key_value")
-    )
+    queries = facts["head_dim"] * facts["num_attention_heads"]
+    keys = facts["head_dim"] * facts["num_key_value_heads"]
     sizes = {
         "mlp.down_proj": (inner, width),
         "mlp.gate_proj": (width, inner),
@@ -51,29 +46,29 @@ def list_maps(facts: Mapping) -> dict[str, dict[str, int]]:
 
 
 def read_catalogue(catalogue: Path) -> dict[str, dict]:
-    """The facts of every model that the file has, by repository."""
+    """Read the facts of every model in the file, by repository."""
     return yaml.safe_load(catalogue.read_text())
 
 
 def require_known(shape: Mapping) -> None:
-    """Refuse what stands for a shape that could not be looked up, with its reason under `unknown`.
+    """Refuse a shape that could not be looked up, which has the reason under `unknown` instead.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The shape could not be looked up.
     """
     if "unknown" in shape:
         raise ValueError(shape["unknown"])
 
 
 def look_up(repository: str, catalogue: Path) -> dict:
-    """The shape of a repository's model, from a file of such facts.
+    """Look up the facts of a repository's model in a file and return its shape.
 
     Raises:
-        ValueError: The file does not have it.
+        ValueError: The file does not have the repository.
     """
-    known = read_catalogue(catalogue)
-    if repository not in known:
+    facts = read_catalogue(catalogue)
+    if repository not in facts:
         raise ValueError(
-            f"the shape of {repository} is not known: known are {', '.join(sorted(known))}"
+            f"the shape of {repository} is not known: known are {', '.join(sorted(facts))}"
         )
-    return derive_shape(known[repository])
+    return derive_shape(facts[repository])

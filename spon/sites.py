@@ -1,6 +1,6 @@
-"""What sites and runs are called, which sites get a bias, and how much of the model a scope is.
+"""Name sites and runs, list the sites that get a bias, and count the share of a model in a scope.
 
-A site is named as transformers names the module, so its bias is that name and `.bias`.
+A site is named as transformers names the module, so its bias is named by that and `.bias`.
 """
 
 import random
@@ -10,50 +10,53 @@ from decimal import ROUND_HALF_UP, Decimal
 import pandas as pd
 
 COLUMNS = ["site", "layer", "map", "d_in", "d_out"]
-# What names a run; and an evaluation, in the order of the tables.
+# The columns that name a run, and those that name an evaluation, in the order of the tables.
 RUN = ["allocation", "sparsity", "seed"]
 EVALUATION = ["allocation", "scope", "sparsity", "seed"]
-# How the tables call evaluations without biases.
+# The tables' names of evaluations without biases.
 DENSE, TEAL = "DENSE", "BASELINE-TEAL"
-# How the biases of an allocation are learned.
+# The values of `learn`: how the biases of an allocation are learned.
 TRAINED, MEAN_RESIDUAL, RANDOM = "kl", "mean_residual", "random"
 
 
 def name_site(layer: int, map_: str) -> str:
-    """The name of a layer's linear map: `model.layers.3.mlp.down_proj`."""
+    """Return the name of a layer's linear map: `model.layers.3.mlp.down_proj`."""
     return f"{name_layer(layer)}.{map_}"
 
 
 def name_layer(layer: int) -> str:
-    """The name of a whole layer: `model.layers.3`."""
+    """Return the name of a whole layer: `model.layers.3`."""
     return f"model.layers.{layer}"
 
 
 def layer_of(site: str) -> int:
-    """The layer of a site, or of a whole layer: 3 of `model.layers.3.mlp.down_proj`."""
+    """Return the layer of a site, or of a whole layer: 3 of `model.layers.3.mlp.down_proj`."""
     return int(site.split(".")[2])
 
 
 def map_of(site: str) -> str:
-    """The linear map of a site: `mlp.down_proj` of `model.layers.3.mlp.down_proj`."""
+    """Return the linear map of a site: `mlp.down_proj` of `model.layers.3.mlp.down_proj`."""
     return site.split(".", maxsplit=3)[3]
 
 
 def describe_site(site: str) -> dict:
-    """A site with its layer and map, as the tables name it."""
+    """Return a site with its layer and map, as the tables name it."""
     return {"site": site, "layer": layer_of(site), "map": map_of(site)}
 
 
 def order_of(site: str) -> tuple[int, str]:
-    """What sites are sorted by: layer by layer, in it by the name of the map."""
+    """Return the key to sort a site by: its layer, then the name of its map."""
     return layer_of(site), map_of(site)
 
 
 def name_rows(table: pd.DataFrame, names: Mapping[str, object]) -> pd.DataFrame:
-    """A table whose first columns say what all of its rows are of; what has no seed has none there."""
+    """Return a table with `names` in front: a column for each, the same value in every row.
+
+    A sparsity becomes a float and a seed an integer; None becomes a missing value.
+    """
     types = {"sparsity": float, "seed": "Int64"}
-    named = table.assign(**names)[[*names, *table.columns]]
-    return named.astype({name: types[name] for name in types if name in names})
+    rows = table.assign(**names)[[*names, *table.columns]]
+    return rows.astype({name: types[name] for name in types if name in names})
 
 
 def choose_layers(layers: object, count: int) -> list[int]:
@@ -74,41 +77,46 @@ def choose_layers(layers: object, count: int) -> list[int]:
         case "all":
             return list(range(count))
         case "alternating":
-            return list(
-                range(0, count, 2)
-            )  # ASSUME: beginning at the input, where the published gains are larger.
+            # ASSUME: beginning at the input, where the published gains are larger.
+            return list(range(0, count, 2))
         case {"first": share, **rest} if not rest and _is_share(share):
             return list(range(count))[: count_share(share, count)]
         case {"last": share, **rest} if not rest and _is_share(share):
             return list(range(count))[-count_share(share, count) :]
         case {"random": share, "seed": int(seed), **rest} if not rest and _is_share(share):
-            return draw_layers(count_share(share, count), count, seed)
+            return pick_layers(count_share(share, count), count, seed)
         case [_, *_] if _are_layers(layers, count):
             return sorted(layers)
     raise ValueError(
-        f"layers is {layers!r}: allowed are all, alternating, {{first: SHARE}}, {{last: SHARE}} and {{random: SHARE, "
-        f"seed: N}} with a SHARE above 0 and at most 1, and different layer numbers from 0 to {count - 1}"
+        f"layers is {layers!r}: allowed are all, alternating, {{first: SHARE}}, {{last: SHARE}} "
+        f"and {{random: SHARE, seed: N}} with a SHARE above 0 and at most 1, "
+        f"and different layer numbers from 0 to {count - 1}"
     )
 
 
 def count_share(share: int | float, count: int) -> int:
-    """How many of `count` layers a share is."""
+    """Return how many of `count` layers a share is: rounded half up, at least one."""
     # ASSUME: half a layer counts as one and every allocation has a layer; the papers' depths leave
-    # nothing to round. In decimals: 0.285 of 100 layers is 28 and a half as it is written, but
-    # less as a binary float.
+    # nothing to round. In decimals, since 0.285 of 100 layers is 28 and a half as it is written,
+    # but less as a binary float.
     exact = Decimal(str(share)) * count
     return max(1, int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP)))
 
 
-def draw_layers(chosen: int, count: int, seed: int) -> list[int]:
-    """Pick layers without replacement, ascending; the same ones for a seed on every Python."""
-    source = random.Random(seed)  # of its methods, only random() is promised to stay the same
-    keys = [source.random() for _ in range(count)]
-    return sorted(sorted(range(count), key=keys.__getitem__)[:chosen])
+def pick_layers(size: int, count: int, seed: int) -> list[int]:
+    """Pick `size` of `count` layers at random; return them in ascending order.
+
+    A seed picks the same layers on every Python.
+    """
+    assert 1 <= size <= count, f"{size} layers cannot be picked from {count}"
+    # Python promises for its method random() alone that a seed gives the same numbers for ever.
+    generator = random.Random(seed)
+    keys = [generator.random() for _ in range(count)]
+    return sorted(sorted(range(count), key=keys.__getitem__)[:size])
 
 
 def list_sites(shape: Mapping, maps: Sequence[str], layers: Sequence[int]) -> pd.DataFrame:
-    """The sites of some maps in some layers, layer by layer.
+    """List the sites of some maps in some layers, layer by layer.
 
     Args:
         shape: A `model.json`'s shape: `layers`, and `maps` with the `d_in` and `d_out` of each.
@@ -120,24 +128,24 @@ def list_sites(shape: Mapping, maps: Sequence[str], layers: Sequence[int]) -> pd
         ValueError: The model has no such map.
     """
     check_maps(shape, maps)
-    rows = [
-        (
-            name_site(layer, name),
-            layer,
-            name,
-            shape["maps"][name]["d_in"],
-            shape["maps"][name]["d_out"],
-        )
-        for layer in layers
-        for name in maps
-    ]
+    rows = []
+    for layer in layers:
+        for name in maps:
+            size = shape["maps"][name]
+            rows.append((name_site(layer, name), layer, name, size["d_in"], size["d_out"]))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def allocate_biases(
     shape: Mapping, scope_maps: Sequence[str], biased_maps: Sequence[str], layers: object
 ) -> pd.DataFrame:
-    """The sites of an allocation: those that get a bias, among all sites of the scope that are sparsified.
+    """List the sites of an allocation: the sites of its scope that get a bias.
+
+    Args:
+        shape: As in `list_sites`.
+        scope_maps: The linear maps of the scope; all of their sites are sparsified.
+        biased_maps: Those of them that get a bias.
+        layers: As in `choose_layers`.
 
     Returns:
         `site, layer, map, d_in, d_out`, one row per site.
@@ -156,11 +164,11 @@ def allocate_biases(
 
 
 def model_sparsity(shape: Mapping, scope_maps: Sequence[str], sparsity: float) -> float:
-    """Share of the weights of all linear maps of the decoder's layers that meet a zero.
+    """Return the share of the weights of the decoder's linear maps that are multiplied by zero.
 
-    A column of a weight matrix is skipped when its input entry is zero, so a site skips the share
-    `sparsity` of its weights. Embeddings, norms and the output head do not count. No map gives 0,
-    all maps give `sparsity`.
+    A column of a weight matrix is multiplied by one input entry, so a site skips the share
+    `sparsity` of its weights. Embeddings, norms and the output head do not count. Without maps the
+    share is 0, with all maps it is `sparsity`.
 
     Raises:
         ValueError: The model has no such map.

@@ -1,4 +1,4 @@
-"""Where a model comes from: its files, their digests and the shape that they declare. Reads no weights."""
+"""Find the files of a model, and read their digests and the model's shape, without its weights."""
 
 import hashlib
 import json
@@ -15,7 +15,9 @@ FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 
 
 def locate(model: Mapping[str, str]) -> Path:
-    """The folder that holds a model's files; a repository is downloaded once, into Hugging Face's cache.
+    """Return the folder that holds a model's files.
+
+    A repository is downloaded once, into Hugging Face's cache.
 
     Args:
         model: `{path: FOLDER}`, or `{repository: OWNER/NAME, revision: COMMIT}`.
@@ -36,14 +38,14 @@ def locate(model: Mapping[str, str]) -> Path:
 
 
 def describe(model: Mapping[str, str]) -> dict:
-    """What `model.json` says: the source, the SHA-256 of each file, and the shape.
+    """Return the content of `model.json`: the source, the SHA-256 of each file, and the shape.
 
     Raises:
-        ValueError: The folder holds no safetensors weights, or not a model of the shape that we
-            know.
+        ValueError: The folder holds no safetensors weights, or a model of another than a Llama-,
+            Mistral- or Qwen-like shape.
     """
     folder = locate(model)
-    # How a model was trained is no part of what it computes.
+    # The record says how the model was trained, which changes nothing of what it computes.
     files = sorted(
         path for pattern in FILES for path in folder.glob(pattern) if path.name != "record.json"
     )
@@ -55,16 +57,20 @@ def describe(model: Mapping[str, str]) -> dict:
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_shape(folder: Path) -> dict:
-    """A model's layers, width, vocabulary, parameters, whether its head is its embedding, and its linear maps by name.
+    """Read a model's shape from the headers of its safetensors files and its config.json.
 
-    Read from the headers of the safetensors files, so that any Llama-, Mistral- or Qwen-shaped
-    model is understood without its code.
+    The names of the weights say enough for any Llama-, Mistral- or Qwen-shaped model, so its code
+    is not needed.
+
+    Returns:
+        `layers`, `width`, `vocabulary`, `parameters` (their number), `tied` (whether the head is
+        the embedding), and `maps`: `d_in` and `d_out` of a layer's linear maps by name.
     """
     shapes = read_weight_shapes(folder)
     maps, layers = {}, set()
@@ -89,7 +95,7 @@ def read_shape(folder: Path) -> dict:
 
 
 def read_weight_shapes(folder: Path) -> dict[str, list[int]]:
-    """The shape of every tensor in a folder's safetensors files."""
+    """Read the shape of every tensor in a folder's safetensors files, by name."""
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise ValueError(
@@ -99,7 +105,8 @@ def read_weight_shapes(folder: Path) -> dict[str, list[int]]:
     for path in paths:
         try:
             with safe_open(path, framework="np") as file:
-                shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+                for name in file.keys():  # noqa: SIM118 (a safetensors file is no dict)
+                    shapes[name] = file.get_slice(name).get_shape()
         except SafetensorError as error:
             raise ValueError(
                 f"'{path}' is no safetensors file: if it is a git-lfs pointer, fetch it first"

@@ -1,7 +1,8 @@
-"""The method: zero a site's small inputs, and add a constant to its output.
+"""The method: set a site's small inputs to zero, and add a constant to its outputs.
 
-S is a forward pre-hook and the bias is the `bias` of the ordinary `nn.Linear`, so that the sum is
-part of the matrix product and folding a bias is saving it under the name that transformers reads.
+A site computes W S(x) + b. S, its sparsifier, is a forward pre-hook, and b is the `bias` of the
+ordinary `nn.Linear`: so adding it is part of the matrix product, and folding it is saving it under
+the name that transformers reads.
 """
 
 import csv
@@ -31,9 +32,8 @@ def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tenso
         a dropped one.
     """
     assert threshold >= 0, f"threshold must be zero or more, got {threshold}"
-    return hardshrink(
-        x, threshold
-    )  # one kernel forwards and one backwards, and a NaN is not shrunk
+    # One kernel forwards and one backwards; a NaN stays NaN.
+    return hardshrink(x, threshold)
 
 
 def keep_top(x: Float[Tensor, "*batch d_in"], kept: int) -> Float[Tensor, "*batch d_in"]:
@@ -53,7 +53,7 @@ def keep_top(x: Float[Tensor, "*batch d_in"], kept: int) -> Float[Tensor, "*batc
 
 
 def make_sparsifier(method: str, sparsity: float, threshold: float, d_in: int) -> Sparsifier:
-    """The S of one site: by its `threshold`, or the share `sparsity` of its `d_in` entries by rank."""
+    """Return the S of one site: by its threshold, or by rank a share of its `d_in` entries."""
     assert method in ("threshold", "topk"), method
     if method == "threshold":
         return lambda x: keep_large(x, threshold)
@@ -64,9 +64,11 @@ def make_sparsifier(method: str, sparsity: float, threshold: float, d_in: int) -
 
 
 def leave_start_dense(sparsifier: Sparsifier, dense_share: float) -> Sparsifier:
-    """S that leaves the first `dense_share` of every sequence as it is; of [batch, length, d_in] inputs."""
-    # ASSUME: the bias is added there too, since a folded bias cannot know where in a sequence it
-    # is.
+    """Return an S that leaves the first `dense_share` of every sequence as it is.
+
+    Its inputs have the shape [batch, length, d_in].
+    """
+    # ASSUME: the bias is added there too, since a folded bias is added at every position.
     if dense_share == 0:
         return sparsifier
 
@@ -78,7 +80,7 @@ def leave_start_dense(sparsifier: Sparsifier, dense_share: float) -> Sparsifier:
 
 
 def read_thresholds(path: str | Path | None) -> dict[str, float]:
-    """Thresholds by site, NaN where a site is sparsified by rank; without a file there are no sites."""
+    """Read thresholds by site, NaN where a site is sparsified by rank; none without a file."""
     if path is None:
         return {}
     with Path(path).open(newline="") as file:
@@ -92,23 +94,22 @@ def make_sparsifiers(
     sparsity: float,
     dense_share: float,
 ) -> dict[str, Sparsifier]:
-    """The S of every site that has a threshold."""
-    return {
-        site: leave_start_dense(
-            make_sparsifier(method, sparsity, threshold, model.get_submodule(site).in_features),
-            dense_share,
-        )
-        for site, threshold in thresholds.items()
-    }
+    """Return the S of every site that has a threshold."""
+    sparsifiers = {}
+    for site, threshold in thresholds.items():
+        d_in = model.get_submodule(site).in_features
+        sparsifier = make_sparsifier(method, sparsity, threshold, d_in)
+        sparsifiers[site] = leave_start_dense(sparsifier, dense_share)
+    return sparsifiers
 
 
 def read_sparsifiers(
     model: nn.Module, thresholds: str | Path | None, sparsification: Mapping, sparsity: float
 ) -> dict[str, Sparsifier]:
-    """The S of every site that a file of thresholds names; without a file there are none.
+    """Return the S of every site that a file of thresholds names; none without a file.
 
     Args:
-        model: Whose sites they are.
+        model: The model that has the sites.
         thresholds: The `thresholds.csv` of a scope at a sparsity.
         sparsification: The study's `method` and `dense_share`.
         sparsity: Share of a site's input entries set to zero, if it is sparsified by rank.
@@ -124,7 +125,7 @@ def read_sparsifiers(
 
 @contextmanager
 def sparsified(model: nn.Module, sparsifiers: Mapping[str, Sparsifier]) -> Iterator[nn.Module]:
-    """The model with the inputs of the named sites sparsified, for as long as the context lasts."""
+    """Sparsify the inputs of the named sites for as long as the context lasts."""
     hooks = [
         model.get_submodule(site).register_forward_pre_hook(
             lambda _, inputs, s=sparsifier: (s(inputs[0]),)
@@ -140,15 +141,17 @@ def sparsified(model: nn.Module, sparsifiers: Mapping[str, Sparsifier]) -> Itera
 
 @contextmanager
 def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> Iterator[nn.Module]:
-    """The model with `biases` added to the outputs of their sites, for as long as the context lasts.
+    """Add `biases` to the outputs of their sites for as long as the context lasts.
 
     The biases may be of higher precision than the weights and may require gradients, which reach
-    them through the cast; a bias that the site already has stays in the sum.
+    them through the cast. A bias that the site has already is added too.
     """
     sites = {site: model.get_submodule(site) for site in biases}
     originals = {site: linear.bias for site, linear in sites.items()}
     try:
         for site, linear in sites.items():
+            entries, outputs = len(biases[site]), linear.out_features
+            assert entries == outputs, f"{site}: {entries} entries for {outputs} outputs"
             total = biases[site].to(linear.weight.device)
             total = total if originals[site] is None else total + originals[site]
             del linear.bias  # a registered parameter takes no tensor that was computed
@@ -161,7 +164,7 @@ def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> It
 
 
 def load_biases(path: str | Path | None) -> dict[str, Float[Tensor, "d_out"]]:
-    """Read biases by site, float32, layer by layer; without a file there are none."""
-    return (
-        {site: torch.from_numpy(bias) for site, bias in read_biases(path).items()} if path else {}
-    )
+    """Read biases by site, float32, layer by layer; none without a file."""
+    if not path:
+        return {}
+    return {site: torch.from_numpy(bias) for site, bias in read_biases(path).items()}

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from spon.sites import DENSE, EVALUATION, MEAN_RESIDUAL, RANDOM, RUN, TEAL, TRAINED
 
-# The runs that have biases of their own in the tables; random directions are evaluated many at a
+# How runs are learned that are evaluated one by one; random directions are evaluated many at a
 # time.
 LEARNED = (TRAINED, MEAN_RESIDUAL)
 
@@ -36,7 +36,7 @@ class Allocation:
 
 
 def read_allocation(name: str, config: Mapping) -> Allocation:
-    """An allocation of the config's catalogue, its defaults filled in."""
+    """Read an allocation of the config's catalogue, with its defaults filled in."""
     settings = config["allocations"][name]
     maps = config["scopes"][settings["scope"]]
     return Allocation(
@@ -146,29 +146,32 @@ class Study:
         return {name: maps for name, maps in self.config["scopes"].items() if name in swept}
 
     def runs(self, *ways: str) -> list[dict]:
-        """The runs of the sweep whose biases are learned in one of these ways, each once."""
+        """Return the runs of the sweep whose biases are learned in one of these ways, each once.
+
+        Args:
+            ways: Values of an allocation's `learn`.
+        """
         sweep = self.config["sweep"]
         repeats = sweep.get("repeats", {"allocations": [], "sparsities": [], "seeds": []})
         runs = []
         for allocation in self.swept:
+            if allocation.learn not in ways:
+                continue
+            repeated = repeats["sparsities"] if allocation.name in repeats["allocations"] else []
             for sparsity in sweep["sparsities"]:
-                repeated = (
-                    allocation.name in repeats["allocations"] and sparsity in repeats["sparsities"]
-                )
-                seeds = dict.fromkeys([*sweep["seeds"], *(repeats["seeds"] if repeated else [])])
-                if allocation.learn in ways:
-                    runs += [
-                        {"allocation": allocation.name, "sparsity": sparsity, "seed": seed}
-                        for seed in seeds
-                    ]
+                seeds = sweep["seeds"] + (repeats["seeds"] if sparsity in repeated else [])
+                runs += [
+                    {"allocation": allocation.name, "sparsity": sparsity, "seed": seed}
+                    for seed in dict.fromkeys(seeds)
+                ]
         return runs
 
     @cached_property
     def baselines(self) -> list[dict]:
         """Scope and sparsity of every TEAL baseline of the sweep."""
-        scopes = (
-            dict.fromkeys(allocation.scope for allocation in self.swept) if self.has_model else []
-        )
+        if not self.has_model:
+            return []
+        scopes = dict.fromkeys(allocation.scope for allocation in self.swept)
         sparsities = self.config["sweep"]["sparsities"]
         return [
             {"scope": scope, "sparsity": sparsity} for scope in scopes for sparsity in sparsities
@@ -209,7 +212,11 @@ class Study:
 
     @property
     def learned(self) -> list[dict]:
-        """Every run with biases of its own: of the sweep, analysed, or imitated by others."""
+        """Every run whose biases are learned.
+
+        They are the runs of the sweep, those that are analysed, and those whose norms random
+        directions take.
+        """
         imitated = [
             run | {"allocation": self.allocations[run["allocation"]].norms_of}
             for run in self.runs(RANDOM)
@@ -218,7 +225,7 @@ class Study:
 
     @property
     def thresholds(self) -> list[dict]:
-        """Scope and sparsity of every choice of thresholds: of baselines and of learned runs."""
+        """Scope and sparsity of all thresholds that baselines and learned runs need."""
         of_runs = [
             {"scope": self.allocations[run["allocation"]].scope, "sparsity": run["sparsity"]}
             for run in self.learned
@@ -226,21 +233,21 @@ class Study:
         return drop_repeats(self.baselines + of_runs)
 
     def name_evaluation(self, allocation: str, sparsity: float, seed: int) -> dict:
-        """A run as the tables name its evaluation: `allocation, scope, sparsity, seed`."""
+        """Return the names of a run's evaluation in the tables' columns."""
         scope = self.allocations[allocation].scope
         names = (allocation, scope, sparsity, seed)
         return dict(zip(EVALUATION, names, strict=True))
 
     def learning(self, run: Mapping) -> str:
-        """How the biases of a run are learned."""
+        """Return how the biases of a run are learned: `kl`, `mean_residual` or `random`."""
         return self.allocations[run["allocation"]].learn
 
 
 def name_baseline(name: str, scope: str = "", sparsity: float | None = None) -> dict:
-    """An evaluation without biases as tables name it; the dense model has no scope or sparsity."""
+    """Return the names of an evaluation without biases; the dense one has no scope or sparsity."""
     return dict(zip(EVALUATION, (name, scope, sparsity, None), strict=True))
 
 
 def drop_repeats(entries: Sequence[dict]) -> list[dict]:
-    """Entries in their order, each once."""
+    """Return the entries in their order, each once."""
     return [entry for position, entry in enumerate(entries) if entry not in entries[:position]]

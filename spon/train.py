@@ -1,4 +1,4 @@
-"""SPON: learn the biases that pull the sparse model's predictions back to the dense model's."""
+"""SPON: learn the biases that bring the sparse model's predictions back to the dense model's."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ CURVE = ["step", "epoch", "learning_rate", "kl_nats_per_token", "gradient_norm"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How biases are learned.
+    """The settings by which biases are learned.
 
     Attributes:
         blocks: Calibration blocks trained on.
-        order: `random` draws the blocks, and their order in each epoch, by the seed; `first` takes
-            the first ones in order, so that a seed changes nothing (as published).
+        order: `random` takes random blocks, in another order in each epoch, by the seed; `first`
+            takes the first ones in order, so that a seed changes nothing (as published).
         epochs: Passes over the blocks.
         batch_blocks: Blocks per optimizer step.
         learning_rate: Of AdamW; without weight decay.
@@ -30,8 +30,8 @@ class Recipe:
         chunk_tokens: Tokens whose logits exist at one time.
         parametrisation: What is learned: `bias`, b itself; or `alpha`, a constant on the site's
             input, so that b = W alpha (as in the original paper).
-        checkpointing: Whether layers compute their activations again on the way back instead of
-            keeping them.
+        checkpointing: Whether layers compute their activations again in the backward pass instead
+            of keeping them.
         compile: Whether layers are compiled first, which pays in long trainings.
     """
 
@@ -69,17 +69,18 @@ def learn_biases(
         sparsifiers: S by site, for all sites of the scope.
         sites: Those that get a bias.
         recipe: Length and learning rate.
-        seed: Of the blocks drawn and their order.
-        split_blocks: Blocks that pass through the model at one time, a step's if left out; beyond
-            rounding, no number depends on it.
-        keep: How the dense model's states are had, which other runs need too.
+        seed: Of random blocks and their order.
+        split_blocks: Blocks that pass through the model at one time, a step's if left out; no
+            number depends on it, but for rounding.
+        keep: Gives the dense model's final states, which other runs need too.
 
     Returns:
         The biases, float32, and the curve, a row per step: `step, epoch, learning_rate,
         kl_nats_per_token, gradient_norm`.
     """
     generator = torch.Generator().manual_seed(seed)
-    blocks = data.draw_blocks(tokens, recipe.blocks, recipe.order, generator)
+    blocks = data.take_blocks(tokens, recipe.blocks, recipe.order, generator)
+    assert len(blocks) == recipe.blocks, f"{len(blocks)} blocks were taken for {recipe.blocks}"
     split_blocks = split_blocks or recipe.batch_blocks
     dense = models.keep_final_states(network, blocks, split_blocks * blocks.shape[1], keep)
     head = models.head_weight(network)
@@ -117,22 +118,19 @@ def learn_biases(
                 lambda loss=loss: f", KL {loss.item():.4f} nats per token",
             )
     final = express(network, learned, recipe.parametrisation)
-    return {site: bias.detach() for site, bias in final.items()}, [
-        read_point(point) for point in curve
-    ]
+    biases = {site: bias.detach() for site, bias in final.items()}
+    return biases, [read_point(point) for point in curve]
 
 
 def order_batches(
     recipe: Recipe, generator: torch.Generator
 ) -> Iterator[tuple[int, Int[Tensor, "batch"]]]:
-    """The epoch and the drawn blocks of every step."""
+    """Yield the epoch and the indices of the blocks of every step."""
     for epoch in range(recipe.epochs):
-        random = recipe.order == "random"
-        order = (
-            torch.randperm(recipe.blocks, generator=generator)
-            if random
-            else torch.arange(recipe.blocks)
-        )
+        if recipe.order == "random":
+            order = torch.randperm(recipe.blocks, generator=generator)
+        else:
+            order = torch.arange(recipe.blocks)
         for batch in order.split(recipe.batch_blocks):
             yield epoch, batch
 
@@ -141,7 +139,7 @@ def order_batches(
 def sparsified(
     network: nn.Module, sparsifiers: Mapping[str, sparsify.Sparsifier], recipe: Recipe
 ) -> Iterator[None]:
-    """The model as it is trained: sparsified, and with activations kept or not."""
+    """Sparsify the model, and let layers keep their activations or not, as the recipe says."""
     with (
         sparsify.sparsified(network, sparsifiers),
         layers.checkpointed(network, recipe.checkpointing),
@@ -157,10 +155,10 @@ def begin_above(
     split_blocks: int,
     compile: bool,
 ):
-    """A function from drawn blocks to final states, that runs again only what a bias can change.
+    """Yield a function from indices of blocks to their final states in the sparse model.
 
-    What lies below the lowest site with a bias is the same in every step: it is run once, and the
-    residual stream behind it kept in main memory.
+    The layers below the lowest bias compute the same in every step. So they run once, here, and
+    the function begins with the residual stream behind them, which is kept in main memory.
     """
     lowest = layers.lowest_layer(sites)
     if lowest == 0 or not layers.can_begin_inside(network, blocks.shape[1]):
@@ -179,7 +177,10 @@ def begin_above(
 
 
 def start(linear: nn.Linear, parametrisation: str) -> Float[Tensor, "_"]:
-    """Zeros that learn, float32 whatever the weights are: small steps vanish in bfloat16."""
+    """Return the zeros that learning starts from: one per output of the site, or input for alpha.
+
+    They are float32 whatever the weights are, since small steps vanish in bfloat16.
+    """
     assert parametrisation in ("bias", "alpha"), parametrisation
     size = linear.out_features if parametrisation == "bias" else linear.in_features
     return torch.zeros(size, device=linear.weight.device, requires_grad=True)
@@ -188,7 +189,7 @@ def start(linear: nn.Linear, parametrisation: str) -> Float[Tensor, "_"]:
 def express(
     network: nn.Module, learned: Mapping[str, Float[Tensor, "_"]], parametrisation: str
 ) -> dict[str, Float[Tensor, "d_out"]]:
-    """The biases that stand for what is learned: themselves, or W alpha."""
+    """Return the biases: the learned tensors themselves, or W alpha of a learned alpha."""
     if parametrisation == "bias":
         return dict(learned)
     with torch.no_grad():
@@ -200,7 +201,7 @@ def express(
 
 
 def pull_back(network: nn.Module, biases: Mapping, learned: Mapping, parametrisation: str) -> None:
-    """Give alpha its gradient, W^T times that of b; a bias has its own."""
+    """Give alpha its gradient, which is W^T times that of b; nothing if b itself is learned."""
     if parametrisation == "alpha":
         for site, alpha in learned.items():
             alpha.grad = network.get_submodule(site).weight.float().T @ biases[site].grad
@@ -209,7 +210,7 @@ def pull_back(network: nn.Module, biases: Mapping, learned: Mapping, parametrisa
 def make_scheduler(
     optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """The learning rate of every step."""
+    """Return the scheduler of the learning rate."""
     assert recipe.schedule in ("constant", "cosine"), recipe.schedule
     if recipe.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
@@ -225,11 +226,9 @@ def write_curve(curve: Sequence[Mapping], path: str | Path) -> None:
 
 
 def read_point(point: tuple) -> dict:
-    """A point of the curve as numbers; only here is a GPU waited for."""
-    return dict(
-        zip(
-            CURVE,
-            [float(value) if isinstance(value, Tensor) else value for value in point],
-            strict=True,
-        )
-    )
+    """Return a point of the curve as numbers by name.
+
+    Reading a tensor waits for the GPU, so all points are read after the training.
+    """
+    numbers = [float(value) if isinstance(value, Tensor) else value for value in point]
+    return dict(zip(CURVE, numbers, strict=True))

@@ -1,4 +1,4 @@
-"""Biases that nobody trained: what training has to beat."""
+"""Biases without training, to compare trained ones with: mean residuals and random directions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,11 +16,11 @@ def average_residual(
     sites: Sequence[str],
     batch_tokens: int,
 ) -> dict[str, Float[Tensor, "d_out"]]:
-    """The mean of what sparsification takes away from a site's output, b = E[W (x - S(x))], x from the dense pass.
+    """Return the mean of what sparsification takes from each site's output: b = E[W (x - S(x))].
 
-    It is the constant that brings the site's own output nearest to the dense one, in the mean
-    square and for inputs of the dense pass. As W is linear, only the mean of x - S(x) is kept, and
-    W is applied once.
+    x are the site's inputs in the dense pass. For these, b is the constant that brings the site's
+    own output nearest to the dense one in the mean square. As W is linear, only the sum of
+    x - S(x) is kept, and W is applied once.
 
     Args:
         network: The dense model.
@@ -45,21 +45,18 @@ def average_residual(
     return {site: (weights[site] @ totals[site] / tokens.numel()).float() for site in sites}
 
 
-def draw_directions(
+def random_directions(
     biases: Mapping[str, Float[Tensor, "d_out"]], seed: int
 ) -> dict[str, Float[Tensor, "d_out"]]:
-    """Biases that point anywhere, each as long as the one it stands for.
+    """Return biases in random directions, each with the norm of the site's bias.
 
     Args:
         biases: Those of a run.
         seed: Of the directions; the same seed gives the same ones.
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn = {
-        site: torch.randn(len(bias), generator=generator, dtype=torch.float64)
-        for site, bias in biases.items()
-    }
-    return {
-        site: (drawn[site] * (biases[site].double().norm() / drawn[site].norm())).float()
-        for site in biases
-    }
+    directions = {}
+    for site, bias in biases.items():
+        vector = torch.randn(len(bias), generator=generator, dtype=torch.float64)
+        directions[site] = (vector * (bias.double().norm() / vector.norm())).float()
+    return directions

@@ -28,8 +28,8 @@ def test_an_entry_is_made_once_and_found_again_with_the_same_bits(cache, dtype):
 def test_another_key_or_another_identity_is_another_entry(cache):
     assert cache.keep(KEY, lambda: X).equal(X)
     assert cache.keep(KEY | {"batch_tokens": 64}, lambda: 2 * X).equal(2 * X)
-    other = Cache(cache.folder, {**cache.identity, "device": "cuda"})
-    assert other.keep(KEY, lambda: 3 * X).equal(3 * X)
+    on_gpu = Cache(cache.folder, {**cache.identity, "device": "cuda"})
+    assert on_gpu.keep(KEY, lambda: 3 * X).equal(3 * X)
     assert cache.keep(KEY, fail).equal(X)
     assert len(list(cache.folder.iterdir())) == 3
 

@@ -11,10 +11,8 @@ SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
 def test_streamed_quantiles_are_the_exact_ones_to_a_thousandth():
     x = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
     halves = calibrate.count_magnitudes(x[:100_000]) + calibrate.count_magnitudes(x[100_000:])
-    found = calibrate.quantiles(halves)
-    np.testing.assert_allclose(
-        found, np.quantile(x.abs().numpy(), calibrate.SHARES, method="inverted_cdf"), rtol=1e-3
-    )
+    exact = np.quantile(x.abs().numpy(), calibrate.SHARES, method="inverted_cdf")
+    np.testing.assert_allclose(calibrate.quantiles(halves), exact, rtol=1e-3)
 
 
 def test_sign_and_scale_do_not_matter_to_the_histogram():
@@ -26,9 +24,9 @@ def test_sign_and_scale_do_not_matter_to_the_histogram():
 
 def test_a_site_whose_inputs_are_mostly_zero_gets_the_threshold_zero():
     x = torch.cat([torch.zeros(80), torch.ones(20)])
-    found = calibrate.quantiles(calibrate.count_magnitudes(x), np.array([0.5, 0.9]))
-    assert found[0] < 1e-30
-    assert found[1] == pytest.approx(1.0, rel=1e-3)
+    median, upper = calibrate.quantiles(calibrate.count_magnitudes(x), np.array([0.5, 0.9]))
+    assert median < 1e-30
+    assert upper == pytest.approx(1.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("sparsity", [0.5, 0.8])
@@ -56,14 +54,14 @@ def test_a_rank_drops_its_share_exactly_in_either_pass(network, tokens):
 
 
 def test_the_dense_start_of_a_sequence_does_not_count(network, tokens):
-    seen = calibrate.read_quantiles(network, tokens[:, :4], SITES[:1], 8, dense_share=0.5)
+    table = calibrate.read_quantiles(network, tokens[:, :4], SITES[:1], 8, dense_share=0.5)
     histogram = torch.zeros(calibrate.BINS, dtype=torch.int64)
 
     def see(_, x):
         histogram.add_(calibrate.count_magnitudes(x[:, 2:]))
 
     calibrate.watch_inputs(network, tokens[:, :4], SITES[:1], see, 8)
-    np.testing.assert_array_equal(seen["magnitude"], calibrate.quantiles(histogram))
+    np.testing.assert_array_equal(table["magnitude"], calibrate.quantiles(histogram))
 
 
 def test_watching_leaves_no_hook_behind(network, tokens):

@@ -49,13 +49,13 @@ def test_a_folder_lists_its_runs_by_name(tmp_path):
         "TOP-50_s0.60.pt",
         "README.md",
     )
-    found = checkpoints.find_checkpoints(tmp_path)
-    assert [list(run.values()) for run in found] == [
+    runs = checkpoints.find_checkpoints(tmp_path)
+    assert [list(run.values()) for run in runs] == [
         ["TOP-50", 0.6, 0, str(tmp_path / "TOP-50_s0.60.pt")],
         ["UNIF-ALL", 0.5, 0, str(tmp_path / "spon_UNIF-ALL_s0.50.pt")],
         ["UNIF-ALL", 0.5, 12, str(tmp_path / "UNIF-ALL_s0.5_seed12.safetensors")],
     ]
-    assert list(found[0]) == ["allocation", "sparsity", "seed", "file"]
+    assert list(runs[0]) == ["allocation", "sparsity", "seed", "file"]
 
 
 def test_folders_that_cannot_be_a_study_are_refused_in_one_sentence(tmp_path):
@@ -91,7 +91,8 @@ def test_two_files_of_one_run_are_refused(tmp_path):
 def test_listing_a_folder_needs_no_torch():
     code = (
         "import sys; from spon import checkpoints; "
-        "assert checkpoints.find_checkpoints('resources/checkpoints'); sys.exit('torch' in sys.modules)"
+        "assert checkpoints.find_checkpoints('resources/checkpoints'); "
+        "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
@@ -176,8 +177,8 @@ def test_a_parameter_of_unknown_name_is_refused(tmp_path, name):
 
 def test_a_file_whose_content_and_name_disagree_is_refused(tmp_path):
     said = "the checkpoint 'FILE' says that it holds"
-    told = refuse(save(tmp_path, config_name="TOP-75"))
-    assert told == f"{said} allocation TOP-75, but its name says TOP-50: they must agree"
+    sentence = refuse(save(tmp_path, config_name="TOP-75"))
+    assert sentence == f"{said} allocation TOP-75, but its name says TOP-50: they must agree"
     assert refuse(save(tmp_path, sparsity=0.6)).startswith(
         f"{said} sparsity 0.6, but its name says 0.5:"
     )
@@ -196,7 +197,7 @@ def test_a_checkpoint_is_imported_as_the_run_that_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bias", "told"),
+    ("bias", "sentence"),
     [
         (
             torch.ones(2, 2),
@@ -221,11 +222,9 @@ def test_a_checkpoint_is_imported_as_the_run_that_it_is(tmp_path):
         (torch.tensor([torch.nan]), f"has the bias nan at {SITE}: allowed are finite numbers"),
     ],
 )
-def test_a_bias_that_is_no_vector_of_finite_numbers_is_refused(tmp_path, bias, told):
-    assert (
-        refuse(save(tmp_path, biases={"layer_0_down_proj": bias}))
-        == f"the checkpoint 'FILE' {told}"
-    )
+def test_a_bias_that_is_no_vector_of_finite_numbers_is_refused(tmp_path, bias, sentence):
+    path = save(tmp_path, biases={"layer_0_down_proj": bias})
+    assert refuse(path) == f"the checkpoint 'FILE' {sentence}"
 
 
 def test_a_listed_checkpoint_is_told_by_its_digest_and_its_sites(tmp_path):
@@ -245,19 +244,17 @@ def test_a_checkpoint_without_a_bias_is_refused(tmp_path):
 
 def test_the_shipped_checkpoints_are_what_their_script_writes_and_can_be_read(tmp_path):
     make_checkpoints(tmp_path)
-    found = checkpoints.find_checkpoints(CHECKPOINTS)
-    assert [(run["allocation"], run["sparsity"], run["seed"]) for run in found] == [
+    runs = checkpoints.find_checkpoints(CHECKPOINTS)
+    assert [(run["allocation"], run["sparsity"], run["seed"]) for run in runs] == [
         ("TOP-50", 0.5, 0),
         ("UNIF-ALL", 0.5, 0),
         ("UNIF-ALL", 0.5, 1),
     ]
     for shipped, made, sites in zip(
-        found, checkpoints.find_checkpoints(tmp_path), (8, 16, 16), strict=True
+        runs, checkpoints.find_checkpoints(tmp_path), (8, 16, 16), strict=True
     ):
-        biases, again = (
-            checkpoints.read_checkpoint(shipped["file"]),
-            checkpoints.read_checkpoint(made["file"]),
-        )
+        biases = checkpoints.read_checkpoint(shipped["file"])
+        again = checkpoints.read_checkpoint(made["file"])
         assert len(biases) == sites
         for site, bias in biases.items():
             torch.testing.assert_close(bias, again[site])
@@ -265,12 +262,11 @@ def test_the_shipped_checkpoints_are_what_their_script_writes_and_can_be_read(tm
 
 @needs_published
 def test_the_published_checkpoints_are_found_and_read():
-    found = checkpoints.find_checkpoints(REFERENCE / "checkpoints")
-    assert [(run["allocation"], run["sparsity"], run["seed"]) for run in found] == [
+    runs = checkpoints.find_checkpoints(REFERENCE / "checkpoints")
+    assert [(run["allocation"], run["sparsity"], run["seed"]) for run in runs] == [
         ("TOP-50", 0.5, 0),
         ("UNIF-ALL", 0.5, 0),
     ]
-    sizes = [
-        [len(bias) for bias in checkpoints.read_checkpoint(run["file"]).values()] for run in found
-    ]
-    assert sizes == [[2048] * 8, [2048] * 16]
+    biases = [checkpoints.read_checkpoint(run["file"]).values() for run in runs]
+    assert [len(bias) for bias in biases[0]] == [2048] * 8
+    assert [len(bias) for bias in biases[1]] == [2048] * 16

@@ -51,12 +51,8 @@ def test_held_out_docstrings_share_little_with_those_before_them(documents):
 
 def test_the_digest_tells_one_corpus_from_another(documents):
     digest = corpus.describe_corpus(documents, ["networkx"])["digest"]
-    assert (
-        digest
-        == corpus.describe_corpus(corpus.collect_docstrings(SELECTION, processes=2), ["networkx"])[
-            "digest"
-        ]
-    )
+    again = corpus.collect_docstrings(SELECTION, processes=2)
+    assert digest == corpus.describe_corpus(again, ["networkx"])["digest"]
     assert digest != corpus.describe_corpus(documents.iloc[1:], ["networkx"])["digest"]
 
 
@@ -71,5 +67,5 @@ def test_a_model_that_was_trained_on_another_corpus_is_noticed():
     here = {"digest": "a" * 64, "packages": {"numpy": "2.0"}}
     assert corpus.compare_corpora(here, here) is None
     assert corpus.compare_corpora(here, None) is None
-    other = {"digest": "b" * 64, "packages": {"numpy": "1.0"}}
-    assert "other versions here: numpy 2.0" in corpus.compare_corpora(here, other)
+    trained_on = {"digest": "b" * 64, "packages": {"numpy": "1.0"}}
+    assert "other versions here: numpy 2.0" in corpus.compare_corpora(here, trained_on)

@@ -6,13 +6,13 @@ from spon import data
 
 
 class Characters:
-    """A tokenizer whose tokens are characters; counts how much it was given."""
+    """A tokenizer whose tokens are characters; counts those that it has tokenised."""
 
     bos_token_id = 7
-    given = 0
+    count = 0
 
     def __call__(self, text, **_):
-        self.given += len(text)
+        self.count += len(text)
         return {"input_ids": [ord(character) for character in text]}
 
 
@@ -56,7 +56,7 @@ def test_first_blocks_cost_no_more_of_a_long_text_than_they_need():
     blocks = data.tokenize(documents, tokenizer, protocol(), 3, "first")
     whole = data.tokenize(documents, Characters(), protocol(), 1000, "first")
     assert blocks.equal(whole[:3])
-    assert tokenizer.given < 100
+    assert tokenizer.count < 100
 
 
 def test_two_texts_or_two_protocols_have_two_hashes():
@@ -94,16 +94,17 @@ def test_tokens_survive_the_file(tmp_path):
 
 def test_the_first_blocks_come_in_order_and_random_ones_by_the_seed():
     tokens = torch.arange(20, dtype=torch.int32).view(10, 2)
-    draw = lambda order, seed: data.draw_blocks(
-        tokens, 4, order, torch.Generator().manual_seed(seed)
-    )
-    assert draw("first", 0).equal(tokens[:4])
-    assert draw("random", 0).equal(draw("random", 0))
-    assert not draw("random", 0).equal(draw("random", 1))
-    assert len({block.tolist()[0] for block in draw("random", 1)}) == 4  # none twice
+
+    def take(order, seed):
+        return data.take_blocks(tokens, 4, order, torch.Generator().manual_seed(seed))
+
+    assert take("first", 0).equal(tokens[:4])
+    assert take("random", 0).equal(take("random", 0))
+    assert not take("random", 0).equal(take("random", 1))
+    assert len({block.tolist()[0] for block in take("random", 1)}) == 4  # none twice
 
 
-def test_prompts_are_blocks_of_their_own_in_the_order_of_the_file_with_a_bos_if_the_protocol_has_one(
+def test_prompts_are_blocks_of_their_own_in_the_files_order_with_a_bos_if_the_protocol_has_one(
     tmp_path,
 ):
     class Letters:

@@ -1,4 +1,4 @@
-"""How well random directions align: exact values where there are some, and those of the method page."""
+"""How well random directions align: exact values where there are some, else the method page's."""
 
 import numpy as np
 import pytest
@@ -59,9 +59,9 @@ def test_a_direction_is_never_far_from_all_axes_of_its_space():
 
 
 def test_the_seed_alone_decides_the_directions():
-    draws = [directions.max_cosines(8, 2, 50, seed) for seed in (4, 4, 5)]
-    np.testing.assert_array_equal(draws[0], draws[1])
-    assert not np.array_equal(draws[0], draws[2])
+    nulls = [directions.max_cosines(8, 2, 50, seed) for seed in (4, 4, 5)]
+    np.testing.assert_array_equal(nulls[0], nulls[1])
+    assert not np.array_equal(nulls[0], nulls[2])
 
 
 def test_a_value_counts_among_the_directions_that_reach_it():

@@ -15,7 +15,7 @@ SPARSE = torch.tensor([[[LN3, 0.0], [0.0, 0.0]]])
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
 
 
-def draw(*shape, seed):
+def make_states(*shape, seed):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -41,8 +41,8 @@ def test_the_dense_model_has_no_divergence_from_itself_and_nowhere_to_go():
 
 @pytest.mark.parametrize("chunk_tokens", [7, 1000])
 def test_the_loss_is_that_of_float64_to_a_millionth(chunk_tokens):
-    states = [draw(3, 20, 16, seed=seed) for seed in (0, 1)]
-    head = draw(500, 16, seed=2) / 4
+    states = [make_states(3, 20, 16, seed=seed) for seed in (0, 1)]
+    head = make_states(500, 16, seed=2) / 4
     sparse = states[0].clone().requires_grad_()
     exact = states[0].double().requires_grad_()
     logs = [
@@ -59,8 +59,8 @@ def test_the_loss_is_that_of_float64_to_a_millionth(chunk_tokens):
 
 
 def test_states_in_bfloat16_are_compared_in_float32_and_only_their_gradient_is_rounded():
-    states = [draw(2, 5, 16, seed=seed).bfloat16() for seed in (0, 1)]
-    head = draw(50, 16, seed=2) / 4
+    states = [make_states(2, 5, 16, seed=seed).bfloat16() for seed in (0, 1)]
+    head = make_states(50, 16, seed=2) / 4
     rounded, exact = states[0].clone().requires_grad_(), states[0].float().requires_grad_()
     losses = [
         divergence.kl_to_dense(rounded, states[1], head, 4),
@@ -93,7 +93,7 @@ def test_the_chunked_loss_has_the_value_and_the_gradients_of_the_naive_one(
 ):
     thresholds = dict.fromkeys(SITES, 0.1)
     masks = sparsify.make_sparsifiers(network, thresholds, method, sparsity=0.5, dense_share=0.0)
-    biases = {site: 0.1 * draw(32, seed=seed) for seed, site in enumerate(SITES)}
+    biases = {site: 0.1 * make_states(32, seed=seed) for seed, site in enumerate(SITES)}
     ours = {site: bias.clone().requires_grad_() for site, bias in biases.items()}
     theirs = {site: bias.clone().requires_grad_() for site, bias in biases.items()}
     dense = models.keep_final_states(network, tokens, batch_tokens=32)

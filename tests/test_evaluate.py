@@ -42,13 +42,13 @@ def test_the_dense_model_has_no_divergence_from_itself(network, tokens):
 
 def test_sums_over_blocks_do_not_depend_on_batches_and_chunks(network, tokens):
     masks = {"model.layers.0.mlp.down_proj": torch.zeros_like}
-    one, other = (
+    large, small = (
         evaluate.evaluate(network, tokens, masks, {}, *sizes) for sizes in [(48, 1000), (8, 2)]
     )
-    assert one["nll_nats"].tolist() == pytest.approx(other["nll_nats"].tolist(), rel=1e-5)
-    assert one["kl_nats"].tolist() == pytest.approx(other["kl_nats"].tolist(), rel=1e-4)
-    assert (one["kl_nats"] > 0).all()
-    assert one["nll_nats"].dtype == "float64"
+    assert large["nll_nats"].tolist() == pytest.approx(small["nll_nats"].tolist(), rel=1e-5)
+    assert large["kl_nats"].tolist() == pytest.approx(small["kl_nats"].tolist(), rel=1e-4)
+    assert (large["kl_nats"] > 0).all()
+    assert large["nll_nats"].dtype == "float64"
 
 
 def test_several_sets_of_biases_are_evaluated_as_each_would_be_alone(network, tokens):

@@ -64,12 +64,12 @@ def count_calls(network, stack):
     """How often the MLP of each layer runs, from now on."""
     calls = [0, 0, 0]
 
-    def count(place):
-        calls[place] += 1
+    def count(number):
+        calls[number] += 1
 
-    for place, layer in enumerate(network.model.layers):
+    for number, layer in enumerate(network.model.layers):
         stack.callback(
-            layer.mlp.register_forward_pre_hook(lambda *_, place=place: count(place)).remove
+            layer.mlp.register_forward_pre_hook(lambda *_, number=number: count(number)).remove
         )
     return calls
 
@@ -182,7 +182,7 @@ def test_afterwards_the_model_is_as_it_was_also_behind_a_failure():
     shutil.which("c++") is None, reason="compiling layers for a CPU needs a compiler"
 )
 def test_compiled_layers_give_the_same_states_and_gradients_and_are_themselves_again_afterwards():
-    network, found = build("Llama"), []
+    network, results = build("Llama"), []
     for wanted in (False, True):
         with ExitStack() as stack:
             biases = damage(network, stack)
@@ -194,6 +194,6 @@ def test_compiled_layers_give_the_same_states_and_gradients_and_are_themselves_a
             ]
             states = run_whole(network)
             states[..., 0].sum().backward()
-        found.append([states.detach(), *(bias.grad for bias in biases.values())])
-    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+        results.append([states.detach(), *(bias.grad for bias in biases.values())])
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-5)
     assert all(layer._compiled_call_impl is None for layer in network.model.layers)

@@ -29,7 +29,10 @@ TRAIN = {"batch_blocks": 8, "chunk_tokens": 256, "checkpointing": False}
 
 
 def build(family, depth, dtype, key_heads):
-    """Random weights in the proportions of real models: the MLP three times as wide as the residual stream."""
+    """A model of random weights whose MLP is three times as wide as its residual stream.
+
+    These are the proportions of real models.
+    """
     settings = {
         "hidden_size": 64,
         "intermediate_size": 192,
@@ -82,16 +85,12 @@ def measure_peak(call):
     """Most bytes that a call has at one time, beyond those at its start."""
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as seen:
+    ) as profile:
         call()
-    events = [
-        event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"
-    ]
-    return max(
-        itertools.accumulate(
-            event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())
-        )
-    )
+    events = profile.profiler.kineto_results.events()
+    changes = [event for event in events if event.name() == "[memory]"]
+    changes.sort(key=lambda event: event.start_ns())
+    return max(itertools.accumulate(event.nbytes() for event in changes))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -224,7 +223,6 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read():
     ):
         memory.check_weights(SHAPE, "float32", "cpu", 3.9)
     memory.check_weights(SHAPE, "bfloat16", "cuda", 2.0)
-    with pytest.raises(
-        ValueError, match="in bfloat16 need 2.5 on the cpu"
-    ):  # 2 GiB and a head of half a GiB
+    # 2 GiB and a head of half a GiB
+    with pytest.raises(ValueError, match="in bfloat16 need 2.5 on the cpu"):
         memory.check_weights(SHAPE, "bfloat16", "cpu", 2.0)

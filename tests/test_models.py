@@ -54,13 +54,12 @@ def test_sites_are_found_by_name_in_every_model_of_this_shape(family, tmp_path):
 
 def test_what_is_recorded_is_what_a_site_takes_and_gives_sparsified_or_not(network, tokens):
     site, layer = "model.layers.1.mlp.down_proj", "model.layers.1"
-    seen = models.record(network, tokens, [site, layer])
+    passes = models.record(network, tokens, [site, layer])
     weight = network.get_submodule(site).weight
-    torch.testing.assert_close(seen[site].output, seen[site].input @ weight.T)
-    norm = network.get_decoder().norm
-    torch.testing.assert_close(
-        norm(seen[layer].output), models.final_states(network, tokens)
-    )  # the last layer's stream
+    torch.testing.assert_close(passes[site].output, passes[site].input @ weight.T)
+    # The output of the last layer is what the last norm reads.
+    final = network.get_decoder().norm(passes[layer].output)
+    torch.testing.assert_close(final, models.final_states(network, tokens))
     with sparsify.sparsified(network, {site: torch.zeros_like}):
         assert (models.record(network, tokens, [site])[site].output == 0).all()
     assert not network.get_submodule(site)._forward_hooks

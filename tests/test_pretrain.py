@@ -63,18 +63,18 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been_stopped(tmp_path, monk
         train(tmp_path / "part")
     monkeypatch.setattr(pretrain, "take_step", take_step)
     resumed, curve = train(tmp_path / "part")
-    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
-        torch.testing.assert_close(one, other)
+    for weight, resumed_weight in zip(whole.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(weight, resumed_weight)
     assert curve["step"].tolist() == whole_curve["step"].tolist()
 
 
 def test_an_epoch_sees_every_piece_of_the_text_once():
     stream = torch.arange(8 * 9)  # nine pieces, eight of which fit behind any offset
-    batches = [pretrain.draw_batch(stream, SCHEDULE, seed=0, step=step) for step in (0, 1)]
+    batches = [pretrain.take_batch(stream, SCHEDULE, seed=0, step=step) for step in (0, 1)]
     starts = torch.cat(batches)[:, 0]
     assert len(starts.unique()) == 8
     assert (starts % 8).unique().numel() == 1
-    assert not pretrain.draw_batch(stream, SCHEDULE, 0, 2).equal(batches[0]), (
+    assert not pretrain.take_batch(stream, SCHEDULE, 0, 2).equal(batches[0]), (
         "the next epoch has another order"
     )
 
@@ -89,7 +89,7 @@ def test_a_tokenizer_gives_back_the_text_and_ends_documents_with_one_token():
 
 def test_a_training_does_not_go_on_from_the_state_of_another(tmp_path):
     first, _ = train(tmp_path / "state")
-    other = pretrain.Schedule(**{**vars(SCHEDULE), "learning_rate": 2e-2})
-    second, curve = train(tmp_path / "state", other)
+    faster = pretrain.Schedule(**{**vars(SCHEDULE), "learning_rate": 2e-2})
+    second, curve = train(tmp_path / "state", faster)
     assert curve["step"].tolist() == [4, 8, 10]
     assert not next(first.parameters()).equal(next(second.parameters()))

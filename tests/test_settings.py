@@ -12,7 +12,7 @@ SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 @pytest.fixture
 def config(monkeypatch):
-    """The default config on the tiny model, which is there before the reference model is trained."""
+    """The default config on the tiny model, which needs no training of the reference model."""
     monkeypatch.chdir(ROOT)
     read = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     read["studies"]["pydoc"]["model"]["path"] = "resources/models/tiny"
@@ -22,10 +22,10 @@ def config(monkeypatch):
 def change(config, path, value):
     changed = deepcopy(config)
     *parents, last = path.split("/")
-    place = changed
+    section = changed
     for parent in parents:
-        place = place[parent]
-    place[last] = value
+        section = section[parent]
+    section[last] = value
     return changed
 
 
@@ -189,8 +189,8 @@ def test_a_study_in_a_folder_of_its_own_finds_what_the_repository_ships(
         == ROOT / "resources/models/tiny"
     )
     assert not Path(config["analyses"]["prompts"]).is_absolute()
-    assert settings.place("own.yaml", ROOT) == "own.yaml"
-    assert settings.place("no.yaml", ROOT) == "no.yaml"
+    assert settings.resolve_path("own.yaml", ROOT) == "own.yaml"
+    assert settings.resolve_path("no.yaml", ROOT) == "no.yaml"
 
 
 def test_every_key_of_the_schema_has_a_sentence():

@@ -17,7 +17,7 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 
 
 @pytest.mark.parametrize(
-    ("layers", "chosen"),
+    ("layers", "numbers"),
     [
         ("all", [0, 1, 2, 3, 4, 5, 6, 7]),
         ("alternating", [0, 2, 4, 6]),
@@ -26,12 +26,12 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
         ([5, 2], [2, 5]),
     ],
 )
-def test_layers_are_counted_from_the_input_and_come_in_ascending_order(layers, chosen):
-    assert sites.choose_layers(layers, 8) == chosen
+def test_layers_are_counted_from_the_input_and_come_in_ascending_order(layers, numbers):
+    assert sites.choose_layers(layers, 8) == numbers
 
 
 @pytest.mark.parametrize(
-    ("share", "count", "chosen"),
+    ("share", "count", "size"),
     [
         (0.5, 5, 3),
         (0.7, 5, 4),
@@ -42,9 +42,9 @@ def test_layers_are_counted_from_the_input_and_come_in_ascending_order(layers, c
         (0.5, 1, 1),
     ],
 )
-def test_half_a_layer_counts_as_one_and_no_share_is_empty(share, count, chosen):
-    assert len(sites.choose_layers({"first": share}, count)) == chosen
-    assert len(sites.choose_layers({"last": share}, count)) == chosen
+def test_half_a_layer_counts_as_one_and_no_share_is_empty(share, count, size):
+    assert len(sites.choose_layers({"first": share}, count)) == size
+    assert len(sites.choose_layers({"last": share}, count)) == size
 
 
 def test_first_and_last_halves_share_no_layer_and_leave_none_out():
@@ -53,10 +53,10 @@ def test_first_and_last_halves_share_no_layer_and_leave_none_out():
 
 
 def test_random_layers_depend_on_the_seed_alone():
-    drawn = [sites.choose_layers({"random": 0.5, "seed": seed}, 8) for seed in (3, 3, 4)]
-    assert drawn[0] == drawn[1] == [0, 2, 5, 6]
-    assert drawn[2] != drawn[0]
-    assert len(set(drawn[2])) == 4
+    picks = [sites.choose_layers({"random": 0.5, "seed": seed}, 8) for seed in (3, 3, 4)]
+    assert picks[0] == picks[1] == [0, 2, 5, 6]
+    assert picks[2] != picks[0]
+    assert len(set(picks[2])) == 4
 
 
 WRONG_LISTS = [[], [8], [-1], [1, 1], [True], [0.5]]
@@ -112,7 +112,8 @@ def test_a_map_that_is_not_sparsified_gets_no_bias():
     with pytest.raises(ValueError) as error:
         sites.allocate_biases(SHAPE, [DOWN], [OUT], "all")
     assert str(error.value) == (
-        "biases names 'self_attn.o_proj', which the scope does not sparsify: allowed are mlp.down_proj"
+        "biases names 'self_attn.o_proj', which the scope does not sparsify: "
+        "allowed are mlp.down_proj"
     )
 
 
@@ -134,12 +135,9 @@ def test_the_published_scopes_hold_the_published_shares_of_the_model():
     }
     sizes |= {"gate": (2048, 8192), "up": (2048, 8192)}
     maps = {name: {"d_in": d_in, "d_out": d_out} for name, (d_in, d_out) in sizes.items()}
-    assert sites.model_sparsity({"layers": 16, "maps": maps}, [OUT], 0.6) == pytest.approx(
-        0.041, abs=5e-4
-    )
-    assert sites.model_sparsity({"layers": 16, "maps": maps}, [DOWN], 0.6) == pytest.approx(
-        0.166, abs=5e-4
-    )
+    shape = {"layers": 16, "maps": maps}
+    assert sites.model_sparsity(shape, [OUT], 0.6) == pytest.approx(0.041, abs=5e-4)
+    assert sites.model_sparsity(shape, [DOWN], 0.6) == pytest.approx(0.166, abs=5e-4)
 
 
 def test_a_site_tells_its_layer_and_its_map():

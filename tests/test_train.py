@@ -29,9 +29,10 @@ def sparsifiers(network, method="threshold"):
 
 
 class Naive:
-    """Training as one would write it down: every step runs the dense model, then the sparse one, in float32.
+    """Training written in the simplest way: every step runs the dense model, then the sparse one.
 
-    A site's product is computed with all of its inputs and then again with those that are kept.
+    All is in float32. A site's product is computed with all of its inputs, and then again with
+    those that are kept.
     """
 
     def __init__(self, network, method):
@@ -39,10 +40,9 @@ class Naive:
         self.weights = {site: network.get_submodule(site).weight for site in SITES}
 
     def drop(self, x):
-        smallest = (
-            0.1 if self.method == "threshold" else x.abs().sort(dim=-1).values[..., [47]]
-        )  # of 96
-        return torch.where(x.abs() > smallest, x, torch.zeros(()))
+        middle = x.abs().sort(dim=-1).values[..., [47]]  # of 96 entries
+        largest_dropped = 0.1 if self.method == "threshold" else middle
+        return torch.where(x.abs() > largest_dropped, x, torch.zeros(()))
 
     def logits(self, batch, biases):
         with ExitStack() as stack:
@@ -59,10 +59,9 @@ class Naive:
             return self.network(input_ids=batch.long()).logits.flatten(0, 1)
 
     def loss(self, batch, biases):
-        logs = [
-            functional.log_softmax(self.logits(batch, given), dim=-1) for given in (biases, {})
-        ]
-        return functional.kl_div(*logs, reduction="batchmean", log_target=True)
+        sparse = functional.log_softmax(self.logits(batch, biases), dim=-1)
+        dense = functional.log_softmax(self.logits(batch, {}), dim=-1)
+        return functional.kl_div(sparse, dense, reduction="batchmean", log_target=True)
 
     def express(self, learned, parametrisation):
         return (
@@ -87,18 +86,16 @@ class Naive:
                 torch.nn.utils.clip_grad_norm_(learned.values(), 1.0)
                 optimizer.step()
                 losses.append(loss.item())
-        return {
-            site: bias.detach()
-            for site, bias in self.express(learned, recipe.parametrisation).items()
-        }, losses
+        biases = self.express(learned, recipe.parametrisation)
+        return {site: bias.detach() for site, bias in biases.items()}, losses
 
 
-def assert_same(run, other, atol):
-    """Two runs whose biases differ by no more than `atol`, and their losses by what float32 resolves."""
-    assert run[0].keys() == other[0].keys()
-    for site in run[0]:
-        torch.testing.assert_close(run[0][site], other[0][site], rtol=0, atol=atol)
-    losses = [[point["kl_nats_per_token"] for point in curve] for _, curve in (run, other)]
+def assert_same(first, second, atol):
+    """Check that two runs have the same biases up to `atol` and the same losses up to rounding."""
+    assert first[0].keys() == second[0].keys()
+    for site in first[0]:
+        torch.testing.assert_close(first[0][site], second[0][site], rtol=0, atol=atol)
+    losses = [[point["kl_nats_per_token"] for point in curve] for _, curve in (first, second)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5, abs=1e-6)
 
 
@@ -170,7 +167,7 @@ def test_a_run_cannot_be_trained_on_more_blocks_than_there_are(network, tokens):
 
 @pytest.fixture
 def sure(network):
-    """The tiny model, far more sure of its predictions: gradients exceed the norm at which they are clipped."""
+    """The tiny model, made so sure of its predictions that its gradients are clipped."""
     network.get_decoder().norm.weight.data *= 16
     return network
 
@@ -213,12 +210,12 @@ def count_calls(network, stack):
     """How often the MLP of each layer runs, from now on."""
     calls = [0, 0]
 
-    def count(place):
-        calls[place] += 1
+    def count(number):
+        calls[number] += 1
 
-    for place, layer in enumerate(network.get_decoder().layers):
+    for number, layer in enumerate(network.get_decoder().layers):
         stack.callback(
-            layer.mlp.register_forward_pre_hook(lambda *_, place=place: count(place)).remove
+            layer.mlp.register_forward_pre_hook(lambda *_, number=number: count(number)).remove
         )
     return calls
 
@@ -269,15 +266,15 @@ def test_checkpointing_runs_layers_above_a_bias_once_more_in_every_step_and_chan
 
 def test_alpha_has_as_its_gradient_the_transposed_weight_times_that_of_the_bias(network, tokens):
     weights = {site: network.get_submodule(site).weight for site in SITES}
-    drawn = {site: torch.linspace(-0.1, 0.1, 96) for site in SITES}
     ours, theirs = (
-        {site: alpha.clone().requires_grad_() for site, alpha in drawn.items()} for _ in range(2)
+        {site: torch.linspace(-0.1, 0.1, 96, requires_grad=True) for site in SITES}
+        for _ in range(2)
     )
     biases = train.express(network, ours, "alpha")
     through = {site: weights[site] @ alpha for site, alpha in theirs.items()}
     dense = models.keep_final_states(network, tokens, batch_tokens=48)
-    for given in (biases, through):
-        with sparsify.sparsified(network, sparsifiers(network)), sparsify.biased(network, given):
+    for added in (biases, through):
+        with sparsify.sparsified(network, sparsifiers(network)), sparsify.biased(network, added):
             sparse = models.final_states(network, tokens)
         divergence.kl_to_dense(
             sparse, dense, models.head_weight(network), chunk_tokens=100
@@ -300,9 +297,8 @@ def test_training_begins_at_the_sparse_model_without_biases(
     (point,) = train.learn_biases(network, tokens, sparsifiers(network), SITES, recipe, seed=0)[1]
     with torch.no_grad():
         loss = Naive(network, "threshold").loss(tokens, dict.fromkeys(SITES, torch.zeros(32)))
-    assert point["kl_nats_per_token"] == pytest.approx(
-        loss.item(), rel=1e-4
-    )  # differences of float32 sums
+    # To the rounding of differences of float32 sums.
+    assert point["kl_nats_per_token"] == pytest.approx(loss.item(), rel=1e-4)
     assert loss > 1e-3
 
 
@@ -314,9 +310,9 @@ def test_biases_of_alpha_lie_in_the_span_of_the_columns_of_w(network, tokens):
     outside = {}
     for parametrisation in ("bias", "alpha"):
         recipe = dataclasses.replace(RECIPE, parametrisation=parametrisation)
-        bias = train.learn_biases(network, tokens, sparsifiers(network), [site], recipe, seed=0)[
-            0
-        ][site]
+        masks = sparsifiers(network)
+        biases, _ = train.learn_biases(network, tokens, masks, [site], recipe, seed=0)
+        bias = biases[site]
         outside[parametrisation] = ((u[:, 3:].T @ bias).norm() / bias.norm()).item()
     assert outside["alpha"] < 1e-5
     assert outside["bias"] > 0.1
@@ -325,10 +321,10 @@ def test_biases_of_alpha_lie_in_the_span_of_the_columns_of_w(network, tokens):
 def test_the_dense_states_are_asked_for_once_by_one_key_for_all_allocations_of_the_same_blocks(
     network, tokens
 ):
-    asked = []
+    keys = []
 
     def keep(key, make):
-        asked.append(cache.digest(key))
+        keys.append(cache.digest(key))
         return make()
 
     for sites, seed in ((SITES, 0), (SITES[1:], 0), (SITES, 1)):
@@ -338,18 +334,18 @@ def test_the_dense_states_are_asked_for_once_by_one_key_for_all_allocations_of_t
     for text in (tokens, changed):
         train.learn_biases(network, text, {}, SITES, first, 0, keep=keep)
     train.learn_biases(network, tokens, {}, SITES, first, 0, split_blocks=1, keep=keep)
-    assert len(asked) == 6
-    assert asked[0] == asked[1]
-    assert len(set(asked)) == 5
+    assert len(keys) == 6
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 5
 
 
 def test_states_that_were_kept_give_the_same_bits_as_those_just_computed(
     network, tokens, tmp_path
 ):
-    kept = cache.Cache(tmp_path, {}).keep
+    read_or_make = cache.Cache(tmp_path, {}).keep
     runs = [
         train.learn_biases(network, tokens, sparsifiers(network), SITES, RECIPE, seed=0, keep=keep)
-        for keep in (cache.compute, kept, kept)
+        for keep in (cache.compute, read_or_make, read_or_make)
     ]
     for biases, curve in runs[1:]:
         assert all(biases[site].equal(runs[0][0][site]) for site in SITES)

@@ -23,10 +23,10 @@ def test_nothing_taken_away_leaves_nothing_to_repair(network, tokens):
     assert bias.equal(torch.zeros(32))
 
 
-def test_draw_directions_are_as_long_as_what_they_stand_for_and_point_elsewhere():
+def test_random_directions_are_as_long_as_what_they_stand_for_and_point_elsewhere():
     biases = {"a": torch.tensor([3.0, 4.0]), "b": torch.zeros(3)}
-    drawn = [untrained.draw_directions(biases, seed) for seed in (0, 0, 1)]
-    assert [round(one["a"].norm().item(), 5) for one in drawn] == [5, 5, 5]
-    assert drawn[0]["a"].equal(drawn[1]["a"])
-    assert not drawn[0]["a"].equal(drawn[2]["a"])
-    assert drawn[0]["b"].equal(torch.zeros(3))
+    first, again, other_seed = (untrained.random_directions(biases, seed) for seed in (0, 0, 1))
+    assert [round(x["a"].norm().item(), 5) for x in (first, again, other_seed)] == [5, 5, 5]
+    assert first["a"].equal(again["a"])
+    assert not first["a"].equal(other_seed["a"])
+    assert first["b"].equal(torch.zeros(3))

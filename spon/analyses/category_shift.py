@@ -1,4 +1,4 @@
-"""Does what sparsification changes depend on the kind of text, and do the states keep their geometry?"""
+"""Measure how sparsification moves sites' outputs in each category of text: shift and CKA."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,27 +13,12 @@ from torch import Tensor, nn
 from spon import directions, models, sparsify
 from spon.sites import describe_site
 
-# Groups of neighbouring blocks, each left out once for the interval of CKA.
+# Groups of neighbouring blocks, each of which is left out once for the interval of CKA.
 GROUPS = 16
-COLUMNS = [
-    "definition",
-    "category",
-    "site",
-    "layer",
-    "map",
-    "samples",
-    "l2_shift",
-    "relative_shift",
-]
-COLUMNS += [
-    "cka",
-    "cka_low",
-    "cka_high",
-    "cka_permuted",
-    "cka_noised",
-    "category_share",
-    "category_p",
-]
+COLUMNS = ["definition", "category", "site", "layer", "map"]
+COLUMNS += ["samples", "l2_shift", "relative_shift"]
+COLUMNS += ["cka", "cka_low", "cka_high", "cka_permuted", "cka_noised"]
+COLUMNS += ["category_share", "category_p"]
 # Dense states and those of the sparsified and biased model; one sample per row.
 States = tuple[Float[Tensor, "samples d_out"], Float[Tensor, "samples d_out"]]
 
@@ -48,13 +33,14 @@ def compare_categories(
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Shift and CKA between the dense and the sparsified and biased model's site outputs, by category of text.
+    """Return shift and CKA between the outputs of a site in two models, by category of text.
 
-    As published, each prompt is the mean over its tokens, and linear CKA is taken over the handful
-    of prompts of a category, where it is near 1 whatever the states are. The sound ones are of
-    single tokens, the first left out, with the debiased CKA. Two controls stand beside every CKA:
-    of dense states with the other states' samples in random order, and of dense states with
-    themselves moved as far as the shift is, in a random direction per sample.
+    The models are the dense and the sparsified and biased one. In the definition `as_published`,
+    each prompt is the mean over its tokens, and linear CKA is taken over the handful of prompts of
+    a category, where it is near 1 whatever the states are. In the definition `sound`, samples are
+    single tokens, the first one left out, and CKA is debiased. Every CKA has two controls: that of
+    dense states with the other states in random order, and that of dense states with themselves,
+    each moved as far as it shifts, in a random direction.
 
     Args:
         network: The dense model.
@@ -68,9 +54,10 @@ def compare_categories(
 
     Returns:
         One row per definition, category and site; `site` is `all` for means over sites. Of the
-        sound rows, `prompts` stands for all prompts: `category_share` is the share of the variance
-        of prompts' shifts that lies between categories, `category_p` the share of permutations
-        that reach it. The interval of CKA is by the jackknife over groups of held-out blocks.
+        sound rows, those of the category `prompts` are of all prompts. They alone have
+        `category_share`, the share of the variance of prompts' shifts that lies between
+        categories, and `category_p`, the share of permutations that reach it. Those of `held_out`
+        alone have an interval of CKA, by the jackknife over groups of blocks.
     """
     texts = {
         name: read_states(network, [tokens], sparsifiers, learned)
@@ -81,14 +68,13 @@ def compare_categories(
     pseudo_values = {site: jackknife(states) for site, states in blocks.items()}
     rows = []
     for site in learned:
-        found = [states[site] for states in texts.values()]
-        rows += describe_prompts(site, found, categories, draws, seed)
+        prompt_states = [states[site] for states in texts.values()]
+        rows += describe_prompts(site, prompt_states, categories, draws, seed)
         rows.append(describe_held_out(site, blocks[site], pseudo_values[site], seed))
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    averages = average_sites(
-        frame, texts, np.mean(list(pseudo_values.values()), axis=0), categories, draws, seed
-    )
-    return pd.concat([frame, averages], ignore_index=True)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    mean_values = np.mean(list(pseudo_values.values()), axis=0)
+    averages = average_sites(table, texts, mean_values, categories, draws, seed)
+    return pd.concat([table, averages], ignore_index=True)
 
 
 def read_states(
@@ -99,16 +85,22 @@ def read_states(
 ) -> dict[
     str, tuple[Float[Tensor, "samples length d_out"], Float[Tensor, "samples length d_out"]]
 ]:
-    """Outputs of the sites with a bias, in the dense and in the sparsified and biased model; float32."""
+    """Return the outputs of the sites with a bias, float32, as pairs by site.
+
+    The first of a pair is of the dense model, the second of the sparsified and biased one.
+    """
     parts = {site: ([], []) for site in learned}
     for batch in batches:
         dense = models.record(network, batch, learned)
         with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, learned):
             spon = models.record(network, batch, learned)
-        for site, (one, other) in parts.items():
-            one.append(dense[site].output.cpu())
-            other.append(spon[site].output.cpu())
-    return {site: (torch.cat(one), torch.cat(other)) for site, (one, other) in parts.items()}
+        for site, (dense_parts, spon_parts) in parts.items():
+            dense_parts.append(dense[site].output.cpu())
+            spon_parts.append(spon[site].output.cpu())
+    return {
+        site: (torch.cat(dense_parts), torch.cat(spon_parts))
+        for site, (dense_parts, spon_parts) in parts.items()
+    }
 
 
 def describe_prompts(
@@ -118,34 +110,35 @@ def describe_prompts(
     draws: int,
     seed: int,
 ) -> list[dict]:
-    """The rows of one site for every category, in both definitions, and for all prompts."""
+    """Return the rows of one site for every category and for all prompts, in both definitions.
+
+    Args:
+        states: Dense states and the others of each prompt.
+        categories: The category of each prompt.
+    """
     rows = []
     for category in [*dict.fromkeys(categories), "prompts"]:
-        chosen = [
+        members = [
             pair
             for pair, name in zip(states, categories, strict=True)
             if category in (name, "prompts")
         ]
-        pooled = tuple(
-            torch.cat([x.double().mean(dim=1) for x in side]) for side in zip(*chosen, strict=True)
-        )
-        tokens = tuple(
-            torch.cat([x[:, 1:].flatten(0, 1) for x in side]) for side in zip(*chosen, strict=True)
-        )
+        sides = list(zip(*members, strict=True))
+        means = tuple(torch.cat([x.double().mean(dim=1) for x in side]) for side in sides)
+        tokens = tuple(torch.cat([x[:, 1:].flatten(0, 1) for x in side]) for side in sides)
         rows.append(
-            describe("as_published", category, site) | compare_states(pooled, linear_cka, seed)
+            describe("as_published", category, site) | compare_states(means, linear_cka, seed)
         )
         rows.append(describe("sound", category, site) | compare_states(tokens, debiased_cka, seed))
-    share, p_value = permute_categories(
-        [mean_shift(pair) for pair in states], categories, draws, seed
-    )
+    shifts = [mean_shift(pair) for pair in states]
+    share, p_value = permute_categories(shifts, categories, draws, seed)
     return [*rows[:-1], rows[-1] | {"category_share": share, "category_p": p_value}]
 
 
 def describe_held_out(
     site: str, states: tuple[Tensor, Tensor], pseudo_values: Float[np.ndarray, "groups"], seed: int
 ) -> dict:
-    """The row of one site for held-out text."""
+    """Return the row of one site for held-out text."""
     tokens = tuple(x[:, 1:].flatten(0, 1) for x in states)
     row = describe("sound", "held_out", site) | compare_states(tokens, debiased_cka, seed)
     low, high = interval_around(row["cka"], pseudo_values)
@@ -160,7 +153,10 @@ def average_sites(
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
-    """The rows over all sites: means, with the tests made on means over sites."""
+    """Return the rows over all sites: means over sites, with tests and intervals of their own.
+
+    The test is made on the mean shift of each prompt, the interval on mean pseudo-values.
+    """
     measured = ["samples", "l2_shift", "relative_shift", "cka", "cka_permuted", "cka_noised"]
     means = (
         frame.groupby(["definition", "category"], sort=False)[measured]
@@ -183,12 +179,12 @@ def average_sites(
 
 
 def describe(definition: str, category: str, site: str) -> dict:
-    """Where a row stands."""
+    """Return the columns that name a row."""
     return {"definition": definition, "category": category, **describe_site(site)}
 
 
 def compare_states(states: States, cka: Callable[[Tensor, Tensor], float], seed: int) -> dict:
-    """Shift and CKA of two sets of states, and the CKA of its two controls."""
+    """Return the shift between two sets of states, their CKA, and the CKA of the two controls."""
     dense, spon = (x.double() for x in states)
     lengths = (spon - dense).norm(dim=1)
     generator = torch.Generator().manual_seed(seed)
@@ -205,100 +201,99 @@ def compare_states(states: States, cka: Callable[[Tensor, Tensor], float], seed:
     }
 
 
-def linear_cka(
-    one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]
-) -> float:
-    """Linear CKA as published (Kornblith et al. 2019): biased towards 1 where samples are few and dimensions many."""
-    one, other = (x - x.mean(dim=0) for x in (one, other))
-    cross = (one.T @ other).square().sum()
-    return (cross / ((one.T @ one).norm() * (other.T @ other).norm())).item()
+def linear_cka(x: Float[Tensor, "samples d_x"], y: Float[Tensor, "samples d_y"]) -> float:
+    """Return linear CKA as published (Kornblith et al. 2019).
 
-
-def debiased_cka(
-    one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]
-) -> float:
-    """Linear CKA with the unbiased estimator of HSIC: 0 on average for independent states.
-
-    Needs 4 or more samples; nan where one of the sets does not vary.
+    It is biased towards 1 where samples are few and dimensions many.
     """
-    return divide_hsic(*add_up(one, other))
+    x, y = (states - states.mean(dim=0) for states in (x, y))
+    cross = (x.T @ y).square().sum()
+    return (cross / ((x.T @ x).norm() * (y.T @ y).norm())).item()
+
+
+def debiased_cka(x: Float[Tensor, "samples d_x"], y: Float[Tensor, "samples d_y"]) -> float:
+    """Return linear CKA with the unbiased estimator of HSIC: 0 on average for independent states.
+
+    Needs 4 or more samples; NaN where one of the sets does not vary.
+    """
+    # HSIC does not depend on where zero is, and the sums of centred states are rounded less.
+    x, y = (states.double() - states.mean(dim=0, dtype=torch.float64) for states in (x, y))
+    return divide_hsic(*take_all_sums(x, y))
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What the unbiased HSIC of two linear kernels needs to know of its samples: sums, so that groups add up.
+    """The sums over samples (x, y) from which the unbiased HSIC of two linear kernels is computed.
+
+    The sums of groups of samples add up to those of all samples.
 
     Attributes:
         count: Samples.
-        one: Sum of the features x; `other` of the features y.
+        x: Sum of the features x.
+        y: Sum of the features y.
         cross: Sum of x y^T.
         squares: Sums of |x|^2, of |y|^2 and of their product.
-        one_weighted: Sum of x |y|^2; `other_weighted` of y |x|^2.
+        x_weighted: Sum of x |y|^2.
+        y_weighted: Sum of y |x|^2.
     """
 
     count: Tensor
-    one: Float[Tensor, "d_one"]
-    other: Float[Tensor, "d_other"]
-    cross: Float[Tensor, "d_one d_other"]
+    x: Float[Tensor, "d_x"]
+    y: Float[Tensor, "d_y"]
+    cross: Float[Tensor, "d_x d_y"]
     squares: Float[Tensor, "3"]
-    one_weighted: Float[Tensor, "d_one"]
-    other_weighted: Float[Tensor, "d_other"]
+    x_weighted: Float[Tensor, "d_x"]
+    y_weighted: Float[Tensor, "d_y"]
 
     def __sub__(self, part: "Sums") -> "Sums":
-        """The sums without some of the samples."""
-        return Sums(
-            *(getattr(self, name.name) - getattr(part, name.name) for name in fields(self))
-        )
+        """Return the sums without the samples of `part`."""
+        names = [field.name for field in fields(self)]
+        return Sums(*(getattr(self, name) - getattr(part, name) for name in names))
 
 
-def take_sums(
-    one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]
-) -> Sums:
-    """The sums over some samples."""
-    squares = [x.square().sum(dim=1) for x in (one, other)]
-    products = torch.stack([squares[0].sum(), squares[1].sum(), squares[0] @ squares[1]])
-    count = torch.tensor(float(len(one)), dtype=torch.float64)
+def take_sums(x: Float[Tensor, "samples d_x"], y: Float[Tensor, "samples d_y"]) -> Sums:
+    """Return the sums over samples."""
+    x_squares, y_squares = (states.square().sum(dim=1) for states in (x, y))
     return Sums(
-        count,
-        one.sum(0),
-        other.sum(0),
-        one.T @ other,
-        products,
-        squares[1] @ one,
-        squares[0] @ other,
+        count=torch.tensor(float(len(x)), dtype=torch.float64),
+        x=x.sum(0),
+        y=y.sum(0),
+        cross=x.T @ y,
+        squares=torch.stack([x_squares.sum(), y_squares.sum(), x_squares @ y_squares]),
+        x_weighted=y_squares @ x,
+        y_weighted=x_squares @ y,
     )
 
 
-def add_up(
-    one: Float[Tensor, "samples d_one"], other: Float[Tensor, "samples d_other"]
+def take_all_sums(
+    x: Float[Tensor, "samples d_x"], y: Float[Tensor, "samples d_y"]
 ) -> tuple[Sums, Sums, Sums]:
-    """The sums of both sets together and of each with itself. Kernels are centred, so where zero is does not matter."""
-    one, other = (x.double() - x.mean(dim=0, dtype=torch.float64) for x in (one, other))
-    return take_sums(one, other), take_sums(one, one), take_sums(other, other)
+    """Return the sums that a CKA needs: of x with y, of x with itself and of y with itself."""
+    return take_sums(x, y), take_sums(x, x), take_sums(y, y)
 
 
-def divide_hsic(both: Sums, one: Sums, other: Sums) -> float:
-    """CKA: the HSIC of two sets over the geometric mean of each one's with itself."""
-    own = unbiased_hsic(one) * unbiased_hsic(other)
+def divide_hsic(both: Sums, x: Sums, y: Sums) -> float:
+    """Return CKA: the HSIC of x with y over the geometric mean of those of each with itself."""
+    own = unbiased_hsic(x) * unbiased_hsic(y)
     return unbiased_hsic(both) / own**0.5 if own > 0 else float("nan")
 
 
 def unbiased_hsic(sums: Sums) -> float:
-    """Unbiased HSIC of two linear kernels (Song et al. 2012, equation 5), without a matrix of samples by samples.
+    """Return the unbiased HSIC of two linear kernels (Song et al. 2012, equation 5).
 
     With K and L the kernels with zeros on their diagonals, it is tr(KL) + sum(K) sum(L) /
-    ((n-1)(n-2)) - 2 sum(KL) / (n-2), over n(n-3). A row of K sums to x s - |x|^2, where s is the
-    sum of all x.
+    ((n-1)(n-2)) - 2 sum(KL) / (n-2), over n(n-3). No matrix of samples by samples is needed, since
+    a row of K sums to x s - |x|^2, where s is the sum of all x.
     """
     count = sums.count
     assert count > 3, f"HSIC needs 4 or more samples, got {count}"
-    one_squares, other_squares, product = sums.squares
+    x_squares, y_squares, product = sums.squares
     trace = sums.cross.square().sum() - product
-    totals = (sums.one @ sums.one - one_squares) * (sums.other @ sums.other - other_squares)
+    totals = (sums.x @ sums.x - x_squares) * (sums.y @ sums.y - y_squares)
     rows = (
-        sums.one @ sums.cross @ sums.other
-        - sums.one @ sums.one_weighted
-        - sums.other @ sums.other_weighted
+        sums.x @ sums.cross @ sums.y
+        - sums.x @ sums.x_weighted
+        - sums.y @ sums.y_weighted
         + product
     )
     centred = trace + totals / ((count - 1) * (count - 2)) - 2 * rows / (count - 2)
@@ -308,40 +303,32 @@ def unbiased_hsic(sums: Sums) -> float:
 def jackknife(
     states: tuple[Float[Tensor, "blocks length d_out"], Tensor],
 ) -> Float[np.ndarray, "groups"]:
-    """Pseudo-values of the debiased CKA, each of which leaves out one of several groups of neighbouring blocks."""
-    one, other = (x[:, 1:].double() for x in states)
-    one, other = (x - x.mean(dim=(0, 1)) for x in (one, other))
-    parts = [
-        [
-            take_sums(a.flatten(0, 1), b.flatten(0, 1))
-            for a, b in zip(x.tensor_split(GROUPS), y.tensor_split(GROUPS), strict=True)
-        ]
-        for x, y in ((one, other), (one, one), (other, other))
-    ]
-    whole = [
-        take_sums(x.flatten(0, 1), y.flatten(0, 1))
-        for x, y in ((one, other), (one, one), (other, other))
-    ]
-    without = np.array(
-        [
-            divide_hsic(*(all_ - part for all_, part in zip(whole, group, strict=True)))
-            for group in zip(*parts, strict=True)
-        ]
-    )
-    return GROUPS * divide_hsic(*whole) - (GROUPS - 1) * without
+    """Return pseudo-values of the debiased CKA, one per group of neighbouring blocks.
+
+    Each leaves out one of the groups.
+    """
+    x, y = (side[:, 1:].double() for side in states)
+    x, y = (side - side.mean(dim=(0, 1)) for side in (x, y))
+    whole = take_all_sums(x.flatten(0, 1), y.flatten(0, 1))
+    without = []
+    for x_group, y_group in zip(x.tensor_split(GROUPS), y.tensor_split(GROUPS), strict=True):
+        group = take_all_sums(x_group.flatten(0, 1), y_group.flatten(0, 1))
+        rest = [sums - part for sums, part in zip(whole, group, strict=True)]
+        without.append(divide_hsic(*rest))
+    return GROUPS * divide_hsic(*whole) - (GROUPS - 1) * np.array(without)
 
 
 def interval_around(
     value: float, pseudo_values: Float[np.ndarray, "groups"]
 ) -> tuple[float, float]:
-    """95 % t-interval of a value by the spread of its pseudo-values."""
+    """Return the 95 % t-interval around a value, by the spread of its pseudo-values."""
     groups = len(pseudo_values)
     half = t.ppf(0.975, groups - 1) * pseudo_values.std(ddof=1) / np.sqrt(groups)
     return value - float(half), value + float(half)
 
 
 def mean_shift(states: tuple[Tensor, Tensor]) -> float:
-    """Mean over a prompt's tokens, the first left out, of how far they are moved."""
+    """Return how far a prompt's tokens, without the first, are moved on average."""
     dense, spon = (x[:, 1:].double() for x in states)
     return (spon - dense).norm(dim=-1).mean().item()
 
@@ -349,11 +336,15 @@ def mean_shift(states: tuple[Tensor, Tensor]) -> float:
 def permute_categories(
     shifts: Sequence[float], categories: Sequence[str], draws: int, seed: int
 ) -> tuple[float, float]:
-    """The share of the variance of shifts between categories (eta squared), and its p-value by permutation."""
+    """Return the share of the variance of shifts between categories, and its p-value.
+
+    The share is eta squared, the p-value is by permutation of prompts over categories.
+    """
     values, names = np.array(shifts), np.array(categories)
     members = np.stack([names == name for name in dict.fromkeys(categories)]).astype(float)
     shuffled = np.random.default_rng(seed).permuted(np.tile(values, (draws, 1)), axis=1)
     means = np.vstack([values, shuffled]) @ members.T / members.sum(axis=1)
     between = (members.sum(axis=1) * (means - values.mean()) ** 2).sum(axis=1)
     shares = between / ((values - values.mean()) ** 2).sum()
+    # Less a trifle, so that a permutation with the same share reaches it in spite of rounding.
     return float(shares[0]), directions.share_reaching(shares[1:], shares[0] - 1e-12)

@@ -1,4 +1,4 @@
-"""Whether runs learn the same biases where they share a site."""
+"""Compare the biases of runs at the sites that they share."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -8,33 +8,23 @@ import pandas as pd
 
 from spon import directions, stats
 from spon.analyses.runs import Run
-from spon.sites import describe_site
+from spon.sites import RUN, describe_site
 
-COLUMNS = [
-    *[
-        "comparison",
-        "allocation",
-        "sparsity",
-        "seed",
-        "reference",
-        "reference_sparsity",
-        "reference_seed",
-    ],
-    *["site", "layer", "map", "cosine", "l2_difference", "null_95"],
-]
+COLUMNS = ["comparison", *RUN, "reference", "reference_sparsity", "reference_seed"]
+COLUMNS += ["site", "layer", "map", "cosine", "l2_difference", "null_95"]
 
 
 def describe_cross_configuration(runs: Sequence[Run]) -> pd.DataFrame:
-    """Cosine and distance of two runs' biases, for all pairs of runs that differ in one thing.
+    """Return cosine and distance of two runs' biases, for all pairs that differ in one thing.
 
     Args:
         runs: Biases of one model.
 
     Returns:
         One row per pair and shared site. `comparison` is what the two differ in: `allocation`,
-        `seed` (how alike two trainings of the same run are, which no other pair can be asked to
-        exceed) or `sparsity`. `null_95` is the |cosine| that 95 % of random directions stay under.
-        A study of one run has no rows.
+        `sparsity`, or `seed`, which shows how alike two trainings are that differ in nothing else.
+        `null_95` is the |cosine| that 95 % of random directions stay under. A study of one run has
+        no rows.
     """
     rows = []
     for pair in combinations(runs, 2):
@@ -45,28 +35,33 @@ def describe_cross_configuration(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def name_comparison(first: Run, second: Run) -> str | None:
-    """The one name in which two runs differ; none if they differ in more."""
+    """Return what two runs differ in, `allocation`, `sparsity` or `seed`; None if in several."""
     differing = [name for name, value in first.names.items() if second.names[name] != value]
     return differing[0] if len(differing) == 1 else None
 
 
 def order_pair(first: Run, second: Run) -> tuple[Run, Run]:
-    """A pair with its reference last: the run of most sites, else of the lowest sparsity, else of the lowest seed."""
+    """Return a pair with its reference last.
+
+    The reference is the run with more sites; of as many, that of the lower sparsity, then seed.
+    """
     reference = min(first, second, key=lambda run: (-len(run.biases), run.sparsity, run.seed))
     return (first, second) if reference is second else (second, first)
 
 
 def compare_runs(run: Run, reference: Run, comparison: str) -> list[dict]:
-    """The rows of one pair: one per site at which both have a bias."""
+    """Return the rows of one pair: one per site at which both have a bias."""
     names = {"reference": reference.allocation, "reference_sparsity": reference.sparsity}
     pair = {"comparison": comparison} | run.names | names | {"reference_seed": reference.seed}
     rows = []
-    for site in (site for site in run.biases if site in reference.biases):
-        bias, other = run.biases[site], reference.biases[site]
-        found = {
-            "cosine": directions.cosine(bias, other),
-            "l2_difference": float(np.linalg.norm(bias - other)),
+    for site, bias in run.biases.items():
+        if site not in reference.biases:
+            continue
+        reference_bias = reference.biases[site]
+        measures = {
+            "cosine": directions.cosine(bias, reference_bias),
+            "l2_difference": float(np.linalg.norm(bias - reference_bias)),
             "null_95": directions.cosine_quantile(len(bias), stats.LEVEL),
         }
-        rows.append(pair | describe_site(site) | found)
+        rows.append(pair | describe_site(site) | measures)
     return rows

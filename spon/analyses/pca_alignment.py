@@ -1,4 +1,4 @@
-"""Does a bias point where the site's outputs vary? Its cosine with their principal components, beside chance."""
+"""Compare biases with the principal components of their sites' outputs, and with chance."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,11 +22,12 @@ def align_with_components(
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Cosines of every bias with the principal components of the dense model's outputs at its site.
+    """Return the cosines of every bias with the principal components of its site's dense outputs.
 
-    As published, the outputs are means over each prompt's tokens, so the components are those of a
-    handful of points. The sound ones are those of single tokens of held-out text; a block's first
-    token, which attends to nothing and often is an outlier, is left out.
+    In the definition `as_published`, the outputs are means over each prompt's tokens, so the
+    components are those of a handful of points. In the definition `sound`, they are those of
+    single tokens of held-out text; a block's first token, which attends to itself alone and often
+    is an outlier, is left out.
 
     Args:
         network: The dense model.
@@ -36,7 +37,7 @@ def align_with_components(
         components: Principal components, at most.
         batch_tokens: Tokens per forward pass.
         draws: Random directions behind the null.
-        seed: Of the draws.
+        seed: Of these directions.
 
     Returns:
         `definition, site, layer, map, samples, component, explained_variance_ratio, cosine,
@@ -50,27 +51,29 @@ def align_with_components(
             network, models.batches(held_out, batch_tokens), learned, pool=False
         ),
     }
-    frames = [
-        align_site(
-            site, bias.double().cpu(), outputs[definition][site], components, draws, seed
-        ).assign(definition=definition)
-        for definition in outputs
-        for site, bias in learned.items()
-    ]
-    frame = pd.concat(frames, ignore_index=True)
-    return frame[["definition", *frame.columns.drop("definition")]]
+    tables = []
+    for definition, by_site in outputs.items():
+        for site, bias in learned.items():
+            vector = bias.double().cpu()
+            table = align_site(site, vector, by_site[site], components, draws, seed)
+            tables.append(table.assign(definition=definition))
+    table = pd.concat(tables, ignore_index=True)
+    return table[["definition", *table.columns.drop("definition")]]
 
 
 def read_outputs(
     network: nn.Module, batches: Sequence[Int[Tensor, "_ length"]], sites: Mapping, pool: bool
 ) -> dict[str, Tensor]:
-    """Outputs of the sites on the dense model's pass: means over each block, or single tokens without the first."""
+    """Return the outputs of the sites on the dense model's pass, one sample per row.
+
+    A sample is the mean over a block if they are to be pooled, else a token, the first left out.
+    """
     parts = {site: [] for site in sites}
     for batch in batches:
         for site, (_, output) in models.record(network, batch, sites).items():
-            kept = output.double().mean(dim=1) if pool else output[:, 1:].flatten(0, 1)
-            parts[site].append(kept.cpu())
-    return {site: torch.cat(kept) for site, kept in parts.items()}
+            samples = output.double().mean(dim=1) if pool else output[:, 1:].flatten(0, 1)
+            parts[site].append(samples.cpu())
+    return {site: torch.cat(samples) for site, samples in parts.items()}
 
 
 def align_site(
@@ -81,7 +84,7 @@ def align_site(
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
-    """The rows of one site."""
+    """Return the rows of one site."""
     shares, axes = find_components(outputs, components)
     cosines = (axes @ bias / bias.norm()).numpy()
     largest = float(np.abs(cosines).max())
@@ -109,9 +112,10 @@ def align_site(
 def find_components(
     outputs: Float[Tensor, "samples d_out"], components: int
 ) -> tuple[Float[Tensor, "components"], Float[Tensor, "components d_out"]]:
-    """Shares of the variance and unit axes of the first principal components, largest first; float64.
+    """Return shares of variance and unit axes of the first principal components; float64.
 
-    There are no more of them than outputs less one, which centring takes away, or than dimensions.
+    The largest comes first. There are at most as many as dimensions, and at most one fewer than
+    outputs, since these are centred.
     """
     centred = outputs.double() - outputs.mean(dim=0, dtype=torch.float64)
     count = min(components, len(outputs) - 1, outputs.shape[1])

@@ -1,4 +1,4 @@
-"""Learned biases as the analyses see them: runs of float64 vectors, in the order of the layers."""
+"""Read learned biases for the analyses, as float64 vectors of runs, in the order of the layers."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Run:
 
     @property
     def names(self) -> dict:
-        """What tells this run from the others, as the tables begin."""
+        """The columns with which tables name this run: `allocation, sparsity, seed`."""
         return {name: getattr(self, name) for name in RUN}
 
     @property
@@ -37,14 +37,10 @@ class Run:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read the biases of one run, which its file names.
-
-    Args:
-        path: A file of `biases.write_biases`.
-    """
+    """Read the biases of one run, and its names, from a file of `biases.write_biases`."""
     names = read_names(path)
-    values = {site: bias.astype(np.float64) for site, bias in read_biases(path).items()}
-    return Run(names["allocation"], float(names["sparsity"]), int(names["seed"]), values)
+    biases = {site: bias.astype(np.float64) for site, bias in read_biases(path).items()}
+    return Run(names["allocation"], float(names["sparsity"]), int(names["seed"]), biases)
 
 
 def gather_runs(paths: Sequence[str | Path]) -> list[Run]:
@@ -67,10 +63,10 @@ def gather_runs(paths: Sequence[str | Path]) -> list[Run]:
 
 
 def count_layers(model: str | Path | None, layers: int | None) -> int:
-    """Layers of the model that biases belong to.
+    """Return the number of layers of the model that biases belong to.
 
     Args:
         model: Its `model.json`, if the study has a model.
-        layers: What the study says, if it has none.
+        layers: The number in the study's settings, if it has none.
     """
     return json.loads(Path(model).read_text())["shape"]["layers"] if model else layers

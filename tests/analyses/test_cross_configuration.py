@@ -24,8 +24,8 @@ def compare(*runs):
 
 def test_the_table_has_the_columns_that_were_promised():
     assert ", ".join(compare(UNIF_ALL).columns) == (
-        "comparison, allocation, sparsity, seed, reference, reference_sparsity, reference_seed, site, layer, map, "
-        "cosine, l2_difference, null_95"
+        "comparison, allocation, sparsity, seed, reference, reference_sparsity, reference_seed, "
+        "site, layer, map, cosine, l2_difference, null_95"
     )
     assert compare(UNIF_ALL).empty, "one run has nothing to be compared with"
 
@@ -73,11 +73,11 @@ def test_the_run_with_more_sites_is_the_reference(swapped):
 def test_repeats_are_compared_with_the_first_seed_and_other_sparsities_with_the_lowest(swapped):
     repeat, sparser = make("UNIF-ALL", EAST, seed=1), make("UNIF-ALL", EAST, sparsity=0.6)
     base = make("UNIF-ALL", NORTH)
-    for other, name in ((repeat, "seed"), (sparser, "sparsity")):
-        pair = (base, other) if swapped else (other, base)
+    for run, name in ((repeat, "seed"), (sparser, "sparsity")):
+        pair = (base, run) if swapped else (run, base)
         row = compare(*pair).iloc[0]
         assert row["comparison"] == name
-        assert (row["sparsity"], row["seed"]) == (other.sparsity, other.seed)
+        assert (row["sparsity"], row["seed"]) == (run.sparsity, run.seed)
         assert (row["reference_sparsity"], row["reference_seed"]) == (0.5, 0)
 
 

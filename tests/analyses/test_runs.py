@@ -11,8 +11,8 @@ NAMES = {"allocation": "TOP-50", "sparsity": 0.5, "seed": 0}
 
 
 def save(path, values, **names):
-    told = {name: str(value) for name, value in (NAMES | names).items()}
-    write_biases(values, path, json.dumps({"rule": "train_spon"} | told))
+    run = {name: str(value) for name, value in (NAMES | names).items()}
+    write_biases(values, path, json.dumps({"rule": "train_spon"} | run))
     return path
 
 
@@ -43,7 +43,8 @@ def test_biases_of_different_models_are_not_compared(tmp_path):
     ]
     with pytest.raises(
         ValueError,
-        match=r"^the bias of model.layers.0.mlp.down_proj has 2 entries in TOP-50 and 3 in TOP-75: allowed",
+        match=r"^the bias of model.layers.0.mlp.down_proj has 2 entries in TOP-50 "
+        r"and 3 in TOP-75: allowed",
     ):
         runs.gather_runs(paths)
 

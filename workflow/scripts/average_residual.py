@@ -15,7 +15,7 @@ with job(snakemake) as here:
     seed = torch.Generator().manual_seed(int(snakemake.wildcards.seed))
     biases = untrained.average_residual(
         network,
-        tokens=data.draw_blocks(
+        tokens=data.take_blocks(
             data.read_tokens(snakemake.input.tokens), spec["blocks"], spec["order"], seed
         ),
         sparsifiers=sparsify.read_sparsifiers(

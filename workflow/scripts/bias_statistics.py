@@ -1,4 +1,4 @@
-"""Describe what kind of numbers the biases of a run are made of."""
+"""Describe the distribution of the entries of a run's biases."""
 
 from spon.analyses import bias_statistics, runs
 from spon.job import job

@@ -15,7 +15,7 @@ with job(snakemake) as here:
         calibrate.load_quantiles(snakemake.input.get("quantiles")),
         sparsity=float(snakemake.wildcards.sparsity),
     )
-    measured = calibrate.measure_thresholds(
+    table = calibrate.measure_thresholds(
         network,
         data.take_even(tokens, spec["held_out_blocks"]),
         thresholds,
@@ -25,4 +25,4 @@ with job(snakemake) as here:
         batch_tokens=spec["batch_tokens"],
     )
     names = {name: snakemake.wildcards[name] for name in ("scope", "sparsity")}
-    name_rows(measured, names).to_csv(snakemake.output.thresholds, index=False)
+    name_rows(table, names).to_csv(snakemake.output.thresholds, index=False)

@@ -7,8 +7,8 @@ from spon.job import job
 
 with job(snakemake) as here:
     paths = dict(snakemake.input.items())
-    decided = verdicts.decide_claims(
+    decisions = verdicts.decide_claims(
         ledger.read_claims(Path(paths["claims"]).read_text(encoding="utf-8")),
         effects.read_evidence(paths, snakemake.params.spec["evidence"]),
     )
-    here.write_json(decided, snakemake.output.claims)
+    here.write_json(decisions, snakemake.output.claims)

@@ -1,4 +1,4 @@
-"""Evaluate biases that point anywhere, each as long as that of a run, on some of the held-out blocks."""
+"""Evaluate random directions with the norms of a run's biases, on some of the held-out blocks."""
 
 from spon import data, evaluate, models, sparsify, untrained
 from spon.job import job
@@ -11,7 +11,7 @@ with job(snakemake) as here:
     )
     biases = sparsify.load_biases(snakemake.input.biases)
     tokens = data.read_tokens(snakemake.input.tokens)
-    taken = data.choose_blocks(len(tokens), spec["draw_blocks"], "even")
+    taken = data.pick_blocks(len(tokens), spec["draw_blocks"], "even")
     blocks = evaluate.evaluate_draws(
         network,
         tokens=tokens[taken],
@@ -21,7 +21,7 @@ with job(snakemake) as here:
             spec["sparsification"],
             float(snakemake.wildcards.sparsity),
         ),
-        draws=[untrained.draw_directions(biases, seed) for seed in range(spec["draws"])],
+        draws=[untrained.random_directions(biases, seed) for seed in range(spec["draws"])],
         **spec["evaluate"],
         keep=here.keep,
     )

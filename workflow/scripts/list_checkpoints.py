@@ -4,5 +4,5 @@ from spon import checkpoints
 from spon.job import job
 
 with job(snakemake) as here:
-    listed = [checkpoints.describe_file(path) for path in snakemake.input.checkpoints]
-    here.write_json(listed, snakemake.output.checkpoints)
+    runs = [checkpoints.describe_file(path) for path in snakemake.input.checkpoints]
+    here.write_json(runs, snakemake.output.checkpoints)

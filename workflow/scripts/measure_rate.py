@@ -7,5 +7,5 @@ from spon.job import job
 with job(snakemake) as here:
     spec = snakemake.params.spec
     shapes.require_known(spec["shape"])
-    measured = rate.measure_rate(spec["shape"], spec["settings"], here.device, here.processes)
-    here.write_json(measured, snakemake.output.rate)
+    speed = rate.measure_rate(spec["shape"], spec["settings"], here.device, here.processes)
+    here.write_json(speed, snakemake.output.rate)

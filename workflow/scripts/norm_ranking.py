@@ -1,4 +1,4 @@
-"""Rank the norms of all runs' biases, beside their depth."""
+"""Rank the norms of all runs' biases, and compare them with depth."""
 
 from spon.analyses import norm_ranking, runs
 from spon.job import job

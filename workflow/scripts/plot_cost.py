@@ -1,4 +1,4 @@
-"""Draw what a study cost."""
+"""Plot what a study cost."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw the figure that a rule is named after from its tables, those of several runs put together."""
+"""Plot the figure that a rule is named after; tables of several runs are put together."""
 
 import numpy as np
 import pandas as pd
@@ -7,9 +7,9 @@ from spon.figures import biases, outcomes, states, style
 from spon.job import job
 
 with job(snakemake) as here:
-    draw = {**vars(biases), **vars(outcomes), **vars(states)}[snakemake.rule]
+    plot = {**vars(biases), **vars(outcomes), **vars(states)}[snakemake.rule]
     tables = {
         name: pd.concat(map(pd.read_csv, np.atleast_1d(paths)))
         for name, paths in snakemake.input.items()
     }
-    style.save(draw(**tables), snakemake.output.png, snakemake.output.pdf, here.metadata)
+    style.save(plot(**tables), snakemake.output.png, snakemake.output.pdf, here.metadata)

@@ -1,4 +1,4 @@
-"""Measure how large the inputs of every site of a scope are."""
+"""Read the quantiles of the magnitude of the inputs of every site of a scope."""
 
 from spon import calibrate, data, models
 from spon.job import job

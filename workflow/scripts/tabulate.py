@@ -4,13 +4,19 @@ from spon.job import job
 from spon.tables import gains, outcomes, pareto, perplexity
 
 with job(snakemake) as here:
-    found = outcomes.read_outcomes(dict(snakemake.input.items()), snakemake.params.spec)
-    perplexity.write_table(perplexity.tabulate_perplexity(found), *snakemake.output.perplexity)
+    evaluations = outcomes.read_outcomes(dict(snakemake.input.items()), snakemake.params.spec)
     perplexity.write_table(
-        perplexity.tabulate_damage_recovery(found), *snakemake.output.damage_recovery
+        perplexity.tabulate_perplexity(evaluations), *snakemake.output.perplexity
     )
-    perplexity.write_table(gains.tabulate_layer_position(found), *snakemake.output.layer_position)
-    perplexity.write_table(gains.tabulate_marginal_gain(found), *snakemake.output.marginal_gain)
-    perplexity.write_table(pareto.tabulate_pareto(found), *snakemake.output.pareto)
-    perplexity.write_table(perplexity.tabulate_contrasts(found), *snakemake.output.contrasts)
-    here.write_json(perplexity.summarise(found), snakemake.output.summary)
+    perplexity.write_table(
+        perplexity.tabulate_damage_recovery(evaluations), *snakemake.output.damage_recovery
+    )
+    perplexity.write_table(
+        gains.tabulate_layer_position(evaluations), *snakemake.output.layer_position
+    )
+    perplexity.write_table(
+        gains.tabulate_marginal_gain(evaluations), *snakemake.output.marginal_gain
+    )
+    perplexity.write_table(pareto.tabulate_pareto(evaluations), *snakemake.output.pareto)
+    perplexity.write_table(perplexity.tabulate_contrasts(evaluations), *snakemake.output.contrasts)
+    here.write_json(perplexity.summarise(evaluations), snakemake.output.summary)

@@ -1,4 +1,4 @@
-"""Write what a study found as the text of a short paper."""
+"""Write the findings of a study as the text of a short paper."""
 
 import json
 import os

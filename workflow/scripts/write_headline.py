@@ -1,4 +1,4 @@
-"""Write the study in a handful of rows, as markdown."""
+"""Write the study's headline table, a handful of rows, as markdown."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from spon import checkpoints, corpus, memory, shapes, source
+from spon import corpus, memory, source
 from spon.sites import DENSE, RANDOM, TEAL, TRAINED, allocate_biases, choose_layers
 from spon.study import Allocation, read_allocation
 
@@ -60,9 +60,7 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
     check_catalogues(config)
     check_sweep(config["sweep"], config)
     for name in config["sweep"]["studies"]:
-        if "checkpoints" in config["studies"][name]:
-            check_checkpoints(name, config)
-        else:
+        if "model" in config["studies"][name]:
             check_study(name, config)
 
 
@@ -216,18 +214,8 @@ def check_study(name: str, config: Mapping) -> None:
     if "path" in study["model"]:
         check_model(f"studies.{name}.model.path", study["model"], config)
         check_memory(study, source.read_shape(Path(study["model"]["path"])), config)
-    elif study["model"]["repository"] in shapes.read_catalogue(SHAPES):
-        check_memory(study, shapes.look_up(study["model"]["repository"], SHAPES), config)
-
-
-def check_checkpoints(name: str, config: Mapping) -> None:
-    """Check that a study's bias checkpoints exist and that their names tell their runs apart."""
-    try:
-        checkpoints.find_checkpoints(
-            config.get("checkpoints", config["studies"][name]["checkpoints"])
-        )
-    except ValueError as error:
-        raise SettingsError(f"config: {error}") from error
+    elif study["model"]["repository"] in source.read_catalogue(SHAPES):
+        check_memory(study, source.look_up(study["model"]["repository"], SHAPES), config)
 
 
 def check_text(key: str, text: Mapping, config: Mapping) -> None:

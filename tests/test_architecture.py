@@ -32,7 +32,7 @@ ASKED_BY = {"settings": set(), "study": {"settings", "cost.jobs"}, "job": set()}
 # The seam knows both worlds.
 SEAM_IMPORTS = {"cache", "lineage.digest", "lineage.records", "lineage.stamp"}
 HALL_WITHOUT_TORCH = {"biases", "checkpoints", "corpus", "directions", "job", "memory", "progress"}
-HALL_WITHOUT_TORCH |= {"settings", "shapes", "sites", "source", "stats", "study"}
+HALL_WITHOUT_TORCH |= {"settings", "sites", "source", "stats", "study"}
 ANALYSES_OF_STATES = {"pca_alignment", "category_shift", "hidden_state_shift"}
 
 

@@ -203,7 +203,8 @@ def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
     ],
 )
 def test_code_reruns_its_cone_and_rewording_nothing(clone, path, old, new, rerun):
-    expected = {"figures": PLOTS_OF_TABLES | REPORT, "train": TRAINED, "nothing": {}}
+    plots = PLOTS_OF_TABLES | PLOTS_OF_ANALYSES
+    expected = {"figures": plots | REPORT, "train": TRAINED, "nothing": {}}
     edit(clone, path, old, new)
     try:
         assert clone.plan() == expected[rerun]

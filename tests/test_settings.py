@@ -135,11 +135,6 @@ MISTAKES = [
     ),
     (
         "studies/pydoc",
-        {"checkpoints": "no/folder", "layers": 4},
-        "checkpoints is 'no/folder', which is no folder",
-    ),
-    (
-        "studies/pydoc",
         {"checkpoints": "resources/checkpoints"},
         "studies.pydoc lacks the key 'layers'",
     ),

@@ -174,7 +174,8 @@ def test_editing_figures_redraws_them_and_nothing_else(edited):
         "import pandas as pd\n",
         "import pandas as pd\n\nNEW = 1\n",
     )
-    assert edited.plan() == PLOTS_OF_TABLES | {"write_findings": 1, "render_page": 1}
+    plots = PLOTS_OF_TABLES | PLOTS_OF_ANALYSES
+    assert edited.plan() == plots | {"write_findings": 1, "render_page": 1}
 
 
 def test_editing_one_analysis_reruns_it_its_figure_the_verdicts_and_the_report(edited):
@@ -386,3 +387,13 @@ def test_checkpoints_alone_have_no_plan(planned):
         "plan: the sweep's studies have checkpoints alone and run no model, "
         "so there is nothing to plan" in output
     )
+
+
+def test_a_folder_of_checkpoints_that_is_not_there_ends_in_one_sentence_before_any_job(planned):
+    result = planned.snakemake(
+        "--config", "checkpoints=no/folder", overlays=("config/checkpoints.yaml",)
+    )
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "config: checkpoints is 'no/folder', which is no folder" in output
+    assert "Traceback" not in output

@@ -242,7 +242,9 @@ def test_every_clause_is_decided_in_every_study_and_is_plain_json():
 def test_a_study_of_biases_alone_says_so_once_per_clause():
     entries = np.random.default_rng(0).standard_normal(4000)
     run = Run("TOP-50", 0.5, 0, {"model.layers.0.mlp.down_proj": entries})
-    evidence = Evidence(None, {"bias_statistics": bias_statistics.describe_bias_statistics(run)})
+    empty = pd.DataFrame(columns=["allocation", "sparsity", "seed", "comparison", "reference"])
+    analyses = {"bias_statistics": bias_statistics.describe_bias_statistics(run)}
+    evidence = Evidence(None, analyses | {"norm_ranking": empty, "cross_configuration": empty})
     records = verdicts.decide_claims(ASKED, evidence)
     alone = [
         record for record in records if record["reason"].startswith("The study has biases alone")

@@ -85,7 +85,7 @@ def test_progress_does_not_count_and_what_is_done_meanwhile_does(old, new, equal
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package of ours: a room of two modules, one in the hall, and a script that imports them."""
+    """A package of ours: a room of two modules, one in the hall, a script that imports them."""
     monkeypatch.setattr(digest, "PACKAGE", tmp_path)
     write(tmp_path, "hall.py", "def double(x):\n    return 2 * x\n")
     write(

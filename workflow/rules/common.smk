@@ -19,21 +19,17 @@ from spon import checkpoints, settings
 from spon.lineage import digest
 from spon.study import Study
 
-try:
-    settings.check(config, ROOT / "workflow/schemas/config.schema.yaml", ROOT)
-except settings.SettingsError as mistake:
-    raise WorkflowError(str(mistake))
-
 
 @cache
 def read_study(name):
     """A study of the config; `--config checkpoints=DIR` stands for the folder of one without a model."""
     folder = config["studies"][name].get("checkpoints")
-    runs = (
-        checkpoints.find_checkpoints(config.get("checkpoints", folder))
-        if folder
-        else []
-    )
+    if not folder:
+        return Study(name, config)
+    try:
+        runs = checkpoints.find_checkpoints(config.get("checkpoints", folder))
+    except ValueError as mistake:
+        raise settings.SettingsError(f"config: {mistake}") from mistake
     return Study(name, config, runs)
 
 
@@ -47,7 +43,12 @@ def of_study(name):
     return lambda wildcards: getattr(study(wildcards), name)
 
 
-SWEPT = [read_study(name) for name in config["sweep"]["studies"]]
+try:
+    settings.check(config, ROOT / "workflow/schemas/config.schema.yaml", ROOT)
+    SWEPT = [read_study(name) for name in config["sweep"]["studies"]]
+except settings.SettingsError as mistake:
+    raise WorkflowError(str(mistake))
+
 WITH_MODEL = [one.name for one in SWEPT if one.has_model]
 BIASES_ALONE = [one.name for one in SWEPT if not one.has_model]
 

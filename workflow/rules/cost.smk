@@ -8,7 +8,7 @@ import json
 from glob import glob
 from hashlib import sha256
 
-from spon import shapes, source
+from spon import source
 from spon.cost import jobs
 
 
@@ -90,7 +90,7 @@ def shape(wildcards):
     if described.get("source") == model:
         return described["shape"]
     try:
-        return shapes.look_up(model["repository"], settings.SHAPES)
+        return source.look_up(model["repository"], settings.SHAPES)
     except ValueError as unknown:
         # Told by the job: Snakemake tells what fails here with a traceback.
         return {"unknown": f"plan: {unknown}: run `snakemake {pinned}` first"}

@@ -1,11 +1,11 @@
 """Measure how fast this machine is at what a study computes."""
 
-from spon import shapes
+from spon import source
 from spon.cost import rate
 from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    shapes.require_known(spec["shape"])
+    source.require_known(spec["shape"])
     speed = rate.measure_rate(spec["shape"], spec["settings"], here.device, here.processes)
     here.write_json(speed, snakemake.output.rate)

@@ -230,6 +230,10 @@ class Description:
             return f"{type(node).__name__}:{node!r}"
         if isinstance(node, ast.Name) and node.id in self.bindings:
             return self.describe_binding(*self.bindings[node.id])
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module, name = self.bindings.get(node.value.id, ("", ""))
+            if module and not name:  # as if the name had been imported by itself
+                return self.describe_binding(module, node.attr)
         fields = dict(ast.iter_fields(node))
         fields.pop("kind", None)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -123,6 +123,12 @@ def test_moving_and_renaming_a_module_changes_nothing_if_the_imports_follow(pack
     assert set(described) == {"script", "first", "hall", "room.two"}
 
 
+def test_a_module_may_be_imported_whole_or_by_its_names(package):
+    before = digest.digest_code(package / "room/one.py")
+    write(package, "room/one.py", "from spon.hall import double\n\nA = double(double(1))\n")
+    assert digest.digest_code(package / "room/one.py") == before
+
+
 def test_importing_another_module_or_another_name_changes_the_digest(package):
     before = digest.digest_code(package / "script.py")
     write(

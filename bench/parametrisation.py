@@ -21,7 +21,8 @@ from torch import nn
 from tqdm import tqdm
 
 from bench.shapes import ROOT
-from spon import data, evaluate, models, sparsify, stats, train
+from spon import evaluate, models, sparsify, stats, train
+from spon.inputs.tokens import read_tokens
 
 STUDY = ROOT / "results/pydoc"
 RESULTS = Path(__file__).parent / "results"
@@ -36,8 +37,8 @@ LOOKS = {
 
 def compare(network: nn.Module, config: dict) -> Iterator[dict]:
     """Train and evaluate; yield a row per allocation, sparsity, rate and parametrisation."""
-    calibration = data.read_tokens(STUDY / "tokens/calibration.safetensors")
-    evaluation = data.read_tokens(STUDY / "tokens/evaluation.safetensors")
+    calibration = read_tokens(STUDY / "tokens/calibration.safetensors")
+    evaluation = read_tokens(STUDY / "tokens/evaluation.safetensors")
     dense_states = models.keep_final_states(
         network, evaluation, config["evaluate"]["batch_tokens"]
     )

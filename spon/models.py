@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import cache, memory, progress, source
+from spon import cache, memory, progress
+from spon.inputs import source
 from spon.sites import name_site
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts

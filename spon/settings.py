@@ -13,7 +13,8 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from spon import corpus, memory, source
+from spon import memory
+from spon.inputs import corpus, source
 from spon.sites import DENSE, RANDOM, TEAL, TRAINED, allocate_biases, choose_layers
 from spon.study import Allocation, read_allocation
 

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import cache, data, divergence, layers, models, progress, sparsify
+from spon import cache, divergence, layers, models, progress, sparsify
+from spon.inputs.tokens import take_blocks
 
 CURVE = ["step", "epoch", "learning_rate", "kl_nats_per_token", "gradient_norm"]
 
@@ -79,7 +80,7 @@ def learn_biases(
         kl_nats_per_token, gradient_norm`.
     """
     generator = torch.Generator().manual_seed(seed)
-    blocks = data.take_blocks(tokens, recipe.blocks, recipe.order, generator)
+    blocks = take_blocks(tokens, recipe.blocks, recipe.order, generator)
     assert len(blocks) == recipe.blocks, f"{len(blocks)} blocks were taken for {recipe.blocks}"
     split_blocks = split_blocks or recipe.batch_blocks
     dense = models.keep_final_states(network, blocks, split_blocks * blocks.shape[1], keep)

@@ -12,7 +12,7 @@ def model_json(tmp_path_factory) -> Path:
     """The description of the tiny model, as `fetch_model` writes it."""
     import json
 
-    from spon import source
+    from spon.inputs import source
 
     path = tmp_path_factory.mktemp("model") / "model.json"
     path.write_text(json.dumps(source.describe({"path": str(TINY)})))

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spon import checkpoints
-from spon.analyses import runs
+from spon.analyses import checkpoints, runs
 from spon.biases import write_biases
 from spon.sites import RUN
 

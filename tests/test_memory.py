@@ -47,7 +47,7 @@ def build(family, depth, dtype, key_heads):
 
 
 def describe(network):
-    """The shape of a network, as `spon.source` reads it from a file."""
+    """The shape of a network, as `spon.inputs.source` reads it from a file."""
     linears = {
         name: m
         for name, m in network.model.layers[0].named_modules()

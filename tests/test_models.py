@@ -32,7 +32,7 @@ def test_sites_are_found_by_name_in_every_model_of_this_shape(family, tmp_path):
 
     import transformers
 
-    from spon import source
+    from spon.inputs import source
 
     settings = {
         "hidden_size": 16,

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from scipy.stats import t
 from torch import Tensor, nn
 
-from spon import directions, models, sparsify
+from spon import models, sparsify
+from spon.analyses import chance
 from spon.sites import describe_site
 
 # Groups of neighbouring blocks, each of which is left out once for the interval of CKA.
@@ -347,4 +348,4 @@ def permute_categories(
     between = (members.sum(axis=1) * (means - values.mean()) ** 2).sum(axis=1)
     shares = between / ((values - values.mean()) ** 2).sum()
     # Less a trifle, so that a permutation with the same share reaches it in spite of rounding.
-    return float(shares[0]), directions.share_reaching(shares[1:], shares[0] - 1e-12)
+    return float(shares[0]), chance.share_reaching(shares[1:], shares[0] - 1e-12)

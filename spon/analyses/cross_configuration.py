@@ -6,7 +6,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from spon import directions, stats
+from spon import stats
+from spon.analyses import chance
 from spon.analyses.runs import Run
 from spon.sites import RUN, describe_site
 
@@ -59,9 +60,9 @@ def compare_runs(run: Run, reference: Run, comparison: str) -> list[dict]:
             continue
         reference_bias = reference.biases[site]
         measures = {
-            "cosine": directions.cosine(bias, reference_bias),
+            "cosine": chance.cosine(bias, reference_bias),
             "l2_difference": float(np.linalg.norm(bias - reference_bias)),
-            "null_95": directions.cosine_quantile(len(bias), stats.LEVEL),
+            "null_95": chance.cosine_quantile(len(bias), stats.LEVEL),
         }
         rows.append(pair | describe_site(site) | measures)
     return rows

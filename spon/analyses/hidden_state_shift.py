@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import directions, models, sparsify, stats
+from spon import models, sparsify, stats
+from spon.analyses import chance
 from spon.sites import layer_of, map_of, name_layer
 
 # Of the 25.
@@ -246,7 +247,7 @@ def predict(
         "predicted_spon_shift": np.sqrt(max(without - 2 * float(bias @ error), 0)),
         "predicted_without_cross_term": np.sqrt(without),
         "cosine_bias_mean_error": float(bias @ error / (bias.norm() * error.norm())),
-        "cosine_null_95": directions.cosine_quantile(len(bias), 0.95),
+        "cosine_null_95": chance.cosine_quantile(len(bias), 0.95),
     }
 
 

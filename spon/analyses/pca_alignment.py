@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import directions, models
+from spon import models
+from spon.analyses.chance import max_cosines, share_reaching
 from spon.sites import layer_of, map_of
 
 
@@ -88,7 +89,7 @@ def align_site(
     shares, axes = find_components(outputs, components)
     cosines = (axes @ bias / bias.norm()).numpy()
     largest = float(np.abs(cosines).max())
-    null = directions.max_cosines(len(bias), len(cosines), draws, seed)
+    null = max_cosines(len(bias), len(cosines), draws, seed)
     names = {
         "site": site,
         "layer": layer_of(site),
@@ -104,7 +105,7 @@ def align_site(
     chance = {
         "null_mean": null.mean(),
         "null_95": np.quantile(null, 0.95),
-        "p_value": directions.share_reaching(null, largest),
+        "p_value": share_reaching(null, largest),
     }
     return pd.DataFrame({**names, **each, **best, **chance})
 

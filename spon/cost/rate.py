@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from spon import corpus, divergence, evaluate, layers, memory, models, sparsify, train
+from spon import divergence, evaluate, layers, memory, models, sparsify, train
 from spon.cost import workload
+from spon.inputs import corpus
 
 CUT_LAYERS = 2
 FEWEST_CALLS, FEWEST_SECONDS = 3, 0.5  # of calls that are timed, after one that is not
@@ -34,7 +35,8 @@ STARTS = {
     "model": """
 import pyarrow.parquet
 from spon.job import job
-from spon import data, evaluate, models, sparsify, train
+from spon import evaluate, models, sparsify, train
+from spon.inputs import tokens
 from transformers import AutoModelForCausalLM, LlamaConfig
 AutoModelForCausalLM.from_config(LlamaConfig(vocab_size=8, hidden_size=64, num_hidden_layers=1))
 """,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from spon import source
 from spon.cost import rate, workload
+from spon.inputs import source
 from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])])
 )
 
-from spon import checkpoints, settings
+from spon import settings
+from spon.analyses import checkpoints
 from spon.lineage import digest
 from spon.study import Study
 

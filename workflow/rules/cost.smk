@@ -8,7 +8,7 @@ import json
 from glob import glob
 from hashlib import sha256
 
-from spon import source
+from spon.inputs import source
 from spon.cost import jobs
 
 

@@ -2,7 +2,7 @@
 
 from glob import glob
 
-from spon.corpus import read_versions
+from spon.inputs.corpus import read_versions
 
 
 def model_files(wildcards):

@@ -3,8 +3,9 @@
 import pandas as pd
 import torch
 
-from spon import data, models, sparsify, untrained
+from spon import models, sparsify, untrained
 from spon.biases import write_biases
+from spon.inputs.tokens import read_tokens, take_blocks
 from spon.job import job
 
 with job(snakemake) as here:
@@ -15,8 +16,8 @@ with job(snakemake) as here:
     seed = torch.Generator().manual_seed(int(snakemake.wildcards.seed))
     biases = untrained.average_residual(
         network,
-        tokens=data.take_blocks(
-            data.read_tokens(snakemake.input.tokens), spec["blocks"], spec["order"], seed
+        tokens=take_blocks(
+            read_tokens(snakemake.input.tokens), spec["blocks"], spec["order"], seed
         ),
         sparsifiers=sparsify.read_sparsifiers(
             network,

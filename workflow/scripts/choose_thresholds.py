@@ -1,6 +1,7 @@
 """Choose the thresholds of a scope at a sparsity, and measure what they set to zero."""
 
-from spon import calibrate, data, models
+from spon import calibrate, models
+from spon.inputs.tokens import read_tokens, take_even
 from spon.job import job
 from spon.sites import name_rows
 
@@ -9,7 +10,7 @@ with job(snakemake) as here:
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
-    tokens = data.read_tokens(snakemake.input.tokens)
+    tokens = read_tokens(snakemake.input.tokens)
     thresholds = calibrate.choose_thresholds(
         models.name_sites(network, spec["maps"]),
         calibrate.load_quantiles(snakemake.input.get("quantiles")),
@@ -17,7 +18,7 @@ with job(snakemake) as here:
     )
     table = calibrate.measure_thresholds(
         network,
-        data.take_even(tokens, spec["held_out_blocks"]),
+        take_even(tokens, spec["held_out_blocks"]),
         thresholds,
         method=spec["sparsification"]["method"],
         sparsity=float(snakemake.wildcards.sparsity),

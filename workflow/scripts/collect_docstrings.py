@@ -1,6 +1,6 @@
 """Read the pydoc corpus out of the installed packages."""
 
-from spon import corpus
+from spon.inputs import corpus
 from spon.job import job
 
 # A spawned worker imports this file again, and has no job to do.

@@ -1,6 +1,7 @@
 """Evaluate a run, a TEAL baseline or the dense model on held-out blocks."""
 
-from spon import data, evaluate, models, sparsify
+from spon import evaluate, models, sparsify
+from spon.inputs.tokens import read_tokens
 from spon.job import job
 from spon.sites import name_rows
 
@@ -11,7 +12,7 @@ with job(snakemake) as here:
     )
     blocks = evaluate.evaluate(
         network,
-        tokens=data.read_tokens(snakemake.input.tokens),
+        tokens=read_tokens(snakemake.input.tokens),
         sparsifiers=sparsify.read_sparsifiers(
             network,
             snakemake.input.get("thresholds"),

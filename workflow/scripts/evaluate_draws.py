@@ -1,6 +1,7 @@
 """Evaluate random directions with the norms of a run's biases, on some of the held-out blocks."""
 
-from spon import data, evaluate, models, sparsify, untrained
+from spon import evaluate, models, sparsify, untrained
+from spon.inputs.tokens import pick_blocks, read_tokens
 from spon.job import job
 from spon.sites import name_rows
 
@@ -10,8 +11,8 @@ with job(snakemake) as here:
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     biases = sparsify.load_biases(snakemake.input.biases)
-    tokens = data.read_tokens(snakemake.input.tokens)
-    taken = data.pick_blocks(len(tokens), spec["draw_blocks"], "even")
+    tokens = read_tokens(snakemake.input.tokens)
+    taken = pick_blocks(len(tokens), spec["draw_blocks"], "even")
     blocks = evaluate.evaluate_draws(
         network,
         tokens=tokens[taken],

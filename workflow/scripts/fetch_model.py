@@ -1,6 +1,6 @@
 """Pin the model: its files, their digests and its shape."""
 
-from spon import source
+from spon.inputs import source
 from spon.job import job
 
 with job(snakemake) as here:

@@ -1,7 +1,8 @@
 """Measure how far TEAL and SPON move hidden states from the dense model's."""
 
-from spon import data, models, sparsify
+from spon import models, sparsify
 from spon.analyses import hidden_state_shift
+from spon.inputs.tokens import read_prompts, read_tokens, take_even
 from spon.job import job
 from spon.sites import RUN, name_rows
 
@@ -10,8 +11,8 @@ with job(snakemake) as here:
     network = models.load(snakemake.input.model, here.device, models.STATES, here.memory_gib)
     table = hidden_state_shift.measure_shifts(
         network,
-        held_out=data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
-        prompts=data.read_prompts(snakemake.input.prompts),
+        held_out=take_even(read_tokens(snakemake.input.tokens), spec["blocks"]),
+        prompts=read_prompts(snakemake.input.prompts),
         sparsifiers=sparsify.read_sparsifiers(
             network, snakemake.input.thresholds, spec["sparsification"], float(names["sparsity"])
         ),

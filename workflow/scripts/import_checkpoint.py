@@ -1,6 +1,7 @@
 """Import the biases of one checkpoint as a run."""
 
-from spon import biases, checkpoints
+from spon import biases
+from spon.analyses import checkpoints
 from spon.job import job
 
 with job(snakemake) as here:

@@ -1,6 +1,6 @@
 """List the checkpoints of a study, with their digests."""
 
-from spon import checkpoints
+from spon.analyses import checkpoints
 from spon.job import job
 
 with job(snakemake) as here:

@@ -1,7 +1,7 @@
 """Measure how fast this machine is at what a study computes."""
 
-from spon import source
 from spon.cost import rate
+from spon.inputs import source
 from spon.job import job
 
 with job(snakemake) as here:

@@ -1,7 +1,8 @@
 """Compare the biases of a run with the principal components of their sites' outputs."""
 
-from spon import data, models, sparsify
+from spon import models, sparsify
 from spon.analyses import pca_alignment
+from spon.inputs.tokens import read_prompts, read_tokens, take_even
 from spon.job import job
 from spon.sites import RUN, name_rows
 
@@ -10,8 +11,8 @@ with job(snakemake) as here:
     network = models.load(snakemake.input.model, here.device, models.STATES, here.memory_gib)
     table = pca_alignment.align_with_components(
         network,
-        held_out=data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
-        prompts=data.read_prompts(snakemake.input.prompts),
+        held_out=take_even(read_tokens(snakemake.input.tokens), spec["blocks"]),
+        prompts=read_prompts(snakemake.input.prompts),
         learned=sparsify.load_biases(snakemake.input.biases),
         components=spec["components"],
         batch_tokens=spec["batch_tokens"],

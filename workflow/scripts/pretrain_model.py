@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 from transformers import LlamaConfig
 
-from spon import data, pretrain
+from spon.inputs import pretrain
+from spon.inputs.tokens import Protocol, join_documents, tokenize
 from spon.job import job
 
 with job(snakemake) as here:
@@ -16,19 +17,17 @@ with job(snakemake) as here:
     folder = Path(snakemake.output.record).parent
     train = pd.read_parquet(snakemake.input.train)["text"]
     tokenizer = pretrain.train_tokenizer(train, settings["model"]["vocab_size"])
-    protocol = data.Protocol(
+    protocol = Protocol(
         block_length=128, bos=False, join=pretrain.END, strip=True, dense_share=0.0
     )
-    held_out = data.tokenize(
+    held_out = tokenize(
         pd.read_parquet(snakemake.input.calibration)["text"].tolist(),
         tokenizer,
         protocol,
         settings["held_out_blocks"],
         "even",
     )
-    stream = torch.tensor(
-        tokenizer(data.join_documents(train, protocol), verbose=False)["input_ids"]
-    )
+    stream = torch.tensor(tokenizer(join_documents(train, protocol), verbose=False)["input_ids"])
     config = LlamaConfig(
         **settings["model"], bos_token_id=None, eos_token_id=tokenizer.eos_token_id
     )

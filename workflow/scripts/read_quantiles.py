@@ -1,6 +1,7 @@
 """Read the quantiles of the magnitude of the inputs of every site of a scope."""
 
-from spon import calibrate, data, models
+from spon import calibrate, models
+from spon.inputs.tokens import read_tokens, take_even
 from spon.job import job
 
 with job(snakemake) as here:
@@ -10,7 +11,7 @@ with job(snakemake) as here:
     )
     quantiles = calibrate.read_quantiles(
         network,
-        data.take_even(data.read_tokens(snakemake.input.tokens), spec["blocks"]),
+        take_even(read_tokens(snakemake.input.tokens), spec["blocks"]),
         sites=models.name_sites(network, spec["maps"]),
         batch_tokens=spec["batch_tokens"],
         dense_share=spec["sparsification"]["dense_share"],

@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 from transformers import AutoTokenizer
 
-from spon import data, source
+from spon.inputs import source
+from spon.inputs.tokens import Protocol, save_prompts, tokenize_prompts
 from spon.job import job
 
 with job(snakemake) as here:
@@ -15,7 +16,5 @@ with job(snakemake) as here:
         source.locate(model["source"]), local_files_only=True
     )
     prompts = yaml.safe_load(Path(snakemake.input.prompts).read_text())
-    tokens = data.tokenize_prompts(
-        prompts, tokenizer, data.Protocol(**snakemake.params.spec["protocol"])
-    )
-    data.save_prompts(tokens, snakemake.output.prompts, here.stamp)
+    tokens = tokenize_prompts(prompts, tokenizer, Protocol(**snakemake.params.spec["protocol"]))
+    save_prompts(tokens, snakemake.output.prompts, here.stamp)

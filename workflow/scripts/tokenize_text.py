@@ -5,20 +5,21 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from spon import data, source
+from spon.inputs import source
+from spon.inputs.tokens import Protocol, describe_tokens, read_documents, save_tokens, tokenize
 from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    protocol = data.Protocol(**spec["protocol"])
+    protocol = Protocol(**spec["protocol"])
     model = json.loads(Path(snakemake.input.model).read_text())
     tokenizer = AutoTokenizer.from_pretrained(
         source.locate(model["source"]), local_files_only=True
     )
-    documents = data.read_documents(spec["text"], snakemake.input.text)
-    tokens = data.tokenize(
+    documents = read_documents(spec["text"], snakemake.input.text)
+    tokens = tokenize(
         documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"]
     )
-    data.save_tokens(tokens, snakemake.output.tokens, here.stamp)
-    description = data.describe_tokens(tokens, spec["text"], spec["protocol"])
+    save_tokens(tokens, snakemake.output.tokens, here.stamp)
+    description = describe_tokens(tokens, spec["text"], spec["protocol"])
     here.write_json(description, snakemake.output.protocol)

@@ -4,8 +4,9 @@ import csv
 import json
 from pathlib import Path
 
-from spon import data, layers, memory, models, sparsify, train
+from spon import layers, memory, models, sparsify, train
 from spon.biases import write_biases
+from spon.inputs.tokens import read_tokens
 from spon.job import job
 
 with job(snakemake) as here:
@@ -13,7 +14,7 @@ with job(snakemake) as here:
     sites = [
         row["site"] for row in csv.DictReader(Path(snakemake.input.sites).read_text().splitlines())
     ]
-    tokens = data.read_tokens(snakemake.input.tokens)
+    tokens = read_tokens(snakemake.input.tokens)
     split_blocks = memory.choose_split(
         json.loads(Path(snakemake.input.model).read_text())["shape"],
         dtype=spec["sparsification"]["dtype"],

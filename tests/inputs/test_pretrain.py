@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from spon import pretrain
+from spon.inputs import pretrain
 
 SCHEDULE = pretrain.Schedule(
     tokens=320,

@@ -2,7 +2,21 @@ import numpy as np
 import pytest
 import torch
 
-from spon import data
+from spon.inputs.tokens import (
+    Protocol,
+    cut_blocks,
+    describe_tokens,
+    join_documents,
+    read_documents,
+    read_prompts,
+    read_tokens,
+    save_prompts,
+    save_tokens,
+    take_blocks,
+    take_even,
+    tokenize,
+    tokenize_prompts,
+)
 
 
 class Characters:
@@ -18,43 +32,43 @@ class Characters:
 
 def protocol(**changes):
     settings = {"block_length": 4, "bos": False, "join": "", "strip": True, "dense_share": 0.0}
-    return data.Protocol(**settings | changes)
+    return Protocol(**settings | changes)
 
 
 def test_documents_are_stripped_emptied_of_nothing_and_joined_as_the_protocol_says():
     lines = [" a \n", "", "  ", "b"]
-    assert data.join_documents(lines, protocol(join="|")) == "a|b"
-    assert data.join_documents(lines, protocol(join="|", strip=False)) == " a \n||  |b"
+    assert join_documents(lines, protocol(join="|")) == "a|b"
+    assert join_documents(lines, protocol(join="|", strip=False)) == " a \n||  |b"
 
 
 def test_the_first_blocks_are_the_start_of_the_text_and_even_ones_span_it():
     ids = np.arange(21)  # five blocks of four, and a rest
-    assert data.cut_blocks(ids, protocol(), 2, "first").tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert data.cut_blocks(ids, protocol(), 2, "even")[:, 0].tolist() == [0, 8]
-    assert data.cut_blocks(ids, protocol(), 5, "even")[:, 0].tolist() == [0, 4, 8, 12, 16]
+    assert cut_blocks(ids, protocol(), 2, "first").tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert cut_blocks(ids, protocol(), 2, "even")[:, 0].tolist() == [0, 8]
+    assert cut_blocks(ids, protocol(), 5, "even")[:, 0].tolist() == [0, 4, 8, 12, 16]
 
 
 def test_a_bos_token_takes_a_place_in_every_block():
-    assert data.cut_blocks(np.arange(6), protocol(bos=True), 2, "first", 9).tolist() == [
+    assert cut_blocks(np.arange(6), protocol(bos=True), 2, "first", 9).tolist() == [
         [9, 0, 1, 2],
         [9, 3, 4, 5],
     ]
     with pytest.raises(ValueError, match="protocol.bos is true, but this tokenizer has no BOS"):
-        data.cut_blocks(np.arange(6), protocol(bos=True), 2, "first")
+        cut_blocks(np.arange(6), protocol(bos=True), 2, "first")
 
 
 def test_a_text_shorter_than_the_blocks_asked_for_is_refused_with_what_it_holds():
     with pytest.raises(
         ValueError, match="holds 2 blocks of 4 tokens, blocks asks for 3: allowed is 1 to 2"
     ):
-        data.cut_blocks(np.arange(11), protocol(), 3, "first")
+        cut_blocks(np.arange(11), protocol(), 3, "first")
 
 
 def test_first_blocks_cost_no_more_of_a_long_text_than_they_need():
     documents = ["abcd"] * 1000
     tokenizer = Characters()
-    blocks = data.tokenize(documents, tokenizer, protocol(), 3, "first")
-    whole = data.tokenize(documents, Characters(), protocol(), 1000, "first")
+    blocks = tokenize(documents, tokenizer, protocol(), 3, "first")
+    whole = tokenize(documents, Characters(), protocol(), 1000, "first")
     assert blocks.equal(whole[:3])
     assert tokenizer.count < 100
 
@@ -63,7 +77,7 @@ def test_two_texts_or_two_protocols_have_two_hashes():
     tokens = torch.zeros(2, 4, dtype=torch.int32)
     text, settings = {"path": "text"}, {"join": ""}
     digests = [
-        data.describe_tokens(*arguments)["protocol"]
+        describe_tokens(*arguments)["protocol"]
         for arguments in [
             (tokens, text, settings),
             (tokens + 1, text, settings),
@@ -71,32 +85,30 @@ def test_two_texts_or_two_protocols_have_two_hashes():
         ]
     ]
     assert len(set(digests)) == 3
-    assert (
-        digests[0] == data.describe_tokens(tokens.clone(), dict(text), dict(settings))["protocol"]
-    )
+    assert digests[0] == describe_tokens(tokens.clone(), dict(text), dict(settings))["protocol"]
 
 
 def test_local_text_files_are_read_line_by_line_and_a_wrong_field_is_named(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("one\n\n two\n")
     text = {"path": "text", "data_files": str(path), "split": "train", "field": "text"}
-    assert data.read_documents(text, str(path)) == ["one", "", " two"]
+    assert read_documents(text, str(path)) == ["one", "", " two"]
     with pytest.raises(ValueError, match="text.field is 'txt': allowed are text"):
-        data.read_documents(text | {"field": "txt"}, str(path))
+        read_documents(text | {"field": "txt"}, str(path))
 
 
 def test_tokens_survive_the_file(tmp_path):
     tokens = torch.arange(6, dtype=torch.int32).view(2, 3)
-    data.save_tokens(tokens, tmp_path / "tokens.safetensors", '{"rule": "tokenize_text"}')
-    assert data.read_tokens(tmp_path / "tokens.safetensors").equal(tokens)
-    assert data.take_even(tokens, 1).tolist() == [[0, 1, 2]]
+    save_tokens(tokens, tmp_path / "tokens.safetensors", '{"rule": "tokenize_text"}')
+    assert read_tokens(tmp_path / "tokens.safetensors").equal(tokens)
+    assert take_even(tokens, 1).tolist() == [[0, 1, 2]]
 
 
 def test_the_first_blocks_come_in_order_and_random_ones_by_the_seed():
     tokens = torch.arange(20, dtype=torch.int32).view(10, 2)
 
     def take(order, seed):
-        return data.take_blocks(tokens, 4, order, torch.Generator().manual_seed(seed))
+        return take_blocks(tokens, 4, order, torch.Generator().manual_seed(seed))
 
     assert take("first", 0).equal(tokens[:4])
     assert take("random", 0).equal(take("random", 0))
@@ -114,10 +126,10 @@ def test_prompts_are_blocks_of_their_own_in_the_files_order_with_a_bos_if_the_pr
             return {"input_ids": [ord(letter) - ord("a") for letter in text]}
 
     prompts = {"math": ["abc", "d"], "code": ["ba"]}
-    protocol = data.Protocol(block_length=8, bos=True, join="", strip=True, dense_share=0.0)
-    tokens = data.tokenize_prompts(prompts, Letters(), protocol)
-    data.save_prompts(tokens, tmp_path / "prompts.safetensors", "{}")
-    read = data.read_prompts(tmp_path / "prompts.safetensors")
+    protocol = Protocol(block_length=8, bos=True, join="", strip=True, dense_share=0.0)
+    tokens = tokenize_prompts(prompts, Letters(), protocol)
+    save_prompts(tokens, tmp_path / "prompts.safetensors", "{}")
+    read = read_prompts(tmp_path / "prompts.safetensors")
     assert {name: ids.tolist() for name, ids in read.items()} == {
         "00.math": [[99, 0, 1, 2]],
         "01.math": [[99, 3]],

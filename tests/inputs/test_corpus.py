@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from spon import corpus
+from spon.inputs import corpus
 
 SELECTION = corpus.Selection(
     packages=["networkx"],

@@ -12,7 +12,8 @@ from make_checkpoints import CHECKPOINTS, make_checkpoints
 from published_biases import REFERENCE, needs_published
 from safetensors.torch import save_file
 
-from spon import checkpoints, sparsify
+from spon import sparsify
+from spon.analyses import checkpoints
 from spon.biases import write_biases
 
 BIAS = torch.tensor([1.0, -2.0])

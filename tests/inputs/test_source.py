@@ -6,10 +6,11 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from spon import models, source
+from spon import models
+from spon.inputs import source
 from tests.conftest import TINY
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CATALOGUE = ROOT / "resources/shapes.yaml"
 PARAMETERS = {
     "meta-llama/Llama-3.2-1B": 1_235_814_400,

@@ -196,7 +196,7 @@ class Study:
 
     @property
     def analysed(self) -> list[dict]:
-        """The runs that are analysed: those that the config names, or all that have a checkpoint."""
+        """The runs that are analysed: those that the config names, or all with a checkpoint."""
         if self.has_model:
             return self.config["analyses"]["runs"]
         return [{name: run[name] for name in RUN} for run in self.checkpoints]

@@ -1,4 +1,4 @@
-"""What kind of numbers a bias is made of: size, sign, tails and outliers, beside what normal numbers would show."""
+"""Describe the entries of a bias: size, sign, tails and outliers, beside those of normal numbers."""
 
 import numpy as np
 import pandas as pd
@@ -84,7 +84,7 @@ def describe_bias(bias: Float64[np.ndarray, "d_out"]) -> dict:
 
 
 def describe_signs(bias: Float64[np.ndarray, "d_out"]) -> dict:
-    """The share of positive entries, its Clopper-Pearson interval, and the exact binomial test against one half."""
+    """The share of positive entries, its Clopper-Pearson interval, and its exact test against 1/2."""
     # ASSUME: an entry that is exactly zero is not positive, as published; training leaves none.
     test = binomtest(int(np.count_nonzero(bias > 0)), len(bias), p=0.5)
     interval = test.proportion_ci(stats.LEVEL, method="exact")
@@ -111,7 +111,7 @@ def excess_kurtosis(values: Float64[np.ndarray, "count"]) -> float:
 
 
 def find_outliers(bias: Float64[np.ndarray, "d_out"]) -> Int[np.ndarray, "outliers"]:
-    """Coordinates of a bias that lie too far out for its largest entry to be the largest of d_out normal numbers.
+    """Coordinates of a bias whose entries are too large for the largest of d_out normal numbers.
 
     Returns:
         Those farther from the median than Bonferroni's two-sided 5 % bound, in units of the

@@ -1,4 +1,4 @@
-"""How far sparsification moves hidden states from the dense model's, and whether the biases bring them back."""
+"""Measure how far sparsification moves hidden states, and whether biases bring them back."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Setting:
 
 @dataclass
 class Squares:
-    """Mean squares over a block's tokens, at one place: of the dense states, and of how far TEAL and SPON move them.
+    """Mean squares over a block's tokens: of dense states, and of how far TEAL and SPON move them.
 
     Attributes:
         tokens: In each block.
@@ -66,7 +66,7 @@ def measure_shifts(
     draws: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Shifts from the dense model under TEAL and under SPON, at the sites and in the residual stream.
+    """Shifts from the dense model under TEAL and SPON, at the sites and in the residual stream.
 
     `site_same_input` gives the site the inputs of the dense pass: there the shift is that of e =
     W(x - S(x)) under TEAL and of e - b under SPON, so its mean square is E|e|^2 + |b|^2 - 2 b
@@ -104,7 +104,10 @@ def measure_shifts(
 def collect_squares(
     setting: Setting, held_out: Int[Tensor, "blocks length"], batch_tokens: int
 ) -> tuple[dict[tuple, Squares], dict[str, Float[Tensor, "d_out"]]]:
-    """Mean squares by place, positions and module; and the mean error of every site at positions behind the first."""
+    """Mean squares by place, positions and module, and every site's mean error.
+
+    The error is over the positions behind the first.
+    """
     parts: dict[tuple, list[Float[Tensor, "3 blocks"]]] = {}
     tokens = {"first": 1, "rest": held_out.shape[1] - 1}
     errors = {site: torch.zeros((), dtype=torch.float64) for site in setting.learned}
@@ -211,7 +214,7 @@ def recover(teal: float, spon: float) -> float:
 
 
 def bound_recovery(found: Squares, draws: int, seed: int) -> stats.Estimate:
-    """Interval of the recovery over blocks, and the p-value of the paired difference of mean squares."""
+    """Interval of the recovery over blocks, and p-value of the paired difference of mean squares."""
     if not found.teal.any():
         return stats.NOT_APPLICABLE
     both = np.column_stack([found.teal, found.spon])
@@ -226,7 +229,7 @@ def bound_recovery(found: Squares, draws: int, seed: int) -> stats.Estimate:
 def recover_squares(
     teal: float | Float[np.ndarray, "draws"], spon: float | Float[np.ndarray, "draws"]
 ) -> float | Float[np.ndarray, "draws"]:
-    """Percent of TEAL's shift that SPON takes away, from mean squares; a draw can be below zero."""
+    """Percent of TEAL's shift that SPON takes away, from mean squares; a draw may be negative."""
     return 100 * (1 - np.sqrt(np.maximum(spon / teal, 0)))
 
 
@@ -236,7 +239,7 @@ def predict(
     setting: Setting,
     errors: Mapping[str, Float[Tensor, "d_out"]],
 ) -> dict:
-    """What SPON's shift must be where the site's input is the dense one, and which way the bias points."""
+    """SPON's shift as it must be for the dense input, and which way the bias points."""
     name, positions, site = place
     if name != "site_same_input" or positions != "rest" or site not in setting.learned:
         return {}
@@ -252,7 +255,7 @@ def predict(
 
 
 def describe_published(setting: Setting, prompts: list[Int[Tensor, "1 length"]]) -> Iterator[dict]:
-    """The published shifts: distances between means over a prompt's tokens, at the sites with a bias."""
+    """The published shifts: distances between means over a prompt's tokens, at biased sites."""
     distances = {site: [] for site in setting.learned}
     for prompt in prompts:
         for place, module, *states in pass_batch(setting, prompt):

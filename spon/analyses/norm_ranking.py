@@ -27,7 +27,7 @@ COLUMNS = [
 
 
 def describe_norm_ranking(runs: Sequence[Run], layers: int) -> pd.DataFrame:
-    """Norms of every run's biases, ranked, beside those of the widest allocation, and their correlation with depth.
+    """Norms of every run's biases, ranked, beside the widest allocation's, and how they go with depth.
 
     Args:
         runs: Learned biases of one model; of equally wide allocations the first is the widest.
@@ -78,7 +78,7 @@ def find_widest(run: Run, runs: Sequence[Run]) -> Run:
 
 
 def mark_boundary(table: pd.DataFrame, layers: int) -> list[bool]:
-    """Whether the layer before or after has no bias at the same map, though the model has that layer."""
+    """Whether a neighbouring layer of the model has no bias at the same map."""
     # ASSUME: at the same map, since a bias at another one does other work; the catalogue's
     # allocations leave no difference, for they bias all of their maps in all of their layers.
     biased = set(zip(table["layer"], table["map"], strict=True))
@@ -98,5 +98,6 @@ def check_layers(run: Run, last: int, layers: int) -> None:
     """Refuse biases of layers that the model does not have."""
     if last >= layers:
         raise ValueError(
-            f"layers is {layers}, but {run.allocation} has a bias in layer {last}: allowed is {last + 1} or more"
+            f"layers is {layers}, but {run.allocation} has a bias in layer {last}: "
+            f"allowed is {last + 1} or more"
         )

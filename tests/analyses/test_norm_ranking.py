@@ -38,7 +38,8 @@ def of(table, allocation):
 def test_the_table_has_the_columns_that_were_promised_and_a_row_per_run_and_site():
     table = rank(UNIF_ALL, TOP_50)
     assert ", ".join(table.columns) == (
-        "allocation, sparsity, seed, site, layer, map, l2_norm, rank, boundary, norm_over_widest, widest, "
+        "allocation, sparsity, seed, site, layer, map, l2_norm, rank, boundary, "
+        "norm_over_widest, widest, "
         "spearman_rho, spearman_p, spearman_rho_inside, spearman_p_inside"
     )
     assert table["allocation"].tolist() == ["UNIF-ALL"] * 4 + ["TOP-50"] * 2

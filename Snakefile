@@ -1,4 +1,4 @@
-"""Activation sparsity with learned bias correction, from a model and text to tables and figures."""
+"""Activation sparsity with learned bias correction, from a model and text to figures."""
 
 import shutil
 
@@ -25,7 +25,8 @@ include: "workflow/rules/cost.smk"
 include: "workflow/rules/pretrain.smk"
 
 
-# What jobs have kept for one another is of no use to a finished study; another target may run beside one that is not.
+# What jobs have kept for one another is of no use to a finished study; another target may run beside
+# one that is not.
 onsuccess:
     if not workflow.dag_settings.targets or "all" in workflow.dag_settings.targets:
         for name in WITH_MODEL:

@@ -1,4 +1,4 @@
-"""Describe the entries of a bias: size, sign, tails and outliers, beside those of normal numbers."""
+"""Describe the entries of a bias: size, sign, tails and outliers, beside normal numbers."""
 
 import numpy as np
 import pandas as pd
@@ -84,7 +84,7 @@ def describe_bias(bias: Float64[np.ndarray, "d_out"]) -> dict:
 
 
 def describe_signs(bias: Float64[np.ndarray, "d_out"]) -> dict:
-    """The share of positive entries, its Clopper-Pearson interval, and its exact test against 1/2."""
+    """The share of positive entries, its Clopper-Pearson interval, and its exact test."""
     # ASSUME: an entry that is exactly zero is not positive, as published; training leaves none.
     test = binomtest(int(np.count_nonzero(bias > 0)), len(bias), p=0.5)
     interval = test.proportion_ci(stats.LEVEL, method="exact")

@@ -214,7 +214,7 @@ def recover(teal: float, spon: float) -> float:
 
 
 def bound_recovery(found: Squares, draws: int, seed: int) -> stats.Estimate:
-    """Interval of the recovery over blocks, and p-value of the paired difference of mean squares."""
+    """Interval of the recovery over blocks, and p-value of the difference of mean squares."""
     if not found.teal.any():
         return stats.NOT_APPLICABLE
     both = np.column_stack([found.teal, found.spon])

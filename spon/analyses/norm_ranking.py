@@ -27,7 +27,7 @@ COLUMNS = [
 
 
 def describe_norm_ranking(runs: Sequence[Run], layers: int) -> pd.DataFrame:
-    """Norms of every run's biases, ranked, beside the widest allocation's, and how they go with depth.
+    """Norms of every run's biases, ranked, beside the widest allocation's, and with depth.
 
     Args:
         runs: Learned biases of one model; of equally wide allocations the first is the widest.

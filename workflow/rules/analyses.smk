@@ -1,4 +1,4 @@
-"""What biases encode: six analyses, three of them on hidden states and three on the biases alone."""
+"""What biases encode: six analyses, three of hidden states and three of the biases alone."""
 
 
 def biases_to_compare(wildcards):
@@ -179,7 +179,7 @@ BY_STUDY = [rules.norm_ranking, rules.cross_configuration]
 
 
 def files_of_analysis(rule, study):
-    """The files of an analysis by its name: one for each run that is analysed, or one for the study."""
+    """The files of an analysis by its name: one for each analysed run, or one for the study."""
     runs = study.analysed if rule in BY_RUN else [{}]
     return {
         name: [path.format(study=study.name, **run) for run in runs]
@@ -188,7 +188,7 @@ def files_of_analysis(rule, study):
 
 
 def files_of_analyses(study):
-    """The files of every analysis that a study can have, by its name; without a model, those of biases alone."""
+    """The files of every analysis that a study has; without a model, of those of biases alone."""
     files = {}
     for rule in BY_RUN + BY_STUDY:
         if study.has_model or rule not in OF_STATES:

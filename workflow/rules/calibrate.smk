@@ -41,7 +41,7 @@ def quantiles(wildcards):
 
 
 rule choose_thresholds:
-    """Choose the thresholds of a scope at a sparsity, and measure on held-out text what they set to zero."""
+    """Choose the thresholds of a scope at a sparsity, and measure what they set to zero."""
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,

@@ -2,7 +2,7 @@
 
 
 def evidence(wildcards):
-    """What a study offers to decide claims by: its evaluations, if it has any, and its analyses."""
+    """What claims are decided by: a study's evaluations, if it has any, and its analyses."""
     evaluations = outcomes(wildcards) if study(wildcards).has_model else {}
     return files_of_analyses(study(wildcards)) | evaluations
 

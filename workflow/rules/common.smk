@@ -1,4 +1,4 @@
-"""What all rules share: the studies of the checked config, the spec of a job, and what a machine gives to one."""
+"""What all rules share: the checked config's studies, the spec of a job, and its resources."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from spon.study import Study
 
 @cache
 def read_study(name):
-    """A study of the config; `--config checkpoints=DIR` stands for the folder of one without a model."""
+    """A study of the config; `--config checkpoints=DIR` replaces the folder of one without a model."""
     folder = config["studies"][name].get("checkpoints")
     if not folder:
         return Study(name, config)
@@ -62,8 +62,9 @@ GPU = int(
 CPUS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 )
-# On a GPU its token decides how many models run at once, and each may use all cores. Without one, a model job claims
-# its share of --cores, which may be more than the machine has, so that its threads never outnumber the real cores.
+# On a GPU its token decides how many models run at once, and each may use all cores. Without one,
+# a model job claims its share of --cores, which may be more than the machine has, so that its
+# threads never outnumber the real cores.
 TORCH_THREADS = CPUS if GPU else min(config["threads"], CPUS)
 MODEL_CORES = 1 if GPU else max(1, -(-workflow.cores * TORCH_THREADS // CPUS))
 # What a job that runs a model asks for; memory in whole MiB, since Snakemake rounds resources.
@@ -94,8 +95,8 @@ wildcard_constraints:
 def spec(script, *keys, **others):
     """A rule's one param: the settings that it depends on, by name, and the digest of its code.
 
-    Keys are of the config, such as `train.blocks`, which is then called `blocks`; any other setting is plain data, or
-    a function of the wildcards that gives it.
+    Keys are of the config, such as `train.blocks`, which is then called `blocks`; any other setting
+    is plain data, or a function of the wildcards that gives it.
     """
     code = digest.digest_code(ROOT / "workflow/scripts" / script)
     of_config = {key.split(".")[-1]: look_in_config(key) for key in keys}
@@ -121,6 +122,6 @@ def look_in_config(key):
 
 
 def describe(**sentences):
-    """Give rules that were made from another one a sentence of their own, for `snakemake --list`."""
+    """Give rules that were made from another one a sentence of their own (`snakemake --list`)."""
     for name, sentence in sentences.items():
         workflow.get_rule(name).docstring = sentence

@@ -1,7 +1,7 @@
 """What a study will cost, and what it did. Never part of the default target.
 
-Nothing is downloaded to plan. Benchmark files are missing on a clone, and are no inputs either, else planning would
-first run the study, and counting would rerun whatever is out of date.
+Nothing is downloaded to plan. Benchmark files are missing on a clone, and are no inputs either, else
+planning would first run the study, and counting would rerun whatever is out of date.
 """
 
 import json
@@ -13,7 +13,7 @@ from spon.cost import jobs
 
 
 def benchmarks_so_far(wildcards):
-    """The benchmark files that a study's jobs have left so far, by path, with the digest of their contents."""
+    """The benchmark files that a study's jobs have left so far, by path, with their digests."""
     files = sorted(glob(f"benchmarks/{wildcards.study}/**/*.tsv", recursive=True))
     return {
         path: sha256(Path(path).read_bytes()).hexdigest()[:16]
@@ -141,7 +141,7 @@ def plans(wildcards):
 
 
 rule measure_rate:
-    """Measure how fast this machine is at what a study computes, on a cut of its model with random weights."""
+    """Measure how fast this machine computes, on a cut of a study's model with random weights."""
     output:
         rate="results/{study}/rate.json",
     log:

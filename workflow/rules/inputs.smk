@@ -40,7 +40,7 @@ rule fetch_model:
 
 
 rule collect_docstrings:
-    """Read the pydoc corpus out of the installed packages, without duplicates, split by source file."""
+    """Read the pydoc corpus out of the installed packages, deduplicated, split by source file."""
     input:
         record=training_record,
     output:

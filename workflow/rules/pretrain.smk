@@ -1,4 +1,4 @@
-"""The reference model. Never part of the default target: the study reads resources/models/pydoc."""
+"""The reference model. Never part of the default target, which reads resources/models/pydoc."""
 
 
 rule pretrain_model:
@@ -55,7 +55,7 @@ rule plot_pretraining:
 
 
 rule pretrain:
-    """Train the reference model and draw its loss (an hour on two cores; not part of the default)."""
+    """Train the reference model and plot its loss (an hour on two cores; not in the default)."""
     input:
         rules.pretrain_model.output,
         rules.plot_pretraining.output,

@@ -100,6 +100,6 @@ rule render_page:
 
 
 rule findings:
-    """Write the findings of every study of the sweep, with the verdicts on the published claims."""
+    """Write the findings of every study, with the verdicts on the published claims."""
     input:
         expand(rules.render_page.output, study=[one.name for one in SWEPT]),

@@ -52,7 +52,7 @@ def files_of_runs(pattern, runs):
 
 
 rule tabulate:
-    """Tabulate perplexity, recovery, layer position, marginal gain, frontiers and contrasts, with intervals."""
+    """Tabulate perplexity, recovery, position, marginal gain, frontiers and contrasts."""
     input:
         unpack(outcomes),
     output:
@@ -71,7 +71,7 @@ rule tabulate:
 
 
 rule tabulate_controls:
-    """Tabulate what trained runs gain beside biases that nobody trained, and beside themselves on the dense model."""
+    """Tabulate what training gains beside untrained biases, and beside itself on the dense model."""
     input:
         unpack(outcomes),
         on_dense=lambda wildcards: files_of_runs(

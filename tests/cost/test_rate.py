@@ -32,9 +32,9 @@ def test_every_kind_of_work_of_a_model_takes_time(dtype, method):
     assert all(0 < value < 1 for value in seconds.values())
 
 
-def test_a_pass_forwards_and_backwards_takes_longer_than_one_forwards():
-    seconds = rate.measure_model(SHAPE, SETTINGS, "cpu")
-    assert seconds["trained"] > seconds["forward"]
+@pytest.mark.parametrize("kind", rate.STARTS)
+def test_what_is_timed_as_the_start_of_a_job_runs(kind):
+    assert rate.measure_start(rate.STARTS[kind]) > 0
 
 
 def test_together_with_statistics_all_work_has_a_rate():

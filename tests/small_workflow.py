@@ -21,13 +21,25 @@ PARTS = [
     "constraints.txt",
 ]
 TRAININGS = {"train_spon": 5, "evaluate_spon": 5, "evaluate_on_dense": 1, "evaluate_draws": 1}
-OF_STATES = {"pca_alignment": 2, "category_shift": 2, "hidden_state_shift": 2}
-OF_BIASES = {"bias_statistics": 2, "norm_ranking": 1, "cross_configuration": 1}
+ANALYSES, FIGURES = (
+    (ROOT / f"workflow/rules/{name}.smk").read_text() for name in ("analyses", "figures")
+)
+
+
+def list_rules(name: str) -> list[str]:
+    """The rules in one of the lists of workflow/rules/analyses.smk."""
+    return re.findall(
+        r"rules\.(\w+)", re.search(rf"^{name} = \[(.*?)\]", ANALYSES, re.M | re.S)[1]
+    )
+
+
+# Two runs are analysed.
+OF_STATES = dict.fromkeys(list_rules("OF_STATES"), 2)
+OF_BIASES = dict.fromkeys(list_rules("BY_RUN"), 2) | dict.fromkeys(list_rules("BY_STUDY"), 1)
 PLOTS_OF_TABLES = {"plot_perplexity": 1, "plot_damage_recovery": 1, "plot_pareto": 1}
-PLOTS_OF_ANALYSES = {
-    f"plot_{name}": 1
-    for name in ("pca_alignment", "hidden_state_shift", "cross_configuration", "bias_statistics")
-}
+PLOTS_OF_ANALYSES = dict.fromkeys(
+    re.findall(r"as (plot_\w+) with:\n    input:\n        unpack\(analysis", FIGURES), 1
+)
 FINDINGS = {"decide_claims": 1, "write_findings": 1, "render_page": 1}
 REPORTING = (
     {"tabulate": 1, "tabulate_controls": 1, "write_headline": 1} | PLOTS_OF_TABLES | FINDINGS

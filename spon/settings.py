@@ -14,8 +14,9 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from spon import memory
+from spon.allocate import RANDOM, TRAINED, allocate_biases, choose_layers
 from spon.inputs import corpus, source
-from spon.sites import DENSE, RANDOM, TEAL, TRAINED, allocate_biases, choose_layers
+from spon.sites import DENSE, TEAL
 from spon.study import Allocation, read_allocation
 
 # The text, and the section and key that say how many of its blocks are used.

@@ -72,6 +72,7 @@ class Quantity:
 
     def __mul__(self, factor: int | float) -> "Quantity":
         """The quantity in another unit."""
+        assert not isinstance(factor, Quantity), "a product of two quantities has no use here"
         return replace(self, value=self.value * factor, draws=self.draws * factor, name="")
 
     __rmul__ = __mul__

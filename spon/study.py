@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from spon.sites import DENSE, EVALUATION, MEAN_RESIDUAL, RANDOM, RUN, TEAL, TRAINED
+from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.sites import DENSE, EVALUATION, RUN, TEAL
 
 # How runs are learned that are evaluated one by one; random directions are evaluated many at a
 # time.
@@ -21,7 +22,7 @@ class Allocation:
     Attributes:
         maps: The linear maps of the scope; all of them are sparsified.
         biases: Those of them that get a bias.
-        layers: As `sites.choose_layers` takes them.
+        layers: As `allocate.choose_layers` takes them.
         learn: `kl` (trained), `mean_residual` or `random`.
         norms_of: The trained allocation whose norms random directions take; None for any other.
     """
@@ -185,6 +186,11 @@ class Study:
         return [name_baseline(DENSE), *baselines, *runs]
 
     @property
+    def biased(self) -> list[str]:
+        """The allocations of the sweep that have biases, in the order of the tables."""
+        return [allocation.name for allocation in self.swept if allocation.learn in LEARNED]
+
+    @property
     def adaptations(self) -> list[dict]:
         """The trained runs whose biases are evaluated on the dense model too."""
         names, seeds = self.config["controls"]["on_dense"], self.config["sweep"]["seeds"]
@@ -231,6 +237,11 @@ class Study:
             for run in self.learned
         ]
         return drop_repeats(self.baselines + of_runs)
+
+    def describe_sites(self, allocation: str) -> dict:
+        """What decides which sites get a bias, and what the list of them says of it."""
+        names = ("name", "maps", "biases", "layers", "learn")
+        return {name: getattr(self.allocations[allocation], name) for name in names}
 
     def name_evaluation(self, allocation: str, sparsity: float, seed: int) -> dict:
         """Return the names of a run's evaluation in the tables' columns."""

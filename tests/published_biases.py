@@ -25,7 +25,7 @@ def gather_published(folder: Path) -> list[runs.Run]:
         names = {name: str(checkpoint[name]) for name in RUN}
         write_biases(checkpoints.read_checkpoint(checkpoint["file"]), path, json.dumps(names))
         paths.append(path)
-    return runs.gather_runs(paths)
+    return runs.gather_runs(paths, found)
 
 
 def read_published_table(name: str) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from spon.sites import allocate_biases
+from spon.allocate import allocate_biases
 from spon.tables import outcomes
 
 DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"

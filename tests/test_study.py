@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spon.sites import RANDOM, TRAINED
+from spon.allocate import RANDOM, TRAINED
 from spon.study import LEARNED, Study, drop_repeats
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config/config.yaml").read_text())

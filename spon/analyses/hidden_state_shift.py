@@ -92,11 +92,10 @@ def measure_shifts(
     """
     setting = Setting(network, sparsifiers, learned)
     squares, errors = collect_squares(setting, held_out, batch_tokens)
-    rows = [
-        describe_place(*place, found, setting, draws, seed)
-        | predict(place, found, setting, errors)
-        for place, found in [*squares.items(), *sum_sites(squares, learned).items()]
-    ]
+    rows = []
+    for key, means in (squares | sum_sites(squares, learned)).items():
+        row = describe_place(*key, means, setting, draws, seed)
+        rows.append(row | predict(key, means, setting, errors))
     rows += list(describe_published(setting, list(prompts.values())[:PUBLISHED_PROMPTS]))
     return pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *PREDICTION])
 
@@ -123,10 +122,9 @@ def collect_squares(
             ).cpu()
             for positions, kept in (("first", squares[..., :1]), ("rest", squares[..., 1:])):
                 parts.setdefault((place, positions, module), []).append(kept.mean(dim=-1))
-    squares = {
-        key: Squares(*torch.cat(found, dim=1).numpy(), tokens[key[1]])
-        for key, found in parts.items()
-    }
+    squares = {}
+    for key, batches in parts.items():
+        squares[key] = Squares(*torch.cat(batches, dim=1).numpy(), tokens[key[1]])
     return squares, {site: total / held_out[:, 1:].numel() for site, total in errors.items()}
 
 
@@ -156,16 +154,15 @@ def pass_batch(setting: Setting, batch: Int[Tensor, "blocks length"]) -> Iterato
 def sum_sites(
     squares: Mapping[tuple, Squares], learned: Mapping[str, Tensor]
 ) -> dict[tuple, Squares]:
-    """Mean squares over all sites with a bias, for each place at the sites."""
+    """Means over all sites with a bias of their mean squares, for each place at the sites."""
     summed = {}
     for place in ("site_same_input", "site"):
-        found = [squares[place, "rest", site] for site in learned]
+        of_sites = [squares[place, "rest", site] for site in learned]
         summed[place, "rest", "all"] = Squares(
-            *(
-                np.mean([getattr(one, name) for one in found], axis=0)
-                for name in ("dense", "teal", "spon")
-            ),
-            found[0].tokens,
+            dense=np.mean([site.dense for site in of_sites], axis=0),
+            teal=np.mean([site.teal for site in of_sites], axis=0),
+            spon=np.mean([site.spon for site in of_sites], axis=0),
+            tokens=of_sites[0].tokens,
         )
     return summed
 

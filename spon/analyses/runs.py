@@ -1,7 +1,7 @@
 """Read learned biases for the analyses, as float64 vectors of runs, in the order of the layers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +43,18 @@ def read_run(path: str | Path) -> Run:
     return Run(names["allocation"], float(names["sparsity"]), int(names["seed"]), biases)
 
 
-def gather_runs(paths: Sequence[str | Path]) -> list[Run]:
+def gather_runs(paths: Sequence[str | Path], order: Sequence[Mapping]) -> list[Run]:
     """Read the biases of several runs of one model.
+
+    Args:
+        paths: Their files, in whatever order, since each says which run it is.
+        order: `allocation`, `sparsity` and `seed` of every run, in the order of the rows.
 
     Raises:
         ValueError: A site has a bias of another length in another run.
     """
-    runs = [read_run(path) for path in paths]
+    read = {tuple(run.names.values()): run for run in map(read_run, paths)}
+    runs = [read[tuple(names[name] for name in RUN)] for names in order]
     sizes: dict[str, tuple[str, int]] = {}
     for run in runs:
         for site, bias in run.biases.items():

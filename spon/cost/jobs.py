@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from spon.sites import DENSE, MEAN_RESIDUAL, RANDOM, TEAL, TRAINED
+from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.sites import DENSE, TEAL
 from spon.study import Study
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from spon.sites import choose_layers
+from spon.allocate import choose_layers
 
 STATES = "float32"  # in which hidden states are compared, as `spon.models` says
 CHARACTERS_PER_TOKEN = 4  # about

@@ -18,6 +18,13 @@ PACKAGE = Path(__file__).parents[1]
 # them.
 APART = {"job", "lineage.digest", "lineage.records", "lineage.stamp", "progress"}
 PROGRESS = "progress"
+# Parts of syntax that only people and checkers of types read.
+BY_PEOPLE = {
+    ast.Constant: ("kind",),
+    ast.arg: ("annotation",),
+    ast.FunctionDef: ("returns",),
+    ast.AsyncFunctionDef: ("returns",),
+}
 
 
 @dataclass(frozen=True)
@@ -99,9 +106,8 @@ def read_module(path: Path) -> Module:
 
 def read_imports(path: Path) -> list[str]:
     """Every module of ours that a file names in an import, used or not, sorted."""
-    return sorted(
-        {name for name, _ in list_bindings(ast.parse(path.read_text(encoding="utf-8"))).values()}
-    )
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return sorted({module for _, module, _ in list_imports(tree)})
 
 
 def describe_tree(tree: ast.Module) -> Module:
@@ -117,17 +123,23 @@ def list_bindings(tree: ast.AST) -> dict[str, tuple[str, str]]:
 
     The name is empty if the module itself is imported.
     """
-    bindings = {}
+    bindings: dict[str, tuple[str, str]] = {}
+    for bound, module, name in list_imports(tree):
+        known = bindings.setdefault(bound, (module, name))
+        assert known == (module, name), f"{bound} is imported twice, from {known[0]} and {module}"
+    return bindings
+
+
+def list_imports(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
+    """Each name that an import of ours binds, with its module and its name there."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and is_ours(node):
             parent = node.module.removeprefix("spon").lstrip(".")
             for alias in node.names:
                 child = f"{parent}.{alias.name}".lstrip(".")
                 is_module = not parent or module_path(child).exists()
-                bindings[alias.asname or alias.name] = (
-                    (child, "") if is_module else (parent, alias.name)
-                )
-    return bindings
+                target = (child, "") if is_module else (parent, alias.name)
+                yield alias.asname or alias.name, *target
 
 
 def is_ours(node: ast.ImportFrom) -> bool:
@@ -159,9 +171,10 @@ class Wording(ast.NodeTransformer):
         return None if is_ours(node) else node
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """An error is of a kind, whatever it says."""
-        kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-        return ast.Raise(exc=kind, cause=None)
+        """An error is of a kind, whatever it says; what else may be raised keeps its arguments."""
+        if isinstance(node.exc, ast.Call) and ast.unparse(node.exc.func).endswith("Error"):
+            return ast.Raise(exc=node.exc.func, cause=None)
+        return self.generic_visit(node)
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         """An assertion is what it asks, whatever it says."""
@@ -176,7 +189,7 @@ class Wording(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
         """A counter of progress goes."""
-        return None if self.is_of_progress(node.value) else self.generic_visit(node)
+        return None if self.makes_counter(node) else self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """A call of such a counter, whose value nobody uses, goes too."""
@@ -184,13 +197,23 @@ class Wording(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """What is followed with progress is itself."""
-        return self.visit(node.args[0]) if self.is_of_progress(node) else self.generic_visit(node)
+        if self.is_of_progress(node) and node.func.attr == "follow" and node.args:
+            return self.visit(node.args[0])
+        return self.generic_visit(node)
 
-    def find_counters(self, function: ast.FunctionDef) -> Iterator[str]:
-        """The names that a function gives to what the module of progress makes."""
-        for node in ast.walk(function):
-            if isinstance(node, ast.Assign) and self.is_of_progress(node.value):
-                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+    def find_counters(self, function: ast.FunctionDef) -> list[str]:
+        """The names that a function gives to a counter, and to nothing else."""
+        nodes = list(ast.walk(function))
+        stored = [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        stored += [node.arg for node in nodes if isinstance(node, ast.arg)]
+        counters = [node for node in nodes if isinstance(node, ast.Assign)]
+        names = [node.targets[0].id for node in counters if self.makes_counter(node)]
+        return [name for name in names if stored.count(name) == 1]
+
+    def makes_counter(self, node: ast.Assign) -> bool:
+        """Whether a statement is of the form `name = progress.Progress(...)`."""
+        is_counter = self.is_of_progress(node.value) and node.value.func.attr == "Progress"
+        return is_counter and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
 
     def is_of_progress(self, node: ast.expr) -> bool:
         """Whether an expression calls the module of progress."""
@@ -235,7 +258,8 @@ class Description:
             if module and not name:  # as if the name had been imported by itself
                 return self.describe_binding(module, node.attr)
         fields = dict(ast.iter_fields(node))
-        fields.pop("kind", None)
+        for name in BY_PEOPLE.get(type(node), ()):
+            fields.pop(name)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             fields["body"] = (
                 node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
@@ -252,7 +276,7 @@ class Description:
     def describe_binding(self, module: str, name: str) -> object:
         """What stands for one of our modules, or for a name in it."""
         if module in APART:
-            return {"apart": name}
+            return {"apart": module.rpartition(".")[2], "name": name}
         if module not in self.imports:
             self.imports.append(module)
         return {"import": self.imports.index(module), "name": name}

@@ -26,7 +26,7 @@ STUDYLESS = "-"  # stands for the study of a job that has none
 
 @dataclass(frozen=True)
 class Record:
-    """What one job read, was told and wrote.
+    """What one job read, was set to and wrote.
 
     Attributes:
         job: Digest of rule, wildcards, spec and inputs.
@@ -83,14 +83,14 @@ class Records:
 
     def upstream(self, record: Record) -> list[Record]:
         """A record and every record that it stands on, nearest first, each once."""
-        found, waiting = {record.job: record}, [record]
+        records, waiting = {record.job: record}, [record]
         for current in waiting:  # grows while it is walked
             for path in current.inputs:
                 maker = self.makers.get(path)
-                if maker and maker.job not in found:
-                    found[maker.job] = maker
+                if maker and maker.job not in records:
+                    records[maker.job] = maker
                     waiting.append(maker)
-        return list(found.values())
+        return list(records.values())
 
     def downstream(self, paths: Iterable[str]) -> list[str]:
         """Every path that stands on one of these, nearest first, each once, these left out."""
@@ -163,9 +163,9 @@ def describe_job(
     rule: str, wildcards: Mapping[str, str], spec: Mapping, inputs: Iterable[str | Path]
 ) -> dict:
     """The first half of a job's record, known before it has written anything, with its digest."""
-    told = {name: str(value) for name, value in wildcards.items()}
-    known = {"rule": rule, "wildcards": told, "spec": dict(spec), "inputs": digest_files(inputs)}
-    return {"job": digest_job(**known)} | known
+    texts = {name: str(value) for name, value in wildcards.items()}
+    parts = {"rule": rule, "wildcards": texts, "spec": dict(spec), "inputs": digest_files(inputs)}
+    return {"job": digest_job(**parts)} | parts
 
 
 def name_origin(description: Mapping) -> dict[str, str]:
@@ -228,24 +228,36 @@ def parse_record(content: bytes) -> Record:
     Raises:
         ValueError: The bytes are no record, or one that does not fit its own digests.
     """
-    told = json.loads(content)
+    values = json.loads(content)
     names = set(Record.__dataclass_fields__)
-    if not isinstance(told, dict) or set(told) != names:
+    if not isinstance(values, dict) or set(values) != names:
         raise ValueError(f"its keys are not {', '.join(Record.__dataclass_fields__)}")
-    record = Record(**told)
-    if digest_job(record.rule, record.wildcards, record.spec, record.inputs) != record.job:
+    job = digest_job(*(values[name] for name in ("rule", "wildcards", "spec", "inputs")))
+    if job != values["job"]:
         raise ValueError("its job digest does not fit its rule, wildcards, spec and inputs")
-    if record.code and combine_code(record.code) != record.spec.get("code"):
-        raise ValueError("its modules do not fit the digest of its code")
-    return record
+    code = check_code(values["code"], values["spec"].get("code"))
+    return Record(**values | {"code": code})
 
 
-def combine_code(code: Mapping) -> str | None:
-    """The digest of what a record says of its code; none if it says it in another form."""
+def check_code(code: Mapping, expected: object) -> dict[str, dict]:
+    """The code of a record, if it fits its digest in the record's spec.
+
+    Records from before 0.1.0 have one digest per module, and do not say what each imports.
+
+    Raises:
+        ValueError: It does not fit.
+    """
+    is_old = False
     try:
-        return digest.combine_code(code)
-    except (KeyError, TypeError, RecursionError):
-        return None
+        is_old = all(isinstance(module, str) for module in code.values())
+        combined = digest.digest_json(code) if is_old else digest.combine_code(code)
+    except (AttributeError, KeyError, TypeError, RecursionError):
+        combined = None
+    if code and combined != expected:
+        raise ValueError("its modules do not fit the digest of its code")
+    if is_old:
+        return {name: {"digest": module, "imports": []} for name, module in code.items()}
+    return dict(code)
 
 
 def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:
@@ -278,7 +290,7 @@ def read_commit(root: str | Path, commit: str) -> Records:
     listed = run_git(root, "ls-tree", "-r", "-z", commit, "--", "results").decode().split("\0")
     entries = [entry.split("\t", 1) for entry in listed if entry]
     blobs = {path: kind.split()[2] for kind, path in entries if is_record(path)}
-    answer = run_git(root, "cat-file", "--batch", told="\n".join(blobs.values()).encode())
+    answer = run_git(root, "cat-file", "--batch", question="\n".join(blobs.values()).encode())
     return collect_records(zip(blobs, split_batch(answer), strict=True))
 
 
@@ -293,14 +305,14 @@ def split_batch(answer: bytes) -> list[bytes]:
     return contents
 
 
-def run_git(root: str | Path, *arguments: str, told: bytes = b"") -> bytes:
+def run_git(root: str | Path, *arguments: str, question: bytes = b"") -> bytes:
     """What git answers in a folder.
 
     Raises:
         ValueError: Git refuses, with its reason.
     """
     done = subprocess.run(
-        ["git", "-C", str(root), *arguments], input=told, capture_output=True, check=False
+        ["git", "-C", str(root), *arguments], input=question, capture_output=True, check=False
     )
     if done.returncode:
         reason = " ".join(done.stderr.decode(errors="replace").split())

@@ -27,10 +27,10 @@ def read_origin(path: str | Path) -> dict[str, str]:
         start = file.read(16)
     read = choose_reader(start)
     try:
-        told = read(path) if read else {}
+        origin = read(path) if read else {}
     except (ValueError, KeyError, IndexError, TypeError, OSError):  # a damaged file tells nothing
         return {}
-    return {name: told[name] for name in NAMES if isinstance(told, dict) and name in told}
+    return {name: origin[name] for name in NAMES if isinstance(origin, dict) and name in origin}
 
 
 def choose_reader(start: bytes) -> Callable[[Path], object] | None:
@@ -72,8 +72,8 @@ def list_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 def read_pdf(path: Path) -> object:
     """The JSON object in a PDF's keywords."""
-    found = KEYWORDS.findall(path.read_bytes())
-    return json.loads(re.sub(rb"\\(.)", rb"\1", found[-1])) if found else {}
+    matches = KEYWORDS.findall(path.read_bytes())
+    return json.loads(re.sub(rb"\\(.)", rb"\1", matches[-1])) if matches else {}
 
 
 def read_safetensors(path: Path) -> object:
@@ -101,5 +101,5 @@ def read_json(path: Path) -> object:
 
 def read_html(path: Path) -> object:
     """The element `made-by` of a page."""
-    found = META.search(path.read_text(encoding="utf-8"))
-    return json.loads(html.unescape(found[1])) if found else {}
+    match = META.search(path.read_text(encoding="utf-8"))
+    return json.loads(html.unescape(match[1])) if match else {}

@@ -132,11 +132,13 @@ def compare_code(before: Record, after: Record) -> Iterator[Difference]:
     """Compare the script and modules of a job; one that has only moved does not differ."""
     old = {name: module["digest"] for name, module in before.code.items()}
     new = {name: module["digest"] for name, module in after.code.items()}
-    moved = {digest for name, digest in new.items() if name not in old} & set(old.values())
+    gone = {digest for name, digest in old.items() if name not in new}
+    moved = {digest for name, digest in new.items() if name not in old} & gone
     differ = []
     for name in dict.fromkeys([*old, *new]):
-        digests = {old.get(name), new.get(name)}
-        if len(digests) > 1 and not digests & moved:
+        was, now = old.get(name), new.get(name)
+        has_moved = (was is None or now is None) and (was or now) in moved
+        if was != now and not has_moved:
             differ.append(name)
     for name in differ:
         is_script = name == "script"

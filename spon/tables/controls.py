@@ -9,12 +9,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from spon import stats
+from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
 from spon.tables.outcomes import (
     DENSE,
     DENSE_POINT,
     KEYS,
     MEASURES,
-    TRAINED,
     Outcomes,
     adjust_per_measure,
 )
@@ -114,13 +114,13 @@ def compare_with_residual(outcomes: Outcomes) -> Iterator[Comparison]:
     """Trained runs beside the mean residual at the same sites, sparsity and seed."""
     points = outcomes.points
     trained = points["learn"] == TRAINED
-    for control in points.index[points["learn"] == "mean_residual"]:
+    for control in points.index[points["learn"] == MEAN_RESIDUAL]:
         alike = (points[KEYS[1:]] == points.loc[control, KEYS[1:]]).all(axis=1)
         for point in points.index[alike & trained]:
             if outcomes.sites(point) != outcomes.sites(control):
                 continue
             names = {
-                "control": "mean_residual",
+                "control": MEAN_RESIDUAL,
                 "reference": points["allocation"][control],
                 "point": point,
             }
@@ -136,7 +136,7 @@ def compare_with_draws(outcomes: Outcomes, draws: pd.DataFrame) -> Iterator[Comp
         ["allocation", "norms_of", "sparsity", "seed"]
     ):
         point = find_point(outcomes, norms_of, sparsity, seed)
-        names = {"control": "random", "reference": allocation, "point": point}
+        names = {"control": RANDOM, "reference": allocation, "point": point}
         for measure in MEASURES:
             nats = blocks[f"{measure}_nats"] / blocks["predictions"]
             wide = blocks.assign(nats=nats).pivot(index="block", columns="draw", values="nats")

@@ -10,7 +10,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from spon import stats
-from spon.sites import DENSE, EVALUATION, TEAL, TRAINED, model_sparsity
+from spon.allocate import TRAINED, model_sparsity
+from spon.sites import DENSE, EVALUATION, TEAL
 
 DENSE_POINT = 0
 KEYS = EVALUATION
@@ -190,11 +191,14 @@ def read_outcomes(paths: Mapping, spec: Mapping) -> Outcomes:
     Args:
         paths: `model`, `protocol`, and the lists `sites` and `nll`, whose rows name what they are
             of.
-        spec: The maps of each scope as `scopes`, and the `draws` and `seed` of `statistics`.
+        spec: The maps of each scope as `scopes`, the `allocations` that have biases, both in the
+            tables' order, and the `draws` and `seed` of `statistics`.
     """
+    sites = pd.concat(map(pd.read_csv, paths["sites"]), ignore_index=True)
+    order = sites["allocation"].map(spec["allocations"].index)
     return gather_outcomes(
         blocks=pd.concat(map(pd.read_parquet, paths["nll"]), ignore_index=True),
-        sites=pd.concat(map(pd.read_csv, paths["sites"]), ignore_index=True),
+        sites=sites.iloc[order.argsort(kind="stable")],
         shape=json.loads(Path(paths["model"]).read_text())["shape"],
         scopes=spec["scopes"],
         protocol=json.loads(Path(paths["protocol"]).read_text())["protocol"],

@@ -30,8 +30,8 @@ def test_what_training_saved_is_read_as_a_run_in_float64_and_in_the_order_of_the
 def test_runs_are_named_by_their_files_in_whatever_order_they_come(tmp_path):
     site = "model.layers.0.mlp.down_proj"
     paths = [save(tmp_path / f"{s}.safetensors", {site: [float(s)]}, seed=s) for s in (1, 0)]
-    gathered = runs.gather_runs(paths)
-    assert [(run.seed, run.biases[site].tolist()) for run in gathered] == [(1, [1.0]), (0, [0.0])]
+    gathered = runs.gather_runs(paths, [NAMES, NAMES | {"seed": 1}])
+    assert [(run.seed, run.biases[site].tolist()) for run in gathered] == [(0, [0.0]), (1, [1.0])]
 
 
 def test_biases_of_different_models_are_not_compared(tmp_path):
@@ -46,7 +46,7 @@ def test_biases_of_different_models_are_not_compared(tmp_path):
         match=r"^the bias of model.layers.0.mlp.down_proj has 2 entries in TOP-50 "
         r"and 3 in TOP-75: allowed",
     ):
-        runs.gather_runs(paths)
+        runs.gather_runs(paths, [NAMES | {"allocation": name} for name in sizes])
 
 
 def test_the_depth_is_the_models_or_what_the_study_says_without_one(tmp_path):

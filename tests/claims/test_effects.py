@@ -140,6 +140,7 @@ def test_a_study_is_read_from_its_files(tmp_path):
     RUNS.to_csv(paths["norm_ranking"], index=False)
     paths |= {"bias_statistics": [paths["norm_ranking"]] * 2, "pca_alignment": []}
     spec = {"scopes": SCOPES, "statistics": {"draws": 200, "seed": 0}}
+    spec["allocations"] = [rows["allocation"].iloc[0] for rows in SITES]
     evidence = effects.read_evidence(paths, spec)
     expected = gather(*ALL)
     assert evidence.outcomes.points["label"].tolist() == expected.points["label"].tolist()

@@ -23,6 +23,7 @@ def digest_text(code: str) -> str:
         CODE.replace('    """Double."""\n', ""),
         CODE.replace("    return", "    # why\n    return"),
         CODE.replace("2 * x", "(2 * x)"),
+        CODE.replace("def f(x)", "def f(x: float) -> float"),
     ],
 )
 def test_comments_layout_and_docstrings_do_not_change_the_digest_of_code(same):
@@ -55,6 +56,11 @@ def test_the_wording_of_an_error_does_not_count_and_its_kind_and_condition_do():
     assert digest_text(ERROR) != digest_text(ERROR.replace("assert x,", "assert x > 1,"))
 
 
+def test_what_is_raised_without_being_an_error_keeps_its_arguments():
+    assert digest_text("raise SystemExit(0)\n") != digest_text("raise SystemExit(1)\n")
+    assert digest_text("raise\n") == digest_text("raise\n")
+
+
 LOOP = """from spon import progress
 
 def f(batches, told):
@@ -76,6 +82,7 @@ def g(counter):
         ("progress.follow(batches)", "batches", True),
         ("told.append(batch)", "told.append(2)", False),
         ("    counter.advance(1)\n", "    counter.advance(2)\n", False),
+        ("in progress.follow(batches)", "in progress.follow(batches[:1])", False),
     ],
 )
 def test_progress_does_not_count_and_what_is_done_meanwhile_does(old, new, equal):
@@ -127,6 +134,24 @@ def test_a_module_may_be_imported_whole_or_by_its_names(package):
     before = digest.digest_code(package / "room/one.py")
     write(package, "room/one.py", "from spon.hall import double\n\nA = double(double(1))\n")
     assert digest.digest_code(package / "room/one.py") == before
+
+
+def test_a_counter_that_is_something_else_too_counts():
+    loop = LOOP.replace("    for batch", "    counter = told\n    for batch")
+    assert digest_text(loop) != digest_text(loop.replace("advance(1, lambda", "advance(2, lambda"))
+    follow = LOOP.replace(
+        "    for batch in", "    parts = progress.follow(batches)\n    for batch in"
+    )
+    assert digest_text(follow) != digest_text(
+        follow.replace("(batches)\n    for", "(told)\n    for")
+    )
+
+
+def test_one_name_for_two_imports_is_refused(package):
+    text = "def f():\n    from spon.room import one as m\n    return m.A\n"
+    write(package, "script.py", text + text.replace("one", "two").replace("f()", "g()"))
+    with pytest.raises(AssertionError, match="m is imported twice, from room.one and room.two"):
+        digest.digest_code(package / "script.py")
 
 
 def test_importing_another_module_or_another_name_changes_the_digest(package):

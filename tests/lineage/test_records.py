@@ -4,7 +4,7 @@ from pathlib import Path
 import lineage_tree as tree
 import pytest
 
-from spon.lineage import records
+from spon.lineage import digest, records
 
 
 @pytest.fixture
@@ -125,6 +125,19 @@ def test_a_record_that_was_changed_by_hand_is_none(study, old, new, reason):
     found = records.read_records(study)
     assert reason in found.broken[path.relative_to(study).as_posix()]
     assert tree.BIASES not in found.makers
+
+
+def test_a_record_from_before_says_which_modules_it_ran_and_not_what_they_import(study):
+    path = study / "results/s/lineage/TOP-50/0/train_spon.json"
+    values = json.loads(path.read_text())
+    code = {name: module["digest"] for name, module in values["code"].items()}
+    values["code"] = code
+    values["spec"]["code"] = digest.digest_json(code)
+    parts = {name: values[name] for name in ("rule", "wildcards", "spec", "inputs")}
+    values["job"] = records.digest_job(**parts)
+    path.write_text(json.dumps(values))
+    record = records.read_records(study).makers[tree.BIASES]
+    assert record.code["train"] == {"digest": code["train"], "imports": []}
 
 
 def test_records_of_a_commit_are_those_of_its_working_tree(study):

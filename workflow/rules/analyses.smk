@@ -145,6 +145,7 @@ rule norm_ranking:
     params:
         spec=spec(
             "norm_ranking.py",
+            runs=of_study("compared"),
             layers=lambda wildcards: study(wildcards).settings.get("layers"),
         ),
     script:
@@ -164,7 +165,7 @@ rule cross_configuration:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("cross_configuration.py"),
+        spec=spec("cross_configuration.py", runs=of_study("compared")),
     script:
         "../scripts/cross_configuration.py"
 

@@ -11,6 +11,7 @@ def settings_of_evidence(wildcards):
     """How evaluations are put side by side; a study of biases alone has none."""
     evaluated = {
         "scopes": study(wildcards).scopes,
+        "allocations": study(wildcards).biased,
         "statistics": config["statistics"],
     }
     return evaluated if study(wildcards).has_model else {}

@@ -1,7 +1,6 @@
 """From per-block likelihoods to tables with paired intervals."""
 
 from spon.sites import DENSE, TEAL
-from spon.study import LEARNED
 
 TABLES = [
     "perplexity",
@@ -34,10 +33,9 @@ def outcomes(wildcards):
     for names in chosen.evaluations:
         maker = baselines.get(names["allocation"], rules.evaluate_spon)
         nll.append(maker.output.nll.format(study=chosen.name, **names))
-    for allocation in chosen.swept:
-        if allocation.learn in LEARNED:
-            pattern = rules.allocate_biases.output.sites
-            sites.append(pattern.format(study=chosen.name, allocation=allocation.name))
+    for name in chosen.biased:
+        pattern = rules.allocate_biases.output.sites
+        sites.append(pattern.format(study=chosen.name, allocation=name))
     return {
         "model": rules.fetch_model.output.model,
         "protocol": rules.tokenize_text.output.protocol.replace("{part}", "evaluation"),
@@ -65,7 +63,12 @@ rule tabulate:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("tabulate.py", "statistics", scopes=of_study("scopes")),
+        spec=spec(
+            "tabulate.py",
+            "statistics",
+            scopes=of_study("scopes"),
+            allocations=of_study("biased"),
+        ),
     script:
         "../scripts/tabulate.py"
 
@@ -89,7 +92,12 @@ rule tabulate_controls:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("tabulate_controls.py", "statistics", scopes=of_study("scopes")),
+        spec=spec(
+            "tabulate_controls.py",
+            "statistics",
+            scopes=of_study("scopes"),
+            allocations=of_study("biased"),
+        ),
     script:
         "../scripts/tabulate_controls.py"
 

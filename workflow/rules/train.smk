@@ -1,8 +1,6 @@
 """Where biases go, and what they learn."""
 
-from dataclasses import asdict
-
-from spon.sites import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
 
 
 def learned_by(way):
@@ -26,8 +24,8 @@ rule allocate_biases:
     params:
         spec=spec(
             "allocate_biases.py",
-            allocation=lambda wildcards: asdict(
-                study(wildcards).allocations[wildcards.allocation]
+            allocation=lambda wildcards: study(wildcards).describe_sites(
+                wildcards.allocation
             ),
         ),
     script:

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from spon.allocate import allocate_biases
 from spon.job import job
-from spon.sites import allocate_biases, name_rows
+from spon.sites import name_rows
 
 with job(snakemake):
     allocation = snakemake.params.spec["allocation"]

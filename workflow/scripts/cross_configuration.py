@@ -5,6 +5,6 @@ from spon.job import job
 
 with job(snakemake):
     table = cross_configuration.describe_cross_configuration(
-        runs.gather_runs(snakemake.input.biases)
+        runs.gather_runs(snakemake.input.biases, snakemake.params.spec["runs"])
     )
     table.to_csv(snakemake.output.cross_configuration, index=False)

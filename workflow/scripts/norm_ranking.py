@@ -5,7 +5,7 @@ from spon.job import job
 
 with job(snakemake):
     table = norm_ranking.describe_norm_ranking(
-        runs.gather_runs(snakemake.input.biases),
+        runs.gather_runs(snakemake.input.biases, snakemake.params.spec["runs"]),
         layers=runs.count_layers(snakemake.input.get("model"), snakemake.params.spec["layers"]),
     )
     table.to_csv(snakemake.output.norm_ranking, index=False)

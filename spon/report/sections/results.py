@@ -5,6 +5,7 @@ from numbers import Real
 
 import pandas as pd
 
+from spon.allocate import TRAINED
 from spon.claims.verdicts import ALPHA
 from spon.report.markdown import (
     embed_figure,
@@ -16,7 +17,6 @@ from spon.report.markdown import (
     say_percent,
     write_table,
 )
-from spon.sites import TRAINED
 from spon.tables.outcomes import DENSE, TEAL
 
 RUN = ["allocation", "scope", "sparsity", "seed"]

@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 import pandas as pd
 
+from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
 from spon.report.markdown import (
     join_blocks,
     join_words,
@@ -30,9 +31,9 @@ METHODS = {
     "topk": "every token keeps the same number of input entries of each site, the largest ones",
 }
 LEARNED = {
-    "kl": "trained",
-    "mean_residual": "control: mean residual",
-    "random": "control: random directions",
+    TRAINED: "trained",
+    MEAN_RESIDUAL: "control: mean residual",
+    RANDOM: "control: random directions",
 }
 
 
@@ -142,6 +143,8 @@ def say_layers(layers: str | list | Mapping) -> str:
     """Write the layers of an allocation: `all`, `0, 3`, or `first 50 %, nearest the input`."""
     if isinstance(layers, Mapping):
         (end, share), *_ = layers.items()
+        if end == "random":
+            return f"{say_percent(share)} at random, seed {layers['seed']}"
         return f"{end} {say_percent(share)}, nearest the {'input' if end == 'first' else 'output'}"
     return layers if isinstance(layers, str) else ", ".join(str(layer) for layer in layers)
 

@@ -200,6 +200,13 @@ def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
             "nothing",
         ),
         ("spon/lineage/verify.py", "import os\n", "import os\n\nNEW = 1\n", "nothing"),
+        ("spon/progress.py", " tokens/s", " tokens a second", "nothing"),
+        (
+            "spon/inputs/tokens.py",
+            "train.blocks is {count}:",
+            "train.blocks is {count},",
+            "nothing",
+        ),
     ],
 )
 def test_code_reruns_its_cone_and_rewording_nothing(clone, path, old, new, rerun):
@@ -210,6 +217,20 @@ def test_code_reruns_its_cone_and_rewording_nothing(clone, path, old, new, rerun
         assert clone.plan() == expected[rerun]
     finally:
         call(clone.folder, "git", "checkout", "-q", "--", path)
+
+
+def test_moving_and_renaming_a_module_reruns_nothing(clone):
+    call(clone.folder, "git", "mv", "spon/analyses/chance.py", "spon/luck.py")
+    for path in (clone.folder / "spon/analyses").glob("*.py"):
+        text = path.read_text().replace(
+            "from spon.analyses import chance", "from spon import luck"
+        )
+        text = text.replace("from spon.analyses.chance import", "from spon.luck import")
+        path.write_text(re.sub(r"\bchance\.(?=\w+\()", "luck.", text))
+    try:
+        assert clone.plan() == {}
+    finally:
+        call(clone.folder, "git", "reset", "-q", "--hard")
 
 
 KINDS = [

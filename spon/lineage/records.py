@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -201,7 +202,10 @@ def finish_record(
     code: Mapping,
     environment: Mapping,
 ) -> Record:
-    """Write the record of a job that has succeeded."""
+    """Write the record of a job that has succeeded, in place of any that names its outputs.
+
+    A rule that was renamed has left its record beside that of the new one, under its old name.
+    """
     record = Record(
         **description,
         outputs=digest_files(outputs),
@@ -209,6 +213,12 @@ def finish_record(
         environment=dict(environment),
     )
     write_record(path, record)
+    for other in Path(path).parent.glob("*.json"):
+        with suppress(FileNotFoundError):  # a job that runs beside this one removes its own
+            if other != Path(path) and record.outputs.keys() & set(
+                list_outputs(other.read_bytes())
+            ):
+                other.unlink()
     return record
 
 
@@ -260,6 +270,12 @@ def check_code(code: Mapping, expected: object) -> dict[str, dict]:
     return dict(code)
 
 
+def list_outputs(content: bytes) -> list[str]:
+    """The outputs that a record names, as far as it can be read."""
+    outputs = content.decode(errors="replace").rpartition('"outputs"')[2]
+    return re.findall(r'"([^"]+)": "[0-9a-f]{64}"', outputs)
+
+
 def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:
     """Records from files by their path."""
     records = Records()
@@ -268,8 +284,7 @@ def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:
             records.by_file[path] = parse_record(content)
         except ValueError as error:
             records.broken[path] = " ".join(str(error).split())
-            outputs = content.decode(errors="replace").rpartition('"outputs"')[2]
-            records.lost[path] = re.findall(r'"([^"]+)": "[0-9a-f]{64}"', outputs)
+            records.lost[path] = list_outputs(content)
     return records
 
 

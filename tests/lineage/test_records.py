@@ -127,6 +127,18 @@ def test_a_record_that_was_changed_by_hand_is_none(study, old, new, reason):
     assert tree.BIASES not in found.makers
 
 
+def test_the_record_that_a_renamed_rule_has_left_goes_when_the_new_one_makes_its_outputs(study):
+    path = study / "results/s/lineage/TOP-50/0/train_spon.json"
+    left = path.with_name("learn_biases.json")
+    left.write_bytes(path.read_bytes())
+    beside = path.with_name("evaluate.json")
+    beside.write_text(path.read_text().replace("results/s/TOP-50/seed0", "results/s/elsewhere"))
+    tree.make_study()
+    assert path.exists()
+    assert not left.exists()
+    assert beside.exists()
+
+
 def test_a_record_from_before_says_which_modules_it_ran_and_not_what_they_import(study):
     path = study / "results/s/lineage/TOP-50/0/train_spon.json"
     values = json.loads(path.read_text())

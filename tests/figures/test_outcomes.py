@@ -1,13 +1,12 @@
 """Figures 1 to 3 lose and move no run, and use more than colour: read back from the artists."""
 
 import json
-from itertools import combinations, product
+from itertools import product
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
 from PIL import Image
 
 from spon.figures import outcomes, style
@@ -209,33 +208,6 @@ def test_an_allocation_looks_the_same_in_every_figure():
                 looks.setdefault(line.get_gid(), set()).add(look)
     assert {name: len(different) for name, different in looks.items()} == dict.fromkeys(looks, 1)
     assert len(set.union(*looks.values())) == len(looks)
-
-
-def test_an_allocation_without_an_entry_never_looks_like_one_with_an_entry():
-    own = {style[:2] for style in style.STYLES.values()}
-    assert not {style.style_of(f"MINE-{i}")[:2] for i in range(500)} & own
-    assert {style.style_of(f"MINE-{i}").marker for i in range(500)} == set(style.SPARE_MARKERS)
-
-
-def lightness(colour: str) -> float:
-    """Return the CIE L* of a colour, 0 to 100: what a grey print keeps of it."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
-    return 116 * luminance ** (1 / 3) - 16
-
-
-def test_colours_stay_apart_in_grey_and_stand_out_from_paper():
-    levels = [lightness(colour) for colour in style.COLOURS]
-    assert levels == sorted(levels)
-    assert min(np.diff(levels)) > 6
-    assert levels[-1] < 75
-
-
-def test_named_allocations_differ_in_marker_and_hatch_too():
-    styles = [style for name, style in style.STYLES.items() if name not in (DENSE, TEAL)]
-    for first, second in combinations(styles, 2):
-        assert first.marker != second.marker
-        assert first.hatch != second.hatch
 
 
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)

@@ -91,7 +91,7 @@ def test_two_files_of_one_run_are_refused(tmp_path):
 
 def test_listing_a_folder_needs_no_torch():
     code = (
-        "import sys; from spon import checkpoints; "
+        "import sys; from spon.analyses import checkpoints; "
         "assert checkpoints.find_checkpoints('resources/checkpoints'); "
         "sys.exit('torch' in sys.modules)"
     )

@@ -1,5 +1,6 @@
 """Held-out likelihood. Dense and TEAL are the SPON evaluation with inputs left out."""
 
+from spon.allocate import RANDOM
 from spon.sites import DENSE, TEAL
 from spon.study import name_baseline
 

@@ -1,5 +1,6 @@
 """From per-block likelihoods to tables with paired intervals."""
 
+from spon.allocate import RANDOM
 from spon.sites import DENSE, TEAL
 
 TABLES = [

@@ -1,6 +1,6 @@
 """Where biases go, and what they learn."""
 
-from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.allocate import MEAN_RESIDUAL, TRAINED
 
 
 def learned_by(way):

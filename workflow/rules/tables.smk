@@ -1,6 +1,6 @@
 """From per-block likelihoods to tables with paired intervals."""
 
-from spon.allocate import RANDOM
+from spon.allocate import RANDOM, TRAINED
 from spon.sites import DENSE, TEAL
 
 TABLES = [
@@ -74,6 +74,26 @@ rule tabulate:
         "../scripts/tabulate.py"
 
 
+rule tabulate_trainings:
+    """Tabulate how long every training took, and whether it converged."""
+    input:
+        curves=lambda wildcards: files_of_runs(
+            rules.train_spon.output.curve, study(wildcards).runs(TRAINED)
+        ),
+    output:
+        trainings=table("trainings"),
+    log:
+        "logs/{study}/tabulate_trainings.log",
+    benchmark:
+        "benchmarks/{study}/tabulate_trainings.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("tabulate_trainings.py"),
+    script:
+        "../scripts/tabulate_trainings.py"
+
+
 rule tabulate_controls:
     """Tabulate what training gains beside untrained biases, and beside itself on the dense model."""
     input:
@@ -126,5 +146,6 @@ rule tables:
     """Make every table of the sweep."""
     input:
         expand(rules.tabulate.output, study=WITH_MODEL),
+        expand(rules.tabulate_trainings.output, study=WITH_MODEL),
         expand(rules.tabulate_controls.output, study=WITH_MODEL),
         expand(rules.write_headline.output, study=WITH_MODEL),

@@ -1,5 +1,6 @@
 """Intervals and p-values of means over evaluation blocks, and of what is computed from them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -196,7 +197,7 @@ class Quantity:
             low, high = bound_ratio(self, denominator)
             distance = (self.value - null) * denominator.value
             errors = numerator.errors.add(denominator.errors, -null)
-        if np.isclose(self.value, null, rtol=1e-9, atol=1e-12):
+        if math.isclose(self.value, null, rel_tol=1e-9, abs_tol=1e-12):
             return Estimate(self.value, low, high, 1.0)
         return Estimate(self.value, low, high, find_p_value(distance, errors))
 

@@ -136,14 +136,17 @@ def match_runs(outcomes: Outcomes | None, allocations: Sequence[str]) -> tuple[l
     absent = [name for name in allocations if name not in set(points["allocation"])]
     if absent:
         return [], f"the study has no run of {' or '.join(absent)}"
+    rows = points.loc[points["allocation"].isin(allocations), ["sparsity", "allocation", "seed"]]
+    runs: dict[float, dict[str, dict[int, int]]] = {}
+    for point, sparsity, allocation, seed in rows.itertuples(name=None):
+        at = runs.setdefault(float(sparsity), {name: {} for name in allocations})
+        at[allocation][int(seed)] = point
     matches = []
-    rows = points[points["allocation"].isin(allocations)]
-    for sparsity, group in rows.groupby("sparsity"):
-        table = group.reset_index().pivot(index="seed", columns="allocation", values="index")
-        whole = table.reindex(columns=list(allocations)).dropna()
-        if len(whole):
-            runs = {name: tuple(whole[name].astype(int)) for name in allocations}
-            matches.append(Match(outcomes, float(sparsity), tuple(map(int, whole.index)), runs))
+    for sparsity in sorted(runs):
+        seeds = tuple(sorted(set.intersection(*map(set, runs[sparsity].values()))))
+        if seeds:
+            trained = {n: tuple(map(at.__getitem__, seeds)) for n, at in runs[sparsity].items()}
+            matches.append(Match(outcomes, sparsity, seeds, trained))
     return matches, ""
 
 

@@ -1,186 +1,260 @@
-"""Describe the verdicts on the published claims, clause by clause."""
+"""Describe the verdicts on the published claims: one table, and the reasons behind it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from string import ascii_lowercase
 
-import pandas as pd
-
 from spon.claims.effects import say_number
-from spon.claims.verdicts import (
-    CONTRADICTED,
-    INDISTINGUISHABLE,
-    NOT_APPLICABLE,
-    SUPPORTED,
-    summarise_claims,
+from spon.claims.verdicts import CONTRADICTED, NOT_APPLICABLE
+from spon.report.markdown import (
+    join_blocks,
+    join_words,
+    say_origin,
+    write_table,
 )
-from spon.report.markdown import join_blocks, join_words, say_origin, write_table
+from spon.report.sections.results import LEVEL
 
 MIXED = "mixed"
-VERDICTS = {
-    SUPPORTED: (
-        "the effect surely has the stated sign, or lies surely within the bounds of a claim of no "
-        "effect"
-    ),
-    CONTRADICTED: "it surely has the other sign, or lies surely beyond these bounds",
-    INDISTINGUISHABLE: "neither can be told, which is no proof that there is no effect",
-    NOT_APPLICABLE: "this study has nothing to decide it by",
-}
-COUNTED = {
-    SUPPORTED: "supported wherever tested",
-    CONTRADICTED: "contradicted wherever tested",
-    INDISTINGUISHABLE: "open (neither can be told)",
-    MIXED: "mixed (the verdict depends on the place)",
-}
-WHY = (
-    "Each clause with its effect, 95 % interval and reason at the first place that has a "
-    "verdict, then the effects at other places with the same one. In italics, what is known of "
-    "the published number. All verdicts are conditional on the trainings that were run."
-)
-# A statement that begins so continues the statement before it.
-SAME = "The same holds "
-# Every reason ends with the trainings that it is conditional on. The introduction to the reasons
-# says so once.
+OURS = "*(ours)*"
+SMALLER = "supported, smaller"
+AGAINST = (CONTRADICTED, SMALLER)
+# Up to so many places stand in a cell one by one; of more, the range of their effects does.
+FEW = 3
+# Every reason ends with the trainings that it is conditional on.
 CONDITION = "; conditional on "
 
 
-def describe_claims(claims: Sequence[Mapping]) -> str:
-    """Write the verdict on each clause as a table, then the retractions and the reasons."""
-    ledger = summarise_claims(claims)
-    ledger["label"] = label_clauses(ledger)
-    meanings = "; ".join(f"**{verdict}**: {words}" for verdict, words in VERDICTS.items())
-    introduction = (
-        "The published study of this method drew seven conclusions, here taken apart into clauses "
-        f"that can be tested. Each is decided wherever this study can, by one rule: {meanings}. "
-        "P-values are adjusted by Holm's method over all tests of the study. Where places "
-        "disagree the clause is mixed. A clause that the published study has not measured was "
-        "stated there without a number, or carries a claim on to where it has to hold as well."
-    )
-    decided = ledger[ledger["verdict"] != NOT_APPLICABLE]
-    blocks = [introduction]
-    if len(decided):
-        header = ["", "published claim", "published value", "verdict here"]
-        rows = [describe_clause(clause) for clause in decided.itertuples()]
-        reasons = [describe_reasons(clause, claims) for clause in decided.itertuples()]
-        blocks += [
-            write_table(header, rows, words=4),
-            describe_retractions(decided),
-            "### Why",
-            WHY,
-            "\n".join(reasons),
-        ]
-    return join_blocks(*blocks, describe_undecided(ledger, claims))
+@dataclass(frozen=True)
+class Clause:
+    """A clause of the published claims with its records, one for each place.
+
+    Attributes:
+        label: The claim's number and a letter: `1a`.
+        records: As `decide_claims` writes them; at least one.
+    """
+
+    label: str
+    records: Sequence[Mapping]
+
+    @property
+    def statement(self) -> str:
+        """What is claimed."""
+        return self.records[0]["statement"]
+
+    @property
+    def decided(self) -> list[Mapping]:
+        """The records with a verdict; none if this study has nothing to decide the clause by."""
+        return [one for one in self.records if one["verdict"] != NOT_APPLICABLE]
+
+    @property
+    def published(self) -> list[Mapping]:
+        """The decided records at places that the published study has."""
+        return [one for one in self.decided if not one["extension"]]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether no place of the clause is in the published study."""
+        return all(one["extension"] for one in self.records)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict wherever it is decided, at published places if there are any; or mixed."""
+        verdicts = {one["verdict"] for one in self.published or self.decided}
+        if not verdicts:
+            return NOT_APPLICABLE
+        return verdicts.pop() if len(verdicts) == 1 else MIXED
 
 
-def label_clauses(ledger: pd.DataFrame) -> pd.Series:
-    """Label each clause by its claim's number and a letter: `1a`."""
-    letters = ledger.groupby("claim").cumcount().map(lambda index: ascii_lowercase[index])
-    return ledger["claim"].astype(str) + letters
-
-
-def describe_clause(clause) -> list[str]:
-    """Return the cells of one clause."""
-    verdict = f"**{clause.verdict}**"
-    if clause.verdict == MIXED:
-        verdict += f": {say_origin(clause.verdicts)}"
-    return [clause.label, clause.statement, say_origin(clause.published) or "none", verdict]
-
-
-def describe_undecided(ledger: pd.DataFrame, claims: Sequence[Mapping]) -> str:
-    """List the clauses that this study cannot decide, by reason."""
-    undecided = ledger[ledger["verdict"] == NOT_APPLICABLE]
-    if undecided.empty:
-        return ""
-    reasons = {record["id"]: record["reason"] for record in claims}
-    lines = []
-    for reason, clauses in undecided.groupby(undecided["id"].map(reasons), sort=False):
-        lines.append(f"- {reason}")
-        lines += [f"  - {clause.label}. {clause.statement}" for clause in clauses.itertuples()]
-    return join_blocks("### Not applicable here", "\n".join(lines))
-
-
-def describe_retractions(decided: pd.DataFrame) -> str:
-    """Write each retraction by the author once, though several clauses may have it."""
-    retracted = decided[decided["retracted"].notna()]
-    blocks = []
-    for words, claims in retracted.groupby("retracted", sort=False)["claim"]:
-        blocks.append(f"**Later retracted** (claim {claims.iloc[0]}). {words}")
-    return join_blocks(*blocks)
-
-
-def describe_reasons(clause, claims: Sequence[Mapping]) -> str:
-    """Write a line for each verdict on a clause: one record's reason, and the others' effects."""
-    by_verdict: dict[str, list[Mapping]] = {}
+def group_clauses(claims: Iterable[Mapping]) -> list[Clause]:
+    """Group records by clause, in their order, and label the clauses of each claim by letters."""
+    by_id: dict[str, list[Mapping]] = {}
     for record in claims:
-        if record["id"] == clause.id and record["verdict"] != NOT_APPLICABLE:
-            by_verdict.setdefault(record["verdict"], []).append(record)
-    assert by_verdict, f"{clause.id} was decided, but no record of it has a verdict"
-    lines = []
-    for verdict, (first, *others) in by_verdict.items():
-        reason = shorten(first["reason"])
-        lines.append(f"- **{clause.label}** {verdict}. {reason}{say_others(others)}")
-    note = f" *{clause.note}*" if isinstance(clause.note, str) else ""
-    return "\n".join(lines) + note
+        by_id.setdefault(record["id"], []).append(record)
+    letters: Counter = Counter()
+    clauses = []
+    for records in by_id.values():
+        claim = records[0]["claim"]
+        clauses.append(Clause(f"{claim}{ascii_lowercase[letters[claim]]}", records))
+        letters[claim] += 1
+    return clauses
 
 
-def shorten(reason: str) -> str:
-    """Cut off the trainings that a reason is conditional on."""
-    return reason.split(CONDITION)[0].removesuffix(".") + "."
-
-
-def say_others(records: Sequence[Mapping]) -> str:
-    """Write the effects of further records with the same verdict."""
-    if not records:
-        return ""
-    effects = (f"{say_effect(record)} at {say_origin(record['at'])}" for record in records)
-    return f" Likewise: {'; '.join(effects)}."
-
-
-def say_effect(record: Mapping) -> str:
-    """Write a record's effect with its interval and unit."""
-    number = say_number(record["effect"])
-    if record["low"] is not None:
-        number = f"{number} [{say_number(record['low'])}, {say_number(record['high'])}]"
-    return f"{number} {record['unit']}".strip()
-
-
-def count_verdicts(claims: Iterable[Mapping]) -> str:
-    """Write a sentence that counts the clauses by verdict."""
-    ledger = summarise_claims(list(claims))
-    counts = Counter(ledger["verdict"])
-    decided = len(ledger) - counts[NOT_APPLICABLE]
-    if not decided:
-        return (
-            f"None of the {len(ledger)} clauses of the published claims can be tested by this "
-            "study."
-        )
-    verdicts = join_words(
-        f"{counts[verdict]} {words}" for verdict, words in COUNTED.items() if counts[verdict]
+def describe_claims(claims: Sequence[Mapping]) -> str:
+    """Write the ledger as one table: claim, published value, ours, verdict."""
+    introduction = (
+        "The claims of Waghela's *SPON Extensions*, clause by clause. **Supported**: the effect "
+        f"has the stated sign {LEVEL}, or lies within the margin of a claim of no effect; "
+        "**supported, smaller**: the sign holds, the published size does not; **contradicted**: "
+        "the other sign, or beyond the margin; **indistinguishable**: none of these. P-values are "
+        f"Holm-adjusted over the places of a clause. {OURS} marks what the published study did "
+        "not measure."
     )
-    return (
-        f"Of {len(ledger)} clauses of the published claims, {decided} can be tested here: "
-        f"{verdicts}."
-    )
+    header = ["", "claim", "published", "ours [95 %]", "verdict"]
+    rows = [describe_clause(clause) for clause in group_clauses(claims) if clause.decided]
+    if not rows:
+        return count_verdicts(claims)
+    return join_blocks(introduction, write_table(header, rows, words=5))
 
 
-def list_statements(claims: Iterable[Mapping], verdict: str) -> list[str]:
-    """List the statements of the clauses with a verdict, each with its label."""
-    ledger = summarise_claims(list(claims))
-    labels, statements = label_clauses(ledger), complete_statements(ledger)
-    same = ledger["verdict"] == verdict
+def describe_clause(clause: Clause) -> list[str]:
+    """Return the cells of one clause."""
+    statement = f"{clause.statement} {OURS}" if clause.is_ours else clause.statement
     return [
-        f"({label}) {statement}"
-        for label, statement in zip(labels[same], statements[same], strict=True)
+        clause.label,
+        statement,
+        say_published(clause.records),
+        say_effects(clause),
+        say_verdicts(clause),
     ]
 
 
-def complete_statements(ledger: pd.DataFrame) -> pd.Series:
-    """Put the words of the statement before it into each statement that continues it.
+def say_published(records: Sequence[Mapping]) -> str:
+    """Write the published numbers with their places, or the published words."""
+    words = [one["published"] for one in records if isinstance(one["published"], str)]
+    if words:
+        return words[0]
+    places = {one["at"].split(" seed")[0]: one for one in records if one["published"] is not None}
+    if not places:
+        return "none"
+    unit = records[0]["unit"]
+    if len(places) > FEW:
+        return say_range_of([one["published"] for one in places.values()], unit)
+    numbers = (f"{say_number(one['published'])} ({say_origin(at)})" for at, one in places.items())
+    return f"{', '.join(numbers)} {unit}".strip()
 
-    `Early layers gain more.`, `The same holds by KL divergence.` becomes `Early layers gain more,
-    by KL divergence.`
-    """
-    continues = ledger["statement"].str.startswith(SAME)
-    before = ledger["statement"].mask(continues).ffill().str.removesuffix(".")
-    completed = before + ", " + ledger["statement"].str.removeprefix(SAME)
-    return ledger["statement"].mask(continues, completed)
+
+def say_range_of(numbers: Sequence[float], unit: str) -> str:
+    """Write the smallest and the largest of the effects at several places."""
+    low, high = say_number(min(numbers)), say_number(max(numbers))
+    return f"{low} to {high} {unit}".strip() + f" ({len(numbers)} places)"
+
+
+def say_effects(clause: Clause) -> str:
+    """Write the effects of a clause, place by place, or their range if the places are many."""
+    unit = clause.records[0]["unit"]
+    if len(clause.decided) > FEW + 1:
+        return say_range_of([one["effect"] for one in clause.decided], unit)
+    effects = "; ".join(say_effect(one, clause) for one in clause.decided)
+    return f"{effects} {unit}".strip()
+
+
+def say_effect(record: Mapping, clause: Clause) -> str:
+    """Write the effect at one place with its interval, behind the name of the place."""
+    number = say_number(record["effect"])
+    if record["low"] is not None:
+        number = f"{number} [{say_number(record['low'])}, {say_number(record['high'])}]"
+    ours = f" {OURS}" if record["extension"] and not clause.is_ours else ""
+    return f"{say_origin(record['at'])}{ours}: {number}"
+
+
+def say_verdicts(clause: Clause) -> str:
+    """Write the verdict of a clause, and apart from it that at our own places if it differs."""
+    verdict = say_verdict(clause.published or clause.decided)
+    ours = [one for one in clause.decided if one["extension"]]
+    if not clause.published or not ours or say_verdict(ours) == verdict:
+        return verdict
+    return f"{verdict}; ours: {say_verdict(ours)}"
+
+
+def say_verdict(records: Sequence[Mapping]) -> str:
+    """Write the one verdict of some places, or each verdict with its places."""
+    places: dict[str, list[str]] = {}
+    for record in records:
+        places.setdefault(record["verdict"], []).append(say_origin(record["at"]))
+    if len(places) == 1:
+        return f"**{[*places][0]}**"
+    verdicts = (f"{verdict} at {say_places(at)}" for verdict, at in places.items())
+    return f"**{MIXED}**: {'; '.join(verdicts)}"
+
+
+def say_places(places: Sequence[str]) -> str:
+    """Name a few places, or count many."""
+    return ", ".join(places) if len(places) <= FEW else f"{len(places)} places"
+
+
+def describe_reasons(claims: Sequence[Mapping]) -> str:
+    """Write why clauses come out against the published study, and what cannot be decided."""
+    clauses = group_clauses(claims)
+    decided = [clause for clause in clauses if clause.decided]
+    lines = [line for line in map(explain, decided) if line]
+    introduction = (
+        "Why clauses are contradicted or come out smaller, at the first such place, and what is "
+        "known of published numbers. Every reason, with p-values, stands in `claims.json`."
+    )
+    return join_blocks(
+        introduction if lines else "",
+        "\n".join(lines),
+        describe_retractions(decided),
+        describe_undecided(clauses),
+    )
+
+
+def explain(clause: Clause) -> str:
+    """Write the first reason against a clause, and its note; nothing if it has neither."""
+    against = [one for one in clause.decided if one["verdict"] in AGAINST]
+    words = [f"{shorten(one['reason'])}{say_trainings(one)}" for one in against[:1]]
+    words += [f"*{clause.records[0]['note']}*"] if clause.records[0]["note"] else []
+    return f"- **{clause.label}** {' '.join(words)}" if words else ""
+
+
+def shorten(reason: str) -> str:
+    """Cut off the p-values of a reason, and the trainings that it is conditional on."""
+    return reason.split(" (p ")[0].split(CONDITION)[0].removesuffix(".") + "."
+
+
+def say_trainings(record: Mapping) -> str:
+    """Write the effects of single trainings, if there are several."""
+    effects = [one["effect"] for one in record["by_seed"] if one["effect"] is not None]
+    if len(effects) < 2:
+        return ""
+    return f" Single trainings: {', '.join(say_number(effect) for effect in effects)}."
+
+
+def describe_retractions(decided: Sequence[Clause]) -> str:
+    """Write each retraction by the author once, though several clauses may have it."""
+    retracted: dict[str, Clause] = {}
+    for clause in decided:
+        if clause.records[0]["retracted"]:
+            retracted.setdefault(clause.records[0]["retracted"], clause)
+    lines = [
+        f"**Later retracted** (claim {clause.records[0]['claim']}). {words}"
+        for words, clause in retracted.items()
+    ]
+    return join_blocks(*lines)
+
+
+def describe_undecided(clauses: Sequence[Clause]) -> str:
+    """List the clauses that this study cannot decide, by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for clause in clauses:
+        if not clause.decided:
+            by_reason.setdefault(clause.records[0]["reason"], []).append(clause.label)
+    lines = [f"- {join_words(labels)}: {reason}" for reason, labels in by_reason.items()]
+    return join_blocks("Not applicable here:", "\n".join(lines)) if lines else ""
+
+
+def count_verdicts(claims: Iterable[Mapping]) -> str:
+    """Write a sentence that counts the published clauses by verdict, and one that counts ours."""
+    clauses = group_clauses(claims)
+    decided = [clause for clause in clauses if clause.decided]
+    if not decided:
+        return f"None of the {len(clauses)} clauses of the published claims can be tested here."
+    published = [clause for clause in clauses if not clause.is_ours]
+    ours = [clause for clause in clauses if clause.is_ours]
+    sentences = [f"Of {len(published)} published clauses {say_counts(published)}."]
+    if ours:
+        sentences.append(f"Of {len(ours)} clauses of ours {say_counts(ours)}.")
+    return " ".join(sentences)
+
+
+def say_counts(clauses: Sequence[Clause]) -> str:
+    """Count clauses by verdict: `5 are supported, 2 mixed (by place)`."""
+    counts = Counter(clause.verdict for clause in clauses)
+    words = [f"{count} {verdict}" for verdict, count in counts.most_common()]
+    return f"come out {join_words(words)}"
+
+
+def list_labels(claims: Iterable[Mapping], verdict: str) -> str:
+    """List the labels of the clauses with a verdict: `2b, 3a`."""
+    return ", ".join(clause.label for clause in group_clauses(claims) if clause.verdict == verdict)

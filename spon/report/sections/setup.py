@@ -1,7 +1,6 @@
 """Describe what a study rests on: its model, text, method, machine, and its limits."""
 
-from collections.abc import Mapping, Sequence
-from math import factorial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
 import pandas as pd
@@ -10,19 +9,16 @@ from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
 from spon.report.markdown import (
     join_blocks,
     join_words,
-    say_fixed,
-    say_p_value,
     say_percent,
-    say_range,
     write_table,
 )
 from spon.report.sections.results import keep_trained
+from spon.report.sections.trainings import name_trainings
+from spon.report.seeds import say_trainings
 
 RUN = ["allocation", "sparsity", "seed"]
 # Published biases are of models with more parameters than this.
 SMALL = 1e8
-# Up to so many layers, even a perfect trend may have a p-value that is too large once adjusted.
-FEW_LAYERS = 6
 METHODS = {
     "threshold": (
         "an input entry is set to zero if its magnitude is at most a threshold, one per site, "
@@ -34,6 +30,8 @@ LEARNED = {
     TRAINED: "trained",
     MEAN_RESIDUAL: "control: mean residual",
     RANDOM: "control: random directions",
+    "fisher": "control: Fisher step",
+    "mode": "control: mode centring",
 }
 
 
@@ -41,31 +39,25 @@ def describe_setup(
     model: Mapping,
     protocol: Mapping,
     settings: Mapping,
-    thresholds: pd.DataFrame | None = None,
     perplexity: pd.DataFrame | None = None,
 ) -> str:
-    """Describe the method, model, text, training and scopes, and the sparsity on held-out text."""
+    """Describe the method, the model, the text, the training and the allocations."""
     rows = [*describe_model(model), *describe_text(protocol), *describe_training(settings)]
-    blocks = [
+    return join_blocks(
         describe_method(settings),
         write_table(["", ""], rows, words=2),
         describe_allocations(settings, perplexity),
-    ]
-    if perplexity is not None and thresholds is not None:
-        blocks.append(tabulate_scopes(perplexity, thresholds))
-    return join_blocks(*blocks)
+    )
 
 
 def describe_method(settings: Mapping) -> str:
     """Describe what is done to a model, in a paragraph."""
     method = METHODS[settings["study"]["method"]]
     return (
-        "A *site* is one linear map `W` of one decoder layer. Its input `x` is sparsified and a "
-        "learned constant `b`, the bias, is added: `W x` becomes `W S(x) + b`. For `S`, "
-        f"{method}. The baseline has the same sites sparsified and no bias; below it is called "
-        "TEAL, the model with biases SPON. Biases start at zero and are trained on the KL "
-        "divergence of the sparse model's next-token distributions from the dense one's, all "
-        "weights frozen."
+        "A *site* is one linear map `W` of one decoder layer: `W x` becomes `W S(x) + b`, with a "
+        f"learned constant `b`, the bias. For `S`, {method}. The same sites without biases are "
+        "called TEAL, with biases SPON. Biases are trained to lower the KL divergence of the "
+        "sparse model's next-token distributions from the dense one's, all weights frozen."
     )
 
 
@@ -115,10 +107,9 @@ def describe_training(settings: Mapping) -> list[list[str]]:
     if "train" not in settings:
         return []
     train = settings["train"]
-    epochs = f"{train['epochs']} epoch{'s' * (train['epochs'] > 1)}"
     recipe = (
-        f"{train['blocks']:,} blocks, {epochs}, AdamW at {train['learning_rate']:g}, "
-        f"{train['batch_blocks']} blocks a step, {train['schedule']} schedule"
+        f"{train['blocks']:,} blocks, AdamW, {train['batch_blocks']} blocks a step, "
+        f"{train['schedule']} schedule"
     )
     return [["training", recipe]]
 
@@ -175,6 +166,7 @@ def describe_limits(
     settings: Mapping,
     model: Mapping | None = None,
     perplexity: pd.DataFrame | None = None,
+    trainings: pd.DataFrame | None = None,
     bias_statistics: pd.DataFrame | None = None,
 ) -> str:
     """List what the findings do not say; a limit that this study does not have is left out."""
@@ -183,30 +175,44 @@ def describe_limits(
             "No model was run: nothing is said of perplexity, of damage or of hidden states."
         ]
     else:
-        trained = keep_trained(perplexity, settings)
-        limits = [*limit_to_trainings(trained), *limit_to_model(model), *limit_to_text()]
+        trained = keep_trained(perplexity.dropna(subset=["seed"]), settings)
+        limits = [*limit_to_trainings(trained), *limit_to_converged(trainings)]
+        limits += [*limit_to_model(model), *limit_to_text()]
     if bias_statistics is not None:
         limits += limit_to_analysed_runs(bias_statistics, alone=perplexity is None)
     return "\n".join(f"- {limit}" for limit in limits)
 
 
-def limit_to_trainings(perplexity: pd.DataFrame) -> list[str]:
-    """Say that an interval over blocks does not cover another training, and how many there are."""
-    runs = perplexity.dropna(subset=["seed"])
+def limit_to_trainings(runs: pd.DataFrame) -> list[str]:
+    """Say which allocations were trained once, so that nothing is known of another training."""
     seeds = runs.groupby(["allocation", "sparsity"], sort=False)["seed"].nunique()
-    repeated = []
-    for (allocation, sparsity), count in seeds.items():
-        if count > 1:
-            repeated.append(f"{allocation} at {say_percent(sparsity)}")
-    if seeds.min() != 1:
-        trainings = "Every run was trained with several seeds."
-    elif repeated:
-        trainings = f"All but {join_words(repeated)} were trained once."
-    else:
-        trainings = "Every run was trained once."
+    once = seeds[seeds == 1]
+    if once.empty:
+        return [f"{say_trainings(seeds)} stand behind each row: few, so their spread is rough."]
+    names = "Every allocation" if len(once) == len(seeds) else name_places(once.index)
     return [
-        "An interval over blocks says how sure a number is of the model that was trained, not "
-        f"what another training would have given. {trainings}"
+        f"{names} was trained once: its intervals are over blocks of text alone, and another "
+        "training may differ."
+    ]
+
+
+def name_places(places: Iterable[tuple[str, float]]) -> str:
+    """Name allocations with their sparsities: `ALL-DOWN at 50 % and 60 %`."""
+    sparsities: dict[str, list[str]] = {}
+    for allocation, sparsity in places:
+        sparsities.setdefault(allocation, []).append(say_percent(sparsity))
+    return join_words(f"{name} at {join_words(at)}" for name, at in sparsities.items())
+
+
+def limit_to_converged(trainings: pd.DataFrame | None) -> list[str]:
+    """Say which trainings are not converged; nothing if all are, or if there is no table of it."""
+    if trainings is None or trainings["converged"].astype(bool).all():
+        return []
+    left = trainings[~trainings["converged"].astype(bool)]
+    return [
+        f"Not converged by the rule: {name_trainings(left)}. The last tenth of their steps still "
+        f"took away up to {left['last_tenth_percent'].max():.2f} % of the held-out KL, so their "
+        "gains are lower bounds of what training reaches."
     ]
 
 
@@ -216,45 +222,32 @@ def limit_to_model(model: Mapping | None) -> list[str]:
         return []
     return [
         f"The model is small ({model['shape']['parameters'] / 1e6:.1f} million parameters): what "
-        "holds for it need not hold for one a thousand times larger. The published values are "
-        "of Llama-3.2-1B, on other text."
+        "holds for it need not hold for one a thousand times larger."
     ]
 
 
 def limit_to_text() -> list[str]:
     """Say what every study that runs a model leaves open: other text, tasks, speed, and scopes."""
     return [
-        "Held-out text is of one kind, and likelihood and KL divergence are all that is "
-        "measured on it: no task, no speed.",
-        "Each scope is sparsified by itself. Equal site sparsity is not equal model sparsity "
-        "(see the setup), so scopes are compared by shares of their own damage.",
+        "Held-out text is of one kind; no task and no speed is measured.",
+        "Equal sparsity of sites is not equal sparsity of the model, so scopes are compared by "
+        "shares of their own damage.",
     ]
 
 
 def limit_to_analysed_runs(bias_statistics: pd.DataFrame, alone: bool) -> list[str]:
-    """Say which runs are analysed, and what so few seeds or layers cannot show.
+    """Say which runs are analysed, and what one seed cannot show.
 
     Args:
         bias_statistics: A row per run and site.
         alone: Whether the study is of biases alone, without a model.
     """
     runs = bias_statistics.drop_duplicates(RUN)
-    names = [
-        f"{run.allocation} at {say_percent(run.sparsity)}, seed {run.seed}"
-        for run in runs.itertuples()
-    ]
-    limits = [f"Run by run, analyses are of {'; '.join(names)}; other runs may differ."]
+    names = name_places(runs[["allocation", "sparsity"]].itertuples(index=False, name=None))
+    limits = [f"Only {names} are analysed by themselves, one training each."]
     most_seeds = runs.groupby(["allocation", "sparsity"])["seed"].nunique().max()
     if most_seeds == 1 and alone:
         limits.append("Each allocation has one seed here: another training may give other biases.")
-    fewest = bias_statistics.groupby(RUN).size().min()
-    if fewest <= FEW_LAYERS:
-        # Of all orders of the layers, two are monotonic: one rises, one falls.
-        least = say_p_value(2 / factorial(int(fewest)))
-        limits.append(
-            f"A trend over {fewest} layers cannot have a p-value below {least}, before any "
-            "adjustment."
-        )
     return limits
 
 
@@ -267,41 +260,3 @@ def describe_environment(environment: Mapping) -> str:
         f"Python {environment['python']} on {', '.join(filter(None, machine))}; "
         f"device {environment['device']}, {threads}. {packages}."
     )
-
-
-def tabulate_scopes(perplexity: pd.DataFrame, thresholds: pd.DataFrame) -> str:
-    """Write a table of sparsities: of sites, of the whole model, and measured on held-out text."""
-    introduction = (
-        "Sparsity is a share of the entries that enter a site; that of the model is the share "
-        "of the decoder's linear weights that meet a zero. Both are what is asked for. What "
-        "held-out text really has (mean over sites, and range) is in the last two columns: with "
-        "the dense model's inputs, and with those of the sparsified model."
-    )
-    header = [
-        "sites sparsified",
-        "sparsity",
-        "of the model",
-        "sites",
-        "reached, dense pass",
-        "reached, sparse pass",
-    ]
-    key = ["scope", "sparsity"]
-    model_sparsity = perplexity.drop_duplicates(key).set_index(key)["model_sparsity"]
-    rows = []
-    for (scope, sparsity), sites in thresholds.groupby(key, sort=False):
-        rows.append(
-            [
-                scope,
-                say_percent(sparsity),
-                say_percent(model_sparsity[scope, sparsity], 1),
-                str(len(sites)),
-                say_reached(sites["sparsity_dense_pass"]),
-                say_reached(sites["sparsity_sparse_pass"]),
-            ]
-        )
-    return join_blocks(introduction, write_table(header, rows))
-
-
-def say_reached(sparsities: pd.Series) -> str:
-    """Write the mean and the range of the sparsities that sites reach."""
-    return f"{say_fixed(100 * sparsities.mean(), 1)} % ({say_range(100 * sparsities, 1)})"

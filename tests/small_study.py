@@ -34,14 +34,33 @@ NOISE = [
 ]
 
 
-def score(allocation, scope, sparsity, seed, nll, kl, noise=0.0):
-    """One evaluation: nats per token above the text's own, and the noise in them."""
+def score(allocation, scope, sparsity, seed, nll, kl, noise=0.0, cooled=0.01, entropy=2.0):
+    """One evaluation: nats per token above the text's own, and the noise in them.
+
+    At its own temperature its negative log-likelihood is lower by `cooled`.
+    """
     keys = {"allocation": allocation, "scope": scope, "sparsity": sparsity, "seed": seed}
-    nats = {
-        "nll_nats": PREDICTIONS * (nll + TEXT + noise),
-        "kl_nats": PREDICTIONS * np.full(BLOCKS, kl),
+    return pd.DataFrame(
+        {**keys, "block": range(BLOCKS), **measure_blocks(nll, kl, noise, cooled, entropy)}
+    )
+
+
+def measure_blocks(nll, kl, noise=0.0, cooled=0.01, entropy=2.0, blocks=range(BLOCKS)):
+    """The columns of an evaluation that do not name it."""
+    text = TEXT[list(blocks)]
+    return {
+        "predictions": PREDICTIONS,
+        "nll_nats": PREDICTIONS * (nll + text + noise),
+        "kl_nats": PREDICTIONS * np.full(len(text), kl),
+        "entropy_nats": PREDICTIONS * np.full(len(text), entropy),
+        "top1": np.full(len(text), PREDICTIONS - 1),
+        "nll_at_temperature_nats": PREDICTIONS * (nll - cooled + text + noise),
+        "kl_at_temperature_nats": PREDICTIONS * np.full(len(text), 0.9 * kl),
+        "temperature": 1 + 10 * cooled,
+        "kl_median": kl / 2,
+        "kl_95": 3 * kl,
+        "kl_99": 5 * kl,
     }
-    return pd.DataFrame({**keys, "block": range(BLOCKS), "predictions": PREDICTIONS, **nats})
 
 
 DENSE = score("DENSE", "", np.nan, pd.NA, 2.0, 0.0)
@@ -55,8 +74,7 @@ ATTN_ONLY = score("ATTN-ONLY", "o_proj", 0.5, 0, 2.02, 0.02)
 ALL = [DENSE, TEAL, UNIF_ALL, TOP_75, TOP_50, BOTTOM_50, ATTN_TEAL, ATTN_ONLY]
 
 
-def gather(*evaluations, draws=200, seed=0):
-    sites = pd.concat(SITES)
+def gather(*evaluations):
     return outcomes.gather_outcomes(
-        pd.concat(evaluations), sites, SHAPE, SCOPES, "a1b2", draws, seed
+        pd.concat(evaluations), pd.concat(SITES), SHAPE, SCOPES, protocol="a1b2"
     )

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from spon.report.markdown import say_change, say_percent, say_range, write_table
-from spon.report.sections.results import MEASURES, keep_largest, say_recovery
+from spon.report.sections.results import MEASURES, keep_largest, say_recovery, say_scope
 from spon.report.seeds import PLACE, keep_counting
 from spon.sites import DENSE, TEAL
 
@@ -45,7 +45,7 @@ def describe_run(run, perplexity: pd.DataFrame, damage_recovery: pd.DataFrame) -
     shares = keep_counting(damage_recovery, [*PLACE, "measure"]).set_index([*PLACE, "measure"])
     place = tuple(getattr(run, name) for name in PLACE)
     return [
-        f"{run.scope} ({run.allocation})",
+        f"{say_scope(run.scope)} ({run.allocation})",
         say_percent(run.sparsity),
         say_percent(run.model_sparsity, 1),
         *(say_recovery(shares.loc[(*place, measure)]) for measure in MEASURES),

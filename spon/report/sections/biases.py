@@ -31,14 +31,12 @@ ABOVE_BY_CHANCE = ALPHA / 2
 def describe_statistics(bias_statistics: pd.DataFrame, figures: Mapping[str, str]) -> str:
     """Compare the entries of the biases of each run with normal numbers."""
     introduction = (
-        "Measured are the entries of each bias as a set of numbers; cells give the range over the "
-        "sites of a run, figures and CSV each layer. The excess kurtosis of normal numbers lies "
-        f"in {say_normal_range(bias_statistics)} for 95 % of the sets of this size."
+        "The entries of each bias as a set of numbers, as ranges over the sites of a run. Excess "
+        f"kurtosis of normal numbers: {say_normal_range(bias_statistics)} in 95 % of such sets."
     )
     caption = (
-        "By layer: norms (hollow at the edge of an allocation), excess kurtosis beside the grey "
-        "range of normal numbers, share of positive entries with its interval, and the largest "
-        "entry."
+        "Norms, excess kurtosis beside the range of normal numbers, share of positive entries, "
+        "and the largest entry, by layer."
     )
     return join_blocks(
         introduction,
@@ -59,21 +57,19 @@ def say_normal_range(statistics: pd.DataFrame) -> str:
 
 def tabulate_statistics(statistics: pd.DataFrame) -> str:
     """Write a table with a row per run."""
-    header = ["run", "L2 norm", "largest entry", "mean / std", "skewness", "excess kurtosis"]
-    header += ["without outliers", "heavy tails", "positive"]
+    header = ["run", "mean / std", "skewness", "excess kurtosis", "without outliers"]
+    header += ["heavy tails", "positive"]
     rows = []
     for run, sites in group_by_run(statistics):
         heavy = sites["excess_kurtosis"] > sites["kurtosis_null_high"]
         rows.append(
             [
                 run,
-                say_range(sites["l2_norm"], 2),
-                say_range(sites["max_abs"], 3),
                 say_range(sites["mean_over_std"], 2),
                 say_range(sites["skewness"], 2),
                 say_range(sites["excess_kurtosis"], 1),
                 say_range(sites["excess_kurtosis_without_outliers"], 1),
-                f"{heavy.sum()} of {len(sites)} sites",
+                f"{heavy.sum()}/{len(sites)} sites",
                 say_range(100 * sites["positive_fraction"], 0, "%"),
             ]
         )
@@ -94,7 +90,7 @@ def conclude_kurtosis(statistics: pd.DataFrame) -> str:
     still_heavy = int((statistics["excess_kurtosis_without_outliers"] > highest).sum())
     sentence = (
         f"Of {sites} sites, {heavy or 'none'} have heavier tails than normal numbers and "
-        f"{light or 'none'} lighter ones; chance gives about {sites * ABOVE_BY_CHANCE:.1f} of each."
+        f"{light or 'none'} lighter ones (by chance {sites * ABOVE_BY_CHANCE:.1f} of each)."
     )
     if not heavy:
         return sentence
@@ -119,9 +115,9 @@ def conclude_signs(statistics: pd.DataFrame) -> str:
 def describe_norms(norm_ranking: pd.DataFrame) -> str:
     """Compare the biases' norms with depth, with and without the layers at a boundary."""
     introduction = (
-        "Rank correlation (rho) of a bias's norm with its layer, unadjusted. *Inside* leaves out "
-        "boundary layers, those beside a layer without a bias; *at the boundary* is the norm "
-        "there over that of the widest allocation at the same layer. Ranges are over trainings."
+        "Rank correlation (rho) of a bias's norm with its layer. *Inside* leaves out boundary "
+        "layers, those beside a layer without a bias; *at the boundary* is the norm there over "
+        "that of the widest allocation. Ranges are over trainings."
     )
     header = ["allocation", "sparsity", "norms", "rho", "p", "rho inside", "at the boundary"]
     rows = []
@@ -184,9 +180,8 @@ def describe_agreement(cross_configuration: pd.DataFrame, figures: Mapping[str, 
     """Compare the biases of two runs by their cosine, beside chance and another seed."""
     chance = say_range(cross_configuration["null_95"], 3)
     introduction = (
-        "Cosine of two runs' biases, a mean over the sites that both have and over pairs of runs; "
-        f"95 % of random directions stay under {chance}. Runs that share a seed share the order of "
-        "their text, too."
+        "Cosine of two runs' biases, a mean over common sites and pairs of runs; 95 % of random "
+        f"directions stay under {chance}. Runs of one seed share the order of their text."
     )
     header = ["compared with", "run", "and", "pairs", "cosine", "first / last layer"]
     rows = []
@@ -194,8 +189,7 @@ def describe_agreement(cross_configuration: pd.DataFrame, figures: Mapping[str, 
         compared = cross_configuration[cross_configuration["comparison"] == comparison]
         rows += [describe_pair(words, sites) for _, sites in compared.groupby(PAIR, sort=False)]
     caption = (
-        "Cosines of two runs' biases by layer. The grey band is what random directions reach; "
-        "dashed lines, where there are any, compare two seeds of one allocation."
+        "Cosines of two runs' biases by layer; the grey band is what random directions reach."
     )
     return join_blocks(
         introduction,

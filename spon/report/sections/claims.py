@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 
 from spon.claims.effects import say_number
-from spon.claims.verdicts import CONTRADICTED, NOT_APPLICABLE
+from spon.claims.verdicts import (
+    CONTRADICTED,
+    INDISTINGUISHABLE,
+    MIXED,
+    NOT_APPLICABLE,
+    SMALLER,
+    SUPPORTED,
+    join_verdicts,
+)
 from spon.report.markdown import (
     join_blocks,
     join_words,
@@ -15,14 +23,20 @@ from spon.report.markdown import (
 )
 from spon.report.sections.results import LEVEL
 
-MIXED = "mixed"
 OURS = "*(ours)*"
-SMALLER = "supported, smaller"
-AGAINST = (CONTRADICTED, SMALLER)
+# The verdicts in the order in which they are counted, as words behind a number.
+COUNTED = {
+    SUPPORTED: "supported",
+    SMALLER: "supported but smaller",
+    CONTRADICTED: "contradicted",
+    MIXED: "mixed (by place)",
+    INDISTINGUISHABLE: "open",
+    NOT_APPLICABLE: "not testable here",
+}
+# Differences in nats are written in thousandths.
+NATS, MILLINATS = "nats per token", "thousandths of a nat"
 # Up to so many places stand in a cell one by one; of more, the range of their effects does.
-FEW = 3
-# Every reason ends with the trainings that it is conditional on.
-CONDITION = "; conditional on "
+FEW = 2
 
 
 @dataclass(frozen=True)
@@ -48,22 +62,29 @@ class Clause:
         return [one for one in self.records if one["verdict"] != NOT_APPLICABLE]
 
     @property
-    def published(self) -> list[Mapping]:
-        """The decided records at places that the published study has."""
-        return [one for one in self.decided if not one["extension"]]
-
-    @property
     def is_ours(self) -> bool:
         """Whether no place of the clause is in the published study."""
         return all(one["extension"] for one in self.records)
 
     @property
+    def compared(self) -> list[Mapping]:
+        """The decided records at published places, or all of a clause that is ours."""
+        return [one for one in self.decided if self.is_ours or not one["extension"]]
+
+    @property
     def verdict(self) -> str:
-        """The verdict wherever it is decided, at published places if there are any; or mixed."""
-        verdicts = {one["verdict"] for one in self.published or self.decided}
-        if not verdicts:
-            return NOT_APPLICABLE
-        return verdicts.pop() if len(verdicts) == 1 else MIXED
+        """The verdict at published places, or wherever a clause that is ours is decided."""
+        return join_verdicts(self.compared or self.decided or self.records)
+
+    @property
+    def unit(self) -> str:
+        """The unit that effects are written in."""
+        unit = self.records[0]["unit"]
+        return MILLINATS if unit == NATS else unit
+
+    def say(self, number: float) -> str:
+        """Write an effect, or a bound of it, in the clause's unit."""
+        return say_number(1000 * number if self.unit == MILLINATS else number)
 
 
 def group_clauses(claims: Iterable[Mapping]) -> list[Clause]:
@@ -83,12 +104,10 @@ def group_clauses(claims: Iterable[Mapping]) -> list[Clause]:
 def describe_claims(claims: Sequence[Mapping]) -> str:
     """Write the ledger as one table: claim, published value, ours, verdict."""
     introduction = (
-        "The claims of Waghela's *SPON Extensions*, clause by clause. **Supported**: the effect "
-        f"has the stated sign {LEVEL}, or lies within the margin of a claim of no effect; "
-        "**supported, smaller**: the sign holds, the published size does not; **contradicted**: "
-        "the other sign, or beyond the margin; **indistinguishable**: none of these. P-values are "
-        f"Holm-adjusted over the places of a clause. {OURS} marks what the published study did "
-        "not measure."
+        f"The claims of Waghela's *SPON Extensions*, clause by clause, decided {LEVEL} "
+        "(Holm-adjusted over the places of a clause). *Smaller*: the sign holds, the published "
+        f"size does not. *Indistinguishable*: neither side is shown. {OURS}: not measured in the "
+        "published study; places of ours are named where they differ."
     )
     header = ["", "claim", "published", "ours [95 %]", "verdict"]
     rows = [describe_clause(clause) for clause in group_clauses(claims) if clause.decided]
@@ -103,68 +122,71 @@ def describe_clause(clause: Clause) -> list[str]:
     return [
         clause.label,
         statement,
-        say_published(clause.records),
+        say_published(clause),
         say_effects(clause),
         say_verdicts(clause),
     ]
 
 
-def say_published(records: Sequence[Mapping]) -> str:
+def say_published(clause: Clause) -> str:
     """Write the published numbers with their places, or the published words."""
-    words = [one["published"] for one in records if isinstance(one["published"], str)]
+    published = [one["published"] for one in clause.records]
+    words = [one for one in published if isinstance(one, str)]
     if words:
         return words[0]
-    places = {one["at"].split(" seed")[0]: one for one in records if one["published"] is not None}
+    places = [one for one in clause.records if one["published"] is not None]
     if not places:
         return "none"
-    unit = records[0]["unit"]
     if len(places) > FEW:
-        return say_range_of([one["published"] for one in places.values()], unit)
-    numbers = (f"{say_number(one['published'])} ({say_origin(at)})" for at, one in places.items())
-    return f"{', '.join(numbers)} {unit}".strip()
+        return say_range_of([one["published"] for one in places], clause)
+    numbers = (f"{clause.say(one['published'])} ({say_origin(one['at'])})" for one in places)
+    return f"{', '.join(numbers)} {clause.unit}".strip()
 
 
-def say_range_of(numbers: Sequence[float], unit: str) -> str:
-    """Write the smallest and the largest of the effects at several places."""
-    low, high = say_number(min(numbers)), say_number(max(numbers))
-    return f"{low} to {high} {unit}".strip() + f" ({len(numbers)} places)"
+def say_range_of(numbers: Sequence[float], clause: Clause) -> str:
+    """Write the smallest and the largest of the numbers at several places."""
+    low, high = clause.say(min(numbers)), clause.say(max(numbers))
+    return f"{low} to {high} {clause.unit}".strip() + f" ({len(numbers)} places)"
 
 
 def say_effects(clause: Clause) -> str:
     """Write the effects of a clause, place by place, or their range if the places are many."""
-    unit = clause.records[0]["unit"]
-    if len(clause.decided) > FEW + 1:
-        return say_range_of([one["effect"] for one in clause.decided], unit)
-    effects = "; ".join(say_effect(one, clause) for one in clause.decided)
-    return f"{effects} {unit}".strip()
+    places = clause.compared or clause.decided
+    if len(places) > FEW:
+        return say_range_of([one["effect"] for one in places], clause)
+    effects = "; ".join(f"{say_origin(one['at'])}: {say_effect(one, clause)}" for one in places)
+    return f"{effects} {clause.unit}".strip()
 
 
 def say_effect(record: Mapping, clause: Clause) -> str:
-    """Write the effect at one place with its interval, behind the name of the place."""
-    number = say_number(record["effect"])
-    if record["low"] is not None:
-        number = f"{number} [{say_number(record['low'])}, {say_number(record['high'])}]"
-    ours = f" {OURS}" if record["extension"] and not clause.is_ours else ""
-    return f"{say_origin(record['at'])}{ours}: {number}"
+    """Write the effect at one place with its interval."""
+    number = clause.say(record["effect"])
+    if record["low"] is None:
+        return number
+    return f"{number} [{clause.say(record['low'])}, {clause.say(record['high'])}]"
 
 
 def say_verdicts(clause: Clause) -> str:
     """Write the verdict of a clause, and apart from it that at our own places if it differs."""
-    verdict = say_verdict(clause.published or clause.decided)
-    ours = [one for one in clause.decided if one["extension"]]
-    if not clause.published or not ours or say_verdict(ours) == verdict:
+    verdict = say_verdict(clause.compared or clause.decided)
+    ours = [one for one in clause.decided if one not in clause.compared]
+    if not clause.compared or not ours or say_verdict(ours) == verdict:
         return verdict
-    return f"{verdict}; ours: {say_verdict(ours)}"
+    if len(ours) > FEW:
+        return f"{verdict}; {OURS} {join_verdicts(ours)}"
+    apart = (f"{say_origin(one['at'])} {OURS} {one['verdict']}" for one in ours)
+    return f"{verdict}; {', '.join(apart)}"
 
 
 def say_verdict(records: Sequence[Mapping]) -> str:
     """Write the one verdict of some places, or each verdict with its places."""
+    verdict = join_verdicts(records)
+    if verdict != MIXED:
+        return f"**{verdict}**"
     places: dict[str, list[str]] = {}
     for record in records:
         places.setdefault(record["verdict"], []).append(say_origin(record["at"]))
-    if len(places) == 1:
-        return f"**{[*places][0]}**"
-    verdicts = (f"{verdict} at {say_places(at)}" for verdict, at in places.items())
+    verdicts = (f"{one} at {say_places(at)}" for one, at in places.items())
     return f"**{MIXED}**: {'; '.join(verdicts)}"
 
 
@@ -174,13 +196,14 @@ def say_places(places: Sequence[str]) -> str:
 
 
 def describe_reasons(claims: Sequence[Mapping]) -> str:
-    """Write why clauses come out against the published study, and what cannot be decided."""
+    """Write what is known of clauses that are contradicted, and what cannot be decided."""
     clauses = group_clauses(claims)
     decided = [clause for clause in clauses if clause.decided]
-    lines = [line for line in map(explain, decided) if line]
+    against = [one for one in decided if one.verdict == CONTRADICTED and not one.is_ours]
+    lines = [f"- **{clause.label}** {explain(clause)}" for clause in against]
     introduction = (
-        "Why clauses are contradicted or come out smaller, at the first such place, and what is "
-        "known of published numbers. Every reason, with p-values, stands in `claims.json`."
+        "What is known of published clauses that are contradicted. The reasons of all verdicts, "
+        "with p-values and single trainings, stand in `claims.json`."
     )
     return join_blocks(
         introduction if lines else "",
@@ -191,24 +214,9 @@ def describe_reasons(claims: Sequence[Mapping]) -> str:
 
 
 def explain(clause: Clause) -> str:
-    """Write the first reason against a clause, and its note; nothing if it has neither."""
-    against = [one for one in clause.decided if one["verdict"] in AGAINST]
-    words = [f"{shorten(one['reason'])}{say_trainings(one)}" for one in against[:1]]
-    words += [f"*{clause.records[0]['note']}*"] if clause.records[0]["note"] else []
-    return f"- **{clause.label}** {' '.join(words)}" if words else ""
-
-
-def shorten(reason: str) -> str:
-    """Cut off the p-values of a reason, and the trainings that it is conditional on."""
-    return reason.split(" (p ")[0].split(CONDITION)[0].removesuffix(".") + "."
-
-
-def say_trainings(record: Mapping) -> str:
-    """Write the effects of single trainings, if there are several."""
-    effects = [one["effect"] for one in record["by_seed"] if one["effect"] is not None]
-    if len(effects) < 2:
-        return ""
-    return f" Single trainings: {', '.join(say_number(effect) for effect in effects)}."
+    """Write what is known of the published number, or else the first reason against a clause."""
+    against = next(one for one in clause.compared if one["verdict"] == CONTRADICTED)
+    return clause.records[0]["note"] or against["reason"]
 
 
 def describe_retractions(decided: Sequence[Clause]) -> str:
@@ -237,24 +245,28 @@ def describe_undecided(clauses: Sequence[Clause]) -> str:
 def count_verdicts(claims: Iterable[Mapping]) -> str:
     """Write a sentence that counts the published clauses by verdict, and one that counts ours."""
     clauses = group_clauses(claims)
-    decided = [clause for clause in clauses if clause.decided]
-    if not decided:
+    if not any(clause.decided for clause in clauses):
         return f"None of the {len(clauses)} clauses of the published claims can be tested here."
     published = [clause for clause in clauses if not clause.is_ours]
     ours = [clause for clause in clauses if clause.is_ours]
-    sentences = [f"Of {len(published)} published clauses {say_counts(published)}."]
+    sentences = [f"Of {len(published)} published clauses, {say_counts(published)}."]
     if ours:
-        sentences.append(f"Of {len(ours)} clauses of ours {say_counts(ours)}.")
+        sentences.append(f"Of {len(ours)} clauses of ours, {say_counts(ours)}.")
     return " ".join(sentences)
 
 
 def say_counts(clauses: Sequence[Clause]) -> str:
-    """Count clauses by verdict: `5 are supported, 2 mixed (by place)`."""
+    """Count clauses by verdict: `5 are supported and 2 contradicted`."""
     counts = Counter(clause.verdict for clause in clauses)
-    words = [f"{count} {verdict}" for verdict, count in counts.most_common()]
-    return f"come out {join_words(words)}"
+    words = [f"{counts[one]} {name}" for one, name in COUNTED.items() if counts[one]]
+    number, _, rest = join_words(words).partition(" ")
+    return f"{number} {'is' if number == '1' else 'are'} {rest}"
 
 
 def list_labels(claims: Iterable[Mapping], verdict: str) -> str:
-    """List the labels of the clauses with a verdict: `2b, 3a`."""
-    return ", ".join(clause.label for clause in group_clauses(claims) if clause.verdict == verdict)
+    """List the labels of the published clauses with a verdict: `2b, 3a`."""
+    return ", ".join(
+        clause.label
+        for clause in group_clauses(claims)
+        if clause.verdict == verdict and not clause.is_ours
+    )

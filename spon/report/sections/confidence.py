@@ -13,7 +13,7 @@ from spon.report.markdown import (
     write_table,
 )
 from spon.report.sections.controls import say_runs
-from spon.report.sections.results import MILLI, keep_largest, keep_trained
+from spon.report.sections.results import MILLI, keep_largest, keep_trained, say_scope
 from spon.report.seeds import PLACE, average_seeds, keep_counting
 from spon.sites import DENSE, TEAL
 
@@ -40,12 +40,10 @@ def describe_confidence(
 ) -> str:
     """Describe every kind of model by what it predicts, and divide the gains of biases."""
     introduction = (
-        "A model can predict better by being less sure of itself. Its own *temperature* is the "
-        "one number to divide its logits by that is best on calibration text; above 1, the model "
-        "is too confident. KL from the dense model, with percentiles over tokens, is in "
-        "thousandths of a nat; negative log-likelihood (nll) and entropy are in nats per token; "
-        "*top-1* counts the tokens whose likeliest successor is the dense model's. Means over "
-        "trainings."
+        "*Temperature* is the number to divide a model's logits by that is best on calibration "
+        "text; above 1, the model is too confident. KL from the dense model, with percentiles "
+        "over tokens, is in thousandths of a nat; negative log-likelihood (nll) and entropy in "
+        "nats per token. *Top-1*: tokens whose likeliest successor is the dense model's."
     )
     table = tabulate_confidence(perplexity, settings)
     shares = weigh_confidence(perplexity, damage_recovery, settings)
@@ -59,7 +57,7 @@ def describe_confidence(
 
 
 def tabulate_confidence(perplexity: pd.DataFrame, settings: Mapping) -> str:
-    """Write a table of the dense model, TEAL, the trained biases and the controls of each place."""
+    """Write a table of dense, and of TEAL, trained biases and controls at each place."""
     means = average_seeds(perplexity)
     largest = keep_largest(perplexity, settings)
     trained = set(keep_trained(means, settings)["allocation"]) - {DENSE, TEAL}
@@ -68,7 +66,7 @@ def tabulate_confidence(perplexity: pd.DataFrame, settings: Mapping) -> str:
         shown = set(largest.loc[largest["scope"] == scope, "allocation"])
         for _, model in models[models["allocation"] != DENSE].iterrows():
             if model["allocation"] in shown or model["allocation"] not in trained:
-                rows.append(describe_model(model, f"{scope} {say_percent(sparsity)}"))
+                rows.append(describe_model(model, f"{say_scope(scope)} {say_percent(sparsity)}"))
     return write_table(["model", "sparsified", *COLUMNS], rows, words=2)
 
 
@@ -167,16 +165,12 @@ def conclude_on_dense(controls: pd.DataFrame | None) -> str:
     if as_it_is.empty:
         return ""
     sentences = [
-        "**On the dense model** nothing is sparsified, so nothing can be repaired.",
-        f"There the same biases {say_effect(as_it_is)} as it is",
+        "**On the dense model** there is nothing to repair.",
+        f"As it is, the same biases {say_effect(as_it_is)}.",
+        f"With both at their own temperature, they {say_effect(own)}.",
+        "Training never sees the next token, so a gain there is no knowledge that the dense model "
+        "lacks.",
     ]
-    if own.empty:
-        return " ".join(sentences) + "."
-    sentences.append(f"and {say_effect(own)} at its own temperature.")
-    sentences.append(
-        "Training compares with the dense model's predictions and never sees the next token, so "
-        "such a gain is no knowledge of the text that the dense model lacks."
-    )
     return " ".join(sentences)
 
 
@@ -191,10 +185,10 @@ def say_effect(rows: pd.DataFrame) -> str:
     parts = []
     if len(rises):
         share = say_range(rises["share_of_trained_percent"], 0, "%")
-        share = "" if share == NOTHING else f" by {share} of their gain on the sparse one"
-        parts.append(f"raise its log-likelihood{share} ({say_runs(rises)})")
+        share = "" if share == NOTHING else f" by {share} of their gain on the sparse model"
+        parts.append(f"raise log-likelihood {say_runs(rises)}{share}")
     if len(falls):
-        parts.append(f"lower it ({say_runs(falls)})")
+        parts.append(f"lower it {say_runs(falls)}")
     if len(undecided):
-        parts.append(f"change it by nothing that can be shown ({say_runs(undecided)})")
+        parts.append(f"change nothing that can be shown {say_runs(undecided)}")
     return ", ".join(parts)

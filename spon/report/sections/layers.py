@@ -8,12 +8,11 @@ from spon.report.markdown import (
     NOTHING,
     embed_figure,
     join_blocks,
-    join_words,
     say_bounds,
     say_percent,
     write_table,
 )
-from spon.report.sections.results import MEASURES
+from spon.report.sections.results import MEASURES, say_scope
 from spon.report.seeds import keep_counting
 from spon.sites import TEAL
 
@@ -31,8 +30,7 @@ def describe_layers(
 ) -> str:
     """Compare early layers with late ones and with all, and gains with their cost."""
     caption = (
-        "Damage against the number of bias parameters, one frontier for each scope and sparsity; "
-        "points that cannot be told apart are ties, and are not ranked."
+        "Damage against the number of bias parameters, one frontier for each scope and sparsity."
     )
     return join_blocks(
         compare_halves(layer_position),
@@ -47,8 +45,8 @@ def compare_halves(position: pd.DataFrame) -> str:
     if position.empty:
         return ""
     introduction = (
-        "Gain of biases in the early layers over that of as many in the late ones, by KL / by "
-        "log-likelihood; 1 is no difference."
+        "Here a cell is by KL / by log-likelihood, with 95 % intervals. Gain of biases in early "
+        "layers over that of as many in late ones; 1 is no difference:"
     )
     key = ["early", "late", "sparsity"]
     counting = keep_counting(position, [*key, "measure"])
@@ -65,16 +63,14 @@ def tabulate_by_sparsity(rows: pd.DataFrame) -> str:
     Args:
         rows: Have `name, sparsity, measure` and, for the cell, `words`.
     """
-    cells = rows.pivot_table(
-        index="name", columns=["sparsity", "measure"], values="words", aggfunc="first", sort=False
-    )
+    cells = rows.pivot(index="name", columns=["sparsity", "measure"], values="words")
     sparsities = sorted(rows["sparsity"].unique())
-    lines = []
-    for name, words in cells.iterrows():
-        both = (
-            [words.get((sparsity, one), NOTHING) for one in MEASURES] for sparsity in sparsities
-        )
-        lines.append([name, *(" / ".join(pair) for pair in both)])
+    columns = pd.MultiIndex.from_product([sparsities, MEASURES])
+    cells = cells.reindex(index=rows["name"].unique(), columns=columns).fillna(NOTHING)
+    lines = [
+        [name, *(" / ".join(words[sparsity]) for sparsity in sparsities)]
+        for name, words in cells.iterrows()
+    ]
     return write_table(["", *map(say_percent, sparsities)], lines)
 
 
@@ -97,24 +93,20 @@ def compare_shares(marginal: pd.DataFrame) -> str:
 
 
 def compare_costs(pareto: pd.DataFrame) -> str:
-    """List by each measure the allocations that no cheaper one of the same place beats."""
+    """Write by each measure the allocations that no cheaper one of the same place beats."""
     frontier = pareto[(pareto["frontier"] == "scope") & pareto["on_frontier"].astype(bool)]
-    sentences = []
-    for measure, words in MEASURES.items():
-        frontiers = [
-            f"{scope} at {say_percent(sparsity)}: {name_allocations(points)}"
-            for (scope, sparsity), points in frontier[frontier["measure"] == measure].groupby(
-                ["scope", "sparsity"], sort=False
-            )
-        ]
-        if frontiers:
-            sentences.append(f"by {words}, {'; '.join(frontiers)}.")
-    if not sentences:
+    if frontier.empty:
         return ""
-    return f"On the frontier of damage against bias parameters, beside TEAL: {' '.join(sentences)}"
+    key = ["scope", "sparsity", "measure"]
+    points = []
+    for place, rows in frontier.groupby(key, sort=False):
+        row = dict(zip(key, place, strict=True))
+        points.append(row | {"name": say_scope(place[0]), "words": name_allocations(rows)})
+    introduction = "On the frontier of damage against bias parameters, ties included, beside TEAL:"
+    return join_blocks(introduction, tabulate_by_sparsity(pd.DataFrame(points)))
 
 
 def name_allocations(points: pd.DataFrame) -> str:
     """Name the allocations of some points from the cheapest on, without the baseline."""
     names = dict.fromkeys(points.sort_values("cost", kind="stable")["allocation"])
-    return join_words(name for name in names if name != TEAL) or "none"
+    return ", ".join(name for name in names if name != TEAL) or "none"

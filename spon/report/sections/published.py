@@ -73,7 +73,7 @@ def tabulate_perplexity(perplexity: pd.DataFrame, settings: dict) -> str:
 
 
 def pool_frontier(perplexity: pd.DataFrame, settings: dict) -> str:
-    """List the frontier of perplexity against bias parameters, all scopes and sparsities pooled."""
+    """List the frontier of perplexity against bias parameters, pooled over all places."""
     means = average_seeds(keep_trained(perplexity, settings))
     points = means[means["allocation"] != DENSE].sort_values(
         ["bias_parameters", "perplexity"], kind="stable"

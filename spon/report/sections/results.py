@@ -10,6 +10,7 @@ from spon.report.markdown import (
     NOTHING,
     embed_figure,
     join_blocks,
+    join_words,
     say_bounds,
     say_change,
     say_fixed,
@@ -25,13 +26,13 @@ WHOLE = "all"
 # Differences in log-likelihood are written in thousandths of a nat.
 MILLI = 1000.0
 LEVEL = f"at the {100 * ALPHA:g} % level"
+# So many pairs of allocations are named; more are counted.
+FEW = 2
 MEASURES = {"kl": "KL divergence", "nll": "log-likelihood"}
 HOW_TO_READ = (
-    "*Recovered* is the share of TEAL's damage that is won back: by KL divergence, by "
-    "log-likelihood, and by log-likelihood with every model at its own temperature. Where there "
-    "are several trainings, a row is their mean, its interval covers their spread, and behind it "
-    "stand the single ones, KL / log-likelihood. The last column compares with TEAL by KL / "
-    f"log-likelihood {LEVEL}, Holm-adjusted over all contrasts of the study."
+    "*Recovered* is the share of TEAL's damage that is won back. A row is the mean over "
+    "trainings, its interval covers their spread, and the last column has the single ones, KL / "
+    "log-likelihood. P-values are Holm-adjusted over all contrasts of the study."
 )
 
 
@@ -42,11 +43,10 @@ def describe_baselines(
     dense = perplexity.loc[perplexity["allocation"] == DENSE].iloc[0]
     level = say_bounds(dense["perplexity"], dense["perplexity_low"], dense["perplexity_high"], 3)
     introduction = (
-        f"The dense model has a perplexity of {level} on held-out text: a wide interval, since "
-        "texts differ, while differences between models are paired by block. *Of the model* is "
-        "the share of the decoder's linear weights that meet a zero; *reached* is the sparsity on "
-        "held-out text, with the dense model's inputs / with the sparse one's. The last two "
-        "columns are in thousandths of a nat per token."
+        f"The dense model has a perplexity of {level} on held-out text. *Of the model*: share of "
+        "the decoder's linear weights that meet a zero. *Reached*: sparsity on held-out text, "
+        "with the dense model's inputs / the sparse one's. The last two columns are in "
+        "thousandths of a nat per token."
     )
     header = ["sites sparsified", "sparsity", "of the model", "reached", "TEAL's perplexity"]
     header += ["over dense", "KL", "TEAL less dense [95 %]"]
@@ -69,7 +69,7 @@ def describe_baseline(teal, damage: pd.Series, thresholds: pd.DataFrame | None) 
     """
     difference = [damage[name] for name in ("difference_nats_per_token", "low", "high")]
     return [
-        teal.scope,
+        say_scope(teal.scope),
         say_percent(teal.sparsity),
         say_percent(teal.model_sparsity, 1),
         NOTHING if thresholds is None else say_reached(thresholds, teal.scope, teal.sparsity),
@@ -131,6 +131,11 @@ def describe_whole_model(
     return join_blocks(introduction, table)
 
 
+def say_scope(scope: str) -> str:
+    """Name the sites of a scope."""
+    return "whole model" if scope == WHOLE else scope
+
+
 def keep_trained(rows: pd.DataFrame, settings: Mapping) -> pd.DataFrame:
     """Keep the rows of trained runs, without those of controls.
 
@@ -166,20 +171,17 @@ def tabulate_runs(
         contrasts: Differences of all runs.
         damage_recovery: Shares of damage won back by all runs.
     """
-    header = ["allocation", "sparsity", "biases", "KL recovered [95 %]"]
-    header += ["log-likelihood recovered [95 %]", "at own temperature", "single trainings"]
-    header.append("against TEAL")
-    means = average_seeds(runs)
+    header = ["allocation", "sparsity", "KL recovered [95 %]", "log-likelihood recovered [95 %]"]
+    header += ["at own temperature", "single trainings"]
+    means = average_seeds(runs).set_index(PLACE)
     rows = []
-    for place, trainings in runs.groupby(PLACE, sort=False):
-        mean = means.merge(trainings[PLACE].drop_duplicates(), on=PLACE).iloc[0]
-        cells = [place[0], say_percent(place[2]), f"{mean['bias_parameters']:,.0f}"]
+    for place, mean in means.iterrows():
         here = damage_recovery[(damage_recovery[PLACE] == list(place)).all(axis=1)]
         shares = keep_counting(here, [*PLACE, "measure"]).set_index("measure")
-        cells += [say_recovery(shares.loc[measure]) for measure in MEASURES]
+        cells = [say_recovery(shares.loc[measure]) for measure in MEASURES]
         cells.append(say_range([mean["recovery_own_temperature_percent"]], 1, "%"))
-        rows.append([*cells, say_single(here), judge_runs(contrasts, place)])
-    return write_table(header, rows)
+        rows.append([place[0], say_percent(place[2]), *cells, say_single(here)])
+    return join_blocks(write_table(header, rows), judge_runs(runs, contrasts))
 
 
 def say_single(recovery: pd.DataFrame) -> str:
@@ -196,13 +198,22 @@ def say_recovery(share: pd.Series) -> str:
     return say_bounds(share["recovery_percent"], share["low"], share["high"], 1, "%")
 
 
-def judge_runs(contrasts: pd.DataFrame, place: tuple) -> str:
-    """Judge an allocation against TEAL by each measure: `better / not told apart`."""
-    rows = contrasts[(contrasts["contrast"] == "run_teal")]
-    rows = rows[(rows[PLACE] == list(place)).all(axis=1)]
-    counting = keep_counting(rows, [*PLACE, "measure"]).set_index("measure")
-    verdicts = [judge_difference(counting.loc[measure]) for measure in MEASURES]
-    return verdicts[0] if len(set(verdicts)) == 1 else " / ".join(verdicts)
+def judge_runs(runs: pd.DataFrame, contrasts: pd.DataFrame) -> str:
+    """Say by each measure which allocations are not better than TEAL."""
+    rows = contrasts[contrasts["contrast"] == "run_teal"].merge(runs[PLACE].drop_duplicates())
+    rows = keep_counting(rows, [*PLACE, "measure"])
+    phrases = []
+    for measure, words in MEASURES.items():
+        of_measure = rows[rows["measure"] == measure]
+        verdicts = of_measure.apply(judge_difference, axis=1)
+        others = [
+            f"{row.allocation} at {say_percent(row.sparsity)} ({verdict})"
+            for row, verdict in zip(of_measure.itertuples(), verdicts, strict=True)
+            if verdict != "better"
+        ]
+        but = f" but {join_words(others)}" if others else ""
+        phrases.append(f"by {words} all{but}")
+    return f"Better than TEAL {LEVEL} are {'; '.join(phrases)}."
 
 
 def judge_difference(contrast: pd.Series) -> str:
@@ -227,17 +238,19 @@ def compare_allocations(runs: pd.DataFrame, contrasts: pd.DataFrame, measure: st
     tied = pairs[[judge_difference(pair) == "not told apart" for _, pair in pairs.iterrows()]]
     sentence = (
         f"By {MEASURES[measure]}, {len(pairs) - len(tied)} of {len(pairs)} pairs of allocations "
-        f"of one scope and sparsity are told apart {LEVEL}"
+        "of one place are told apart"
     )
     if tied.empty or len(tied) == len(pairs):
         return f"{sentence}."
-    return f"{sentence}. Not told apart: {name_pairs(tied)}."
+    return f"{sentence}; not: {name_pairs(tied)}."
 
 
 def name_pairs(pairs: pd.DataFrame) -> str:
-    """Name pairs of allocations, sparsity by sparsity."""
+    """Name a few pairs of allocations, sparsity by sparsity, or count many."""
     phrases = []
     for sparsity, rows in pairs.groupby("sparsity"):
-        names = ", ".join(f"{row.allocation} and {row.reference}" for row in rows.itertuples())
+        names = f"{len(rows)} pairs"
+        if len(rows) <= FEW:
+            names = ", ".join(f"{row.allocation} and {row.reference}" for row in rows.itertuples())
         phrases.append(f"{names} at {say_percent(sparsity)}")
     return "; ".join(phrases)

@@ -28,10 +28,10 @@ def describe_alignment(pca_alignment: pd.DataFrame, figures: Mapping[str, str]) 
     components = pca_alignment["component"].max()
     tokens = pca_alignment.loc[pca_alignment["definition"] == "sound", "samples"].max()
     introduction = (
-        f"Largest |cosine| of a site's bias with the first {components} principal components of "
-        f"the site's outputs over {tokens:,} held-out tokens; a mean over sites, with the range. "
-        "*Chance* is the mean of random directions (95 % stay under the number behind it). "
-        "*cos(b, mean output)* says whether a bias gives back the mean that sparsity takes away."
+        f"Largest |cosine| of a bias with the first {components} principal components of its "
+        f"site's outputs over {tokens:,} held-out tokens, and the mean of random directions (95 % "
+        "stay under the number behind it). *cos(b, mean output)*: does a bias give back the mean "
+        "that sparsity takes away?"
     )
     header = ["run", "largest |cosine|", "chance", "sites beyond chance", "cos(b, mean output)"]
     rows = []
@@ -39,10 +39,7 @@ def describe_alignment(pca_alignment: pd.DataFrame, figures: Mapping[str, str]) 
     for run, cosines in group_by_run(sound):
         sites = cosines.drop_duplicates("site")
         rows.append([run, *describe_alignment_of_run(sites)])
-    caption = (
-        "Left of each pair: |cosine| of each bias with each component, darker is larger. Right: "
-        "the largest of a site beside what random directions reach."
-    )
+    caption = "|Cosine| of each bias with each component, and the largest of a site beside chance."
     return join_blocks(
         introduction,
         write_table(header, rows),
@@ -69,9 +66,8 @@ def conclude_alignment(alignment: pd.DataFrame) -> str:
     sound = alignment[alignment["definition"] == "sound"].drop_duplicates([*RUN, "site"])
     beyond = int((sound["p_value"] < ALPHA).sum())
     return (
-        f"Beyond chance are {beyond} of {len(sound)} sites, of which chance gives one in twenty. "
-        "Elsewhere a small cosine is what any direction has, and no sign that a bias avoids the "
-        "components."
+        f"Beyond chance are {beyond} of {len(sound)} sites; elsewhere a small cosine is what any "
+        "direction has."
     )
 
 
@@ -79,9 +75,9 @@ def describe_categories(category_shift: pd.DataFrame) -> str:
     """Compare shift and CKA of the kinds of prompt, beside what chance gives."""
     over_sites = category_shift[category_shift["site"] == ALL]
     introduction = (
-        "How far the sparse model with biases moves the sites' outputs from the dense ones (L2), "
-        "over five kinds of prompt, and how alike both are on held-out text (debiased CKA over "
-        "tokens, 1 is alike). *Noised* moves the dense states as far in random directions."
+        "How far the sites' outputs move from the dense ones (L2) by category of the prompt, and "
+        "how alike both are on held-out tokens (debiased CKA). *Noised* moves the dense states as "
+        "far in random directions."
     )
     header = ["run", "shift by category", "category's share of variance", "p", "CKA [95 %]"]
     header.append("noised")
@@ -125,20 +121,17 @@ def describe_shifts(hidden_state_shift: pd.DataFrame, figures: Mapping[str, str]
     Compared are the outputs of sites and the residual stream.
     """
     introduction = (
-        "Share of TEAL's distance from the dense model's states (root mean square over tokens, a "
-        "block's first apart) that biases take away; below zero they add to it. *Same input* "
-        "gives every site the dense model's inputs, where bias and mean error predict the shift; "
-        "cos(b, error) above zero means that a bias points where it corrects."
+        "Share of TEAL's distance from the dense model's states (root mean square over tokens) "
+        "that biases take away; below zero they add to it. *Same input* gives every site the "
+        "dense model's inputs; cos(b, error) above zero means that a bias points where it "
+        "corrects."
     )
     header = ["run", "sites, same input", "sites, in the sparse model", "residual, last layer"]
     header.append("cos(b, error)")
     rows = []
     for run, shifts in group_by_run(hidden_state_shift):
         rows.append([run, *describe_shift_of_run(shifts)])
-    caption = (
-        "Share of TEAL's shift that biases take away, by layer: at the sites (top), in the "
-        "residual stream (middle), and as published (bottom). Lines are predictions."
-    )
+    caption = "Share of TEAL's shift that biases take away, by layer. Lines are predictions."
     return join_blocks(
         introduction,
         write_table(header, rows),
@@ -186,7 +179,7 @@ def say_recovery(row: pd.Series, decimals: int = 1) -> str:
 
 
 def conclude_shifts(shifts: pd.DataFrame) -> str:
-    """Count the sites that biases bring closer, and the runs whose last states they bring closer."""
+    """Count the sites, and the runs' last states, that biases bring closer."""
     sound = shifts[(shifts["definition"] == "sound") & (shifts["positions"] == "rest")]
     sound = sound[sound["site"] != ALL]
     sites = sound[sound["place"] == "site_same_input"]

@@ -15,16 +15,16 @@ from spon.report.markdown import (
 )
 from spon.report.sections.biases import conclude_agreement, conclude_norms, conclude_statistics
 from spon.report.sections.claims import count_verdicts, list_labels
-from spon.report.sections.confidence import conclude_confidence, weigh_confidence
+from spon.report.sections.confidence import OWN, conclude_confidence, weigh_confidence
 from spon.report.sections.controls import summarise_shares
-from spon.report.sections.results import keep_largest, say_recovery
+from spon.report.sections.results import keep_largest, say_recovery, say_scope
 from spon.report.sections.trainings import count_converged
 from spon.report.seeds import PLACE, keep_counting, say_trainings
 
 SOURCES = (
-    "Sources: the method is of Xu, Gao, Weng and Ma, *Resting Neurons, Active Insights* "
-    "(arXiv:2512.12744), the claims of H. Waghela, *SPON Extensions: Experimental Findings* "
-    "(February 2026), the sparsification of Liu et al., 2024, *TEAL* (arXiv:2408.14690)."
+    "Sources: method, Xu, Gao, Weng, Ma, *Resting Neurons, Active Insights*, arXiv:2512.12744; "
+    "claims, H. Waghela, *SPON Extensions: Experimental Findings*, February 2026; TEAL, Liu et "
+    "al., 2024, arXiv:2408.14690."
 )
 
 
@@ -72,9 +72,9 @@ def say_question(largest: pd.DataFrame, protocol: Mapping | None) -> str:
         text = f" ({protocol['blocks']:,} blocks of {length} tokens)"
     return (
         "Setting small activations to zero (TEAL) saves work and costs accuracy. SPON adds a "
-        "learned constant, the bias, to sparsified linear maps. How much of the loss do biases "
-        f"win back? Measured on held-out text{text}: the allocation with the most biases at each "
-        f"place, {say_trainings(largest['seeds'])} per row, 95 % intervals in brackets."
+        "learned constant, the bias, to sparsified linear maps. How much of the damage do biases "
+        f"win back? Measured on held-out text{text}, {say_trainings(largest['seeds'])} per row, "
+        "95 % intervals in brackets."
     )
 
 
@@ -83,13 +83,13 @@ def summarise_recovery(largest: pd.DataFrame, recovery: pd.DataFrame) -> str:
     counting = keep_counting(recovery, [*PLACE, "measure"])
     shares = {
         measure: largest[PLACE].merge(counting[counting["measure"] == measure], on=PLACE)
-        for measure in ("kl", "nll")
+        for measure in ("kl", "nll", OWN)
     }
     sentences = (
-        f"**By KL divergence** from the dense model, which training lowers, biases win back "
+        f"**By KL divergence** from the dense model, which training lowers, they win back "
         f"{say_recovered(shares['kl'])}. **By log-likelihood** they win back "
-        f"{say_recovered(shares['nll'])}; with every model at its own best temperature "
-        f"{say_range(largest['recovery_own_temperature_percent'], 1, '%')}."
+        f"{say_recovered(shares['nll'])}; with every model at its own best temperature, "
+        f"{say_recovered(shares[OWN])}."
     )
     return join_blocks(sentences, tabulate_recovery(largest, shares))
 
@@ -103,24 +103,24 @@ def say_recovered(shares: pd.DataFrame) -> str:
     rows = "every row" if gains == len(shares) else f"{gains} of {len(shares)} rows"
     worse = f", below zero in {harms}" if harms else ""
     percent = say_range(known["recovery_percent"], 1, "%")
-    return f"{percent} of TEAL's damage (above zero in {rows}{worse})"
+    return f"{percent} (above zero in {rows}{worse})"
 
 
 def tabulate_recovery(largest: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> str:
     """Write a table with a row per scope and sparsity: its allocation with the most biases."""
     header = ["sites sparsified", "sparsity", "KL recovered [95 %]"]
-    header += ["log-likelihood recovered [95 %]", "at own temperature"]
+    header += ["log-likelihood recovered", "at own temperature"]
     by_place = {measure: rows.set_index(PLACE) for measure, rows in shares.items()}
     rows = []
     for run in largest.itertuples():
         place = (run.allocation, run.scope, run.sparsity)
         rows.append(
             [
-                f"{run.scope} ({run.allocation})",
+                f"{say_scope(run.scope)} ({run.allocation})",
                 say_percent(run.sparsity),
                 say_recovery(by_place["kl"].loc[place]),
                 say_recovery(by_place["nll"].loc[place]),
-                say_range([run.recovery_own_temperature_percent], 1, "%"),
+                say_recovery(by_place[OWN].loc[place]),
             ]
         )
     return write_table(header, rows)
@@ -155,7 +155,7 @@ def say_limits(model: Mapping | None) -> str:
         size = f" of {model['shape']['parameters'] / 1e6:,.1f} million parameters"
     return (
         f"**Limits.** This is one model{size} and one kind of text; the published values are of "
-        "Llama-3.2-1B. Likelihood and KL divergence are all that is measured: no task, no speed."
+        "Llama-3.2-1B. Only likelihood and KL divergence are measured: no task, no speed."
     )
 
 
@@ -165,8 +165,8 @@ def show_recovery(figures: Mapping[str, str]) -> str:
         figures,
         "fig2_damage_recovery",
         "Share of TEAL's damage that is won back",
-        "The share of TEAL's damage that biases win back, with 95 % intervals; 0 % is TEAL, "
-        "100 % the dense model. Grey points are controls.",
+        "Share of TEAL's damage that is won back: 0 % is TEAL, 100 % the dense model. Grey: "
+        "controls.",
     )
 
 

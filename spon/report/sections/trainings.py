@@ -38,7 +38,7 @@ def describe_place(place: tuple, runs: pd.DataFrame) -> list[str]:
     return [
         place[0],
         say_percent(place[2]),
-        f"{runs['converged'].sum()} of {len(runs)}",
+        f"{runs['converged'].sum()}/{len(runs)}",
         say_range(runs["steps"], 0),
         join_words(rates),
         " → ".join(say_range(MILLI * runs[name], 1) for name in HELD_OUT),
@@ -47,16 +47,11 @@ def describe_place(place: tuple, runs: pd.DataFrame) -> list[str]:
 
 
 def count_converged(trainings: pd.DataFrame) -> str:
-    """Say how many trainings are converged, and where there are others."""
+    """Say how many trainings are converged."""
     done = trainings["converged"].astype(bool)
     if done.all():
         return f"All {len(trainings)} trainings are converged by the rule."
-    places = trainings[~done].groupby("allocation", sort=False)["sparsity"].unique()
-    names = join_words(
-        f"{allocation} at {join_words(map(say_percent, sorted(at)))}"
-        for allocation, at in places.items()
-    )
-    return f"{done.sum()} of {len(trainings)} trainings are converged by the rule; not all of {names}."
+    return f"{done.sum()} of {len(trainings)} trainings are converged by the rule."
 
 
 def name_trainings(trainings: pd.DataFrame) -> str:

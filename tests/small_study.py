@@ -23,7 +23,8 @@ SITES = [
 ]
 SITES.append(allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
 SITES = [rows.assign(learn="kl") for rows in SITES]
-SITES.append(SITES[0].assign(allocation="MEAN-DOWN", learn="mean_residual"))
+for name, learn in {"MEAN-DOWN": "mean_residual", "FISHER-DOWN": "fisher"}.items():
+    SITES.append(SITES[0].assign(allocation=name, learn=learn))
 BLOCKS, PREDICTIONS = 60, 10
 # Some blocks of text are harder than others, for every model alike; the mean is zero.
 TEXT = np.tile([-1.0, 0.0, 1.0], BLOCKS // 3)

@@ -170,7 +170,7 @@ def spread_draws(rows: pd.DataFrame, measure: str) -> Float[np.ndarray, "blocks 
 def compare_with_temperature(outcomes: Outcomes) -> Iterator[Comparison]:
     """Trained runs beside TEAL at its own temperature."""
     points = outcomes.points
-    for trained in outcomes.repeat(points.index[points["learn"] == TRAINED]):
+    for trained in outcomes.repeat(points.index[points["learn"] == TRAINED].tolist()):
         for measure in MEASURES:
             yield Comparison(
                 control="temperature",

@@ -134,7 +134,7 @@ class Outcomes:
 
     def repeat(self, points: Sequence[int]) -> list[Trainings]:
         """Put points together that differ in their seed alone."""
-        keys = self.points.loc[list(points)].groupby(KEYS[:3], sort=False)
+        keys = self.points.loc[points].groupby(KEYS[:3], sort=False)
         return [tuple(rows.index.tolist()) for _, rows in keys]
 
     def share_seeds(self, *points: Trainings) -> list[Trainings]:

@@ -27,7 +27,7 @@ def tabulate_pareto(outcomes: Outcomes) -> pd.DataFrame:
         perplexity for `nll`, nats per token for `kl`. `tied_with` names the points of the same
         frontier that cannot be told from this one by that measure, joined by `;`.
     """
-    points = outcomes.repeat(outcomes.points.index)
+    points = outcomes.repeat(outcomes.points.index.tolist())
     firsts = outcomes.points.iloc[[runs[0] for runs in points]].reset_index(drop=True)
     inside = firsts[firsts["allocation"] != DENSE]
     parameters, sparsities = (

@@ -66,7 +66,7 @@ summary h2 { display: inline; font-size: 1.1rem; }
 nav { margin: 0 0 2rem; padding: 0.9rem 0; border: solid var(--faint); border-width: 1px 0; \
 font-size: 0.92rem; }
 nav ul { margin: 0; padding: 0; list-style: none; }
-nav li { margin: 0.3rem 0; }
+nav li { display: inline-block; margin: 0.2rem 1rem 0.2rem 0; }
 nav a { text-decoration: none; }
 nav a:hover { text-decoration: underline; }
 @media (min-width: 64rem) {
@@ -75,6 +75,7 @@ nav a:hover { text-decoration: underline; }
   nav { position: fixed; top: 2.5rem; width: 13.5rem; max-height: calc(100vh - 5rem); \
 overflow-y: auto;
     margin: 0 0 0 -16.25rem; border: 0; padding: 0.4rem 0 0; }
+  nav li { display: block; margin: 0.3rem 0; }
 }
 @media print {
   @page { margin: 18mm 15mm; }

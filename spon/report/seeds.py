@@ -1,6 +1,7 @@
 """Pick from tables over seeds the rows that count: means over trainings, or the only training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 
 import pandas as pd
 
@@ -34,13 +35,13 @@ def average_seeds(perplexity: pd.DataFrame) -> pd.DataFrame:
     return means.assign(seeds=places["seed"].count()).reset_index()
 
 
-def say_each(values: Sequence[float], decimals: int) -> str:
+def say_each(values: Iterable[Real], decimals: int) -> str:
     """Write the numbers of single trainings: `6.5, 6.2, 6.4`; nothing for one training."""
     numbers = [say_fixed(value, decimals) for value in values]
     return ", ".join(numbers) if len(numbers) > 1 else ""
 
 
-def say_trainings(counts: Sequence[int]) -> str:
+def say_trainings(counts: Iterable[Real]) -> str:
     """Write how many trainings stand behind some rows: `3 trainings`, `1 or 3 trainings`."""
     numbers = sorted({int(count) for count in counts if count > 0})
     if not numbers:

@@ -19,6 +19,8 @@ from spon.report.seeds import say_trainings
 RUN = ["allocation", "sparsity", "seed"]
 # Published biases are of models with more parameters than this.
 SMALL = 1e8
+# More parameters than this are written in millions.
+MANY = 1e5
 METHODS = {
     "threshold": (
         "an input entry is set to zero if its magnitude is at most a threshold, one per site, "
@@ -83,6 +85,12 @@ def name_source(source: Mapping) -> str:
         return f"{source['repository']}{revision}"
     path = PurePath(source["path"])
     return path.name if path.is_absolute() else str(path)
+
+
+def say_size(model: Mapping) -> str:
+    """Write the number of a model's parameters, in millions if they are many."""
+    parameters = model["shape"]["parameters"]
+    return f"{parameters / 1e6:,.1f} million" if parameters > MANY else f"{parameters:,}"
 
 
 def describe_text(protocol: Mapping) -> list[list[str]]:
@@ -221,7 +229,7 @@ def limit_to_model(model: Mapping | None) -> list[str]:
     if model is None or model["shape"]["parameters"] >= SMALL:
         return []
     return [
-        f"The model is small ({model['shape']['parameters'] / 1e6:.1f} million parameters): what "
+        f"The model is small ({say_size(model)} parameters): what "
         "holds for it need not hold for one a thousand times larger."
     ]
 

@@ -18,6 +18,7 @@ from spon.report.sections.claims import count_verdicts, list_labels
 from spon.report.sections.confidence import OWN, conclude_confidence, weigh_confidence
 from spon.report.sections.controls import summarise_shares
 from spon.report.sections.results import keep_largest, say_recovery, say_scope
+from spon.report.sections.setup import say_size
 from spon.report.sections.trainings import count_converged
 from spon.report.seeds import PLACE, keep_counting, say_trainings
 
@@ -108,7 +109,7 @@ def say_recovered(shares: pd.DataFrame) -> str:
 
 def tabulate_recovery(largest: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> str:
     """Write a table with a row per scope and sparsity: its allocation with the most biases."""
-    header = ["sites sparsified", "sparsity", "KL recovered [95 %]"]
+    header = ["sites sparsified (biases)", "sparsity", "KL recovered"]
     header += ["log-likelihood recovered", "at own temperature"]
     by_place = {measure: rows.set_index(PLACE) for measure, rows in shares.items()}
     rows = []
@@ -152,7 +153,7 @@ def say_limits(model: Mapping | None) -> str:
     """Say in two sentences where the results end."""
     size = ""
     if model is not None:
-        size = f" of {model['shape']['parameters'] / 1e6:,.1f} million parameters"
+        size = f" of {say_size(model)} parameters"
     return (
         f"**Limits.** This is one model{size} and one kind of text; the published values are of "
         "Llama-3.2-1B. Only likelihood and KL divergence are measured: no task, no speed."

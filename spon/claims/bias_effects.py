@@ -1,4 +1,4 @@
-"""Effects in the biases alone: how alike they are, how their entries are spread, how long they are.
+"""Effects in the biases alone: how alike they are, how their entries are spread, their norms.
 
 There are no blocks of text to be uncertain about, so they are held against chance: random
 directions, normal numbers, entries of random sign; and the trainings differ.

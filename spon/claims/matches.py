@@ -72,8 +72,11 @@ def at_each_sparsity(
         )
         for match in matches
     ]
-    points = evidence.outcomes.points
-    sparsities = set(points.loc[points["allocation"].isin(allocations), "sparsity"])
+    sparsities = {
+        names["sparsity"]
+        for names in evidence.outcomes.names
+        if names["allocation"] in allocations
+    }
     unmatched = f"the study has no run of {' beside one of '.join(allocations)} there"
     for sparsity in sparsities - {match.sparsity for match in matches}:
         effects.append(not_applicable(unmatched, sparsities=(sparsity,)))
@@ -132,18 +135,20 @@ def match_runs(outcomes: Outcomes | None, allocations: Sequence[str]) -> tuple[l
     """The sparsities at which all allocations have runs of one seed; or why there are none."""
     if outcomes is None:
         return [], BIASES_ALONE
-    points = outcomes.points
-    absent = [name for name in allocations if name not in set(points["allocation"])]
+    absent = [name for name in allocations if name not in list_allocations(outcomes)]
     if absent:
         return [], f"the study has no run of {' or '.join(absent)}"
+    runs: dict[float, dict[str, dict[int, int]]] = {}
+    for point, names in enumerate(outcomes.names):
+        if names["allocation"] in allocations:
+            at = runs.setdefault(names["sparsity"], {name: {} for name in allocations})
+            at[names["allocation"]][int(names["seed"])] = point
     matches = []
-    rows = points[points["allocation"].isin(allocations)]
-    for sparsity, group in rows.groupby("sparsity"):
-        table = group.reset_index().pivot(index="seed", columns="allocation", values="index")
-        whole = table.reindex(columns=list(allocations)).dropna()
-        if len(whole):
-            runs = {name: tuple(whole[name].astype(int)) for name in allocations}
-            matches.append(Match(outcomes, float(sparsity), tuple(map(int, whole.index)), runs))
+    for sparsity in sorted(runs):
+        seeds = tuple(sorted(set.intersection(*map(set, runs[sparsity].values()))))
+        if seeds:
+            trained = {n: tuple(map(at.__getitem__, seeds)) for n, at in runs[sparsity].items()}
+            matches.append(Match(outcomes, sparsity, seeds, trained))
     return matches, ""
 
 
@@ -152,11 +157,17 @@ def damages(outcomes: Outcomes, measure: str, scopes: Sequence[str]) -> dict[flo
 
     In the order of the scopes.
     """
-    points = outcomes.points
-    baselines = points[(points["teal"] == points.index) & (points.index != DENSE_POINT)]
-    found = {}
-    for sparsity, group in baselines.groupby("sparsity"):
-        teal = dict(zip(group["scope"], group.index, strict=True))
-        if set(scopes) <= set(teal):
-            found[float(sparsity)] = [outcomes.damage(measure, teal[scope]) for scope in scopes]
-    return found
+    teal: dict[float, dict[str, int]] = {}
+    for point, names in enumerate(outcomes.names):
+        if names["teal"] == point != DENSE_POINT:
+            teal.setdefault(names["sparsity"], {})[names["scope"]] = point
+    return {
+        sparsity: [outcomes.damage(measure, at[scope]) for scope in scopes]
+        for sparsity, at in sorted(teal.items())
+        if set(scopes) <= set(at)
+    }
+
+
+def list_allocations(outcomes: Outcomes) -> dict[str, dict]:
+    """The first point of every allocation, by its name."""
+    return {names["allocation"]: names for names in reversed(outcomes.names)}

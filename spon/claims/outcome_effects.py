@@ -19,6 +19,7 @@ from spon.claims.matches import (
     between_sparsities,
     damages,
     for_each_subject,
+    list_allocations,
 )
 from spon.sites import TEAL
 
@@ -166,13 +167,17 @@ def bound_above_zero(quantity: stats.Quantity) -> float:
 
 def list_affordable(evidence: Evidence, allocation: str, competitors: Sequence[str]) -> list[str]:
     """Competitors in an allocation's scope that have no more bias parameters than it."""
-    if evidence.outcomes is None or allocation not in set(evidence.outcomes.points["allocation"]):
+    known = list_allocations(evidence.outcomes) if evidence.outcomes else {}
+    if allocation not in known:
         return []
-    points = evidence.outcomes.points.drop_duplicates("allocation").set_index("allocation")
-    own = points.loc[allocation]
-    same_scope = points["scope"] == own["scope"]
-    affordable = points[same_scope & (points["bias_parameters"] <= own["bias_parameters"])]
-    return [name for name in competitors if name in affordable.index and name != allocation]
+    own, others = known[allocation], [known[name] for name in competitors if name in known]
+    return [
+        other["allocation"]
+        for other in others
+        if other["allocation"] != allocation
+        and other["scope"] == own["scope"]
+        and other["bias_parameters"] <= own["bias_parameters"]
+    ]
 
 
 def marginal_gain_change(

@@ -178,18 +178,19 @@ def compare(clause: Clause, effect: Effect, verdict: str) -> str:
     if clause.yardstick:
         end += f", {clause.yardstick}"
     if clause.direction == "within":
-        end = f"{say_value(effect.margin, clause.unit)} of {end}"
+        unit = "points" if clause.unit == "%" else clause.unit
+        end = f"{say_value(effect.margin, unit)} of {end if effect.null else 0}"
     if verdict == INDISTINGUISHABLE:
         if clause.direction == "within":
-            return f"shown neither to be within nor beyond {end} at the 5 % level"
-        return f"not told apart from {end} at the 5 % level"
+            return f"shown at the 5 % level neither to be within nor beyond {end}"
+        return f"not told apart at the 5 % level from {end}"
     sides = {"greater": ("above", "below"), "less": ("below", "above")}
     stated, opposite = sides.get(clause.direction, ("within", "beyond"))
     if verdict == CONTRADICTED:
         return f"{opposite} {end}, against what is stated"
     if verdict == SMALLER:
         size = say_value(look_up_published(clause, effect), clause.unit)
-        return f"{stated} {end}, as stated, but less than the published {size}"
+        return f"{stated} {end}, as stated, but smaller in size than the published {size}"
     return f"{stated} {end}, as stated"
 
 

@@ -13,7 +13,6 @@ from spon.allocate import RANDOM, TRAINED
 from spon.tables.outcomes import (
     DENSE,
     DENSE_POINT,
-    KEYS,
     MEASURES,
     OWN_TEMPERATURE,
     SUMS,
@@ -115,25 +114,22 @@ def read_blocks(paths: Sequence[str | Path]) -> pd.DataFrame:
 
 def compare_with_untrained(outcomes: Outcomes) -> Iterator[Comparison]:
     """Trained runs beside biases at the same sites and sparsity that were learned otherwise."""
-    points = outcomes.points
     runs = outcomes.repeat(outcomes.runs())
-    trained = [alike for alike in runs if points["learn"][alike[0]] == TRAINED]
+    trained = [alike for alike in runs if outcomes.first(alike)["learn"] == TRAINED]
     for control in [alike for alike in runs if alike not in trained]:
         for alike in trained:
-            same_place = (
-                points.loc[alike[0], KEYS[1:3]] == points.loc[control[0], KEYS[1:3]]
-            ).all()
-            if not same_place or outcomes.sites(alike) != outcomes.sites(control):
+            same_baseline = outcomes.teal(alike) == outcomes.teal(control)
+            if not same_baseline or outcomes.sites(alike) != outcomes.sites(control):
                 continue
             for measure in MEASURES:
                 series, teal = outcomes.series[measure], outcomes.teal(control)
                 yield Comparison(
-                    control=points["learn"][control[0]],
+                    control=outcomes.first(control)["learn"],
                     reference=outcomes.allocation(control),
                     measure=measure,
                     trained=alike,
                     gains={
-                        seed_of(outcomes, point): series[:, [teal]] - series[:, [point]]
+                        outcomes.seed(point): series[:, [teal]] - series[:, [point]]
                         for point in control
                     },
                 )
@@ -204,12 +200,7 @@ def gain_by_temperature(
     """What an evaluation's own temperature gains; the same beside every training."""
     series = outcomes.series
     gain = series[measure][:, [point]] - series[f"{measure}_at_temperature"][:, [point]]
-    return {seed_of(outcomes, run): gain for run in trained}
-
-
-def seed_of(outcomes: Outcomes, run: int) -> int:
-    """The seed of a run."""
-    return int(outcomes.points["seed"].iloc[run])
+    return {outcomes.seed(run): gain for run in trained}
 
 
 def match_seeds(
@@ -220,11 +211,11 @@ def match_seeds(
     A control with one seed stands beside all trainings together.
     """
     gains = comparison.gains
-    matched = tuple(run for run in comparison.trained if seed_of(outcomes, run) in gains)
+    matched = tuple(run for run in comparison.trained if outcomes.seed(run) in gains)
     for run in matched:
-        yield (run,), [gains[seed_of(outcomes, run)]]
+        yield (run,), [gains[outcomes.seed(run)]]
     if len(matched) > 1:
-        yield matched, [gains[seed_of(outcomes, run)] for run in matched]
+        yield matched, [gains[outcomes.seed(run)] for run in matched]
     elif len(comparison.trained) > 1:
         yield comparison.trained, list(gains.values())[:1]
 

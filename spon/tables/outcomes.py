@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ Sites = frozenset[tuple[int, str]]
 Trainings = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcomes:
     """Every evaluation of a study; a point is one of them, named by its row in `points`.
 
@@ -68,13 +69,27 @@ class Outcomes:
         """Number of evaluation blocks."""
         return len(self.series["nll"])
 
+    @cached_property
+    def names(self) -> list[dict]:
+        """The rows of `points`."""
+        return self.points.to_dict("records")
+
+    @cached_property
+    def quantities(self) -> dict[str, list[stats.Quantity]]:
+        """The mean over blocks of each of the series at every point."""
+        return {
+            measure: [
+                stats.mean_quantity(values[:, point], names["label"])
+                for point, names in enumerate(self.names)
+            ]
+            for measure, values in self.series.items()
+        }
+
     def quantity(self, measure: str, point: int | Trainings) -> stats.Quantity:
         """A mean over blocks: of one of the series, or the perplexity, exp of the mean nll."""
         if measure == "perplexity":
             return self.quantity("nll", point).exp()
-        columns = self.series[measure].T[list(list_points(point))]
-        label = self.label(point)
-        return stats.average([stats.mean_quantity(column, label) for column in columns])
+        return stats.average([self.quantities[measure][run] for run in list_points(point)])
 
     def perplexity(self, point: int | Trainings) -> stats.Estimate:
         """A point's perplexity with its own interval, which is mostly the spread between blocks.
@@ -99,19 +114,23 @@ class Outcomes:
     def damage(self, measure: str, run: int | Trainings) -> stats.Quantity:
         """TEAL less the dense model, at a run's scope and sparsity."""
         damage = self.quantity(measure, self.teal(run)) - self.quantity(measure, DENSE_POINT)
-        return damage.named(f"the damage at {self.points['scope'].iloc[list_points(run)[0]]}")
+        return damage.named(f"the damage at {self.first(run)['scope']}")
 
     def recovery(self, measure: str, run: int | Trainings) -> stats.Quantity:
         """Percent of TEAL's damage that a run wins back."""
         return 100 * self.gain(measure, run) / self.damage(measure, run)
 
+    def first(self, point: int | Trainings) -> dict:
+        """The row of a point, or of the first of several trainings."""
+        return self.names[list_points(point)[0]]
+
     def allocation(self, point: int | Trainings) -> str:
         """The allocation of a point."""
-        return self.points["allocation"].iloc[list_points(point)[0]]
+        return self.first(point)["allocation"]
 
     def teal(self, point: int | Trainings) -> int:
         """The point of the same scope and sparsity without biases."""
-        return int(self.points["teal"].iloc[list_points(point)[0]])
+        return self.first(point)["teal"]
 
     def sites(self, point: int | Trainings) -> Sites:
         """Layer and map of the sites with a bias; TEAL has none."""
@@ -119,9 +138,8 @@ class Outcomes:
 
     def label(self, point: int | Trainings) -> str:
         """A name of a point that is its own in the whole study; of several without the seed."""
-        first, *more = list_points(point)
-        label = self.points["label"].iloc[first]
-        return label.rpartition("/")[0] if more else label
+        label = self.first(point)["label"]
+        return label.rpartition("/")[0] if len(list_points(point)) > 1 else label
 
     def runs(self) -> list[int]:
         """Points with biases."""
@@ -143,25 +161,26 @@ class Outcomes:
         Returns:
             Nothing, if there are fewer than two such seeds though some have several.
         """
-        seeds = self.points["seed"]
-        seeded = [set(seeds.iloc[list(runs)]) for runs in points if pd.notna(seeds.iloc[runs[0]])]
+        seeds = [{self.seed(run) for run in runs} - {None} for runs in points]
+        seeded = [found for found in seeds if found]
         shared = set.intersection(*seeded) if seeded else set()
         if len(shared) < min(2, max(map(len, seeded), default=0)):
             return []
-        return [
-            tuple(run for run in runs if pd.isna(seeds.iloc[run]) or seeds.iloc[run] in shared)
-            for runs in points
-        ]
+        return [tuple(run for run in runs if self.seed(run) in shared | {None}) for runs in points]
+
+    def seed(self, point: int) -> int | None:
+        """The seed of a point; None of a baseline."""
+        seed = self.names[point]["seed"]
+        return None if pd.isna(seed) else int(seed)
 
     def describe_trainings(self, runs: Trainings) -> dict:
         """Scope, sparsity and seed of trainings, and how many they are; several have no seed."""
-        row = self.points.iloc[runs[0]]
-        seeded = int(pd.notna(row["seed"]))
+        seed = self.seed(runs[0])
         return {
-            "scope": row["scope"],
-            "sparsity": row["sparsity"],
-            "seed": row["seed"] if len(runs) == 1 else pd.NA,
-            "seeds": len(runs) * seeded,
+            "scope": self.first(runs)["scope"],
+            "sparsity": self.first(runs)["sparsity"],
+            "seed": pd.NA if seed is None or len(runs) > 1 else seed,
+            "seeds": 0 if seed is None else len(runs),
         }
 
     def groups(self) -> Iterator[list[Trainings]]:

@@ -1,5 +1,6 @@
 """Frontiers of perplexity, and of KL divergence, against their cost, with ties left as ties."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -53,17 +54,26 @@ def compare_points(
 ) -> Int[np.ndarray, "points points"]:
     """-1 where a row's point is better than a column's, 1 where it is worse, 0 at a tie."""
     # ASSUME: each pair is judged by its own 95 % interval, unadjusted: a frontier is a picture,
-    # tests are contrasts. Where one of them was trained with more seeds, those that both have are
-    # compared, or the first of each if there are fewer than two.
+    # tests are contrasts.
     order = np.zeros((len(points), len(points)), dtype=int)
     for first, second in combinations(range(len(points)), 2):
-        pair = points[first], points[second]
-        shared = outcomes.share_seeds(*pair) or [runs[:1] for runs in pair]
-        difference = outcomes.difference(measure, *shared)
+        pair = pair_trainings(outcomes, points[first], points[second])
+        difference = outcomes.difference(measure, *pair)
         if not difference.holds_zero:
             order[first, second] = np.sign(difference.value)
             order[second, first] = -order[first, second]
     return order
+
+
+def pair_trainings(outcomes: Outcomes, *points: Trainings) -> Sequence[Trainings]:
+    """The trainings of two points by which they are compared: those whose seed both have.
+
+    A point with one training is compared with the mean of all trainings of the other one. Points
+    with several of which fewer than two have a seed in common are compared by their first.
+    """
+    if min(map(len, points)) == 1:
+        return points
+    return outcomes.share_seeds(*points) or [runs[:1] for runs in points]
 
 
 def describe_levels(outcomes: Outcomes, points: list[Trainings], measure: str) -> pd.DataFrame:

@@ -118,8 +118,19 @@ def test_several_seeds_are_one_point_at_their_mean():
     assert top["seed"].isna().all()
     assert top["seeds"].tolist() == [2]
     np.testing.assert_allclose(top["perplexity"], np.exp(2.435))
-    # Two trainings 0.03 apart leave it open whether more of them would be better than TEAL.
-    assert top["tied_with"].tolist() == ["BASELINE-TEAL/down_proj/s0.5"]
+    # Two trainings 0.03 apart leave open where more of them would be.
+    assert top["tied_with"].tolist() == ["BASELINE-TEAL/down_proj/s0.5;UNIF-ALL/s0.5/seed0"]
+
+
+def test_a_mean_is_compared_with_what_has_one_seed_and_seeds_with_one_another():
+    tops = [score("TOP-50", "down_proj", 0.5, seed, 2.45, 0.33) for seed in (1, 2)]
+    wholes = [score("UNIF-ALL", "down_proj", 0.5, seed, 2.4, 0.3) for seed in (1, 2, 3)]
+    outcomes = gather(DENSE, TEAL, TOP_75, *tops, *wholes)
+    whole, top = outcomes.trainings("UNIF-ALL", 0.5), outcomes.trainings("TOP-50", 0.5)
+    single = outcomes.trainings("TOP-75", 0.5)
+    assert pareto.pair_trainings(outcomes, single, whole) == (single, whole)
+    assert pareto.pair_trainings(outcomes, top, whole) == [top, whole[:2]]
+    assert pareto.pair_trainings(outcomes, top, whole[1:]) == [top[:1], whole[1:2]]
 
 
 def test_by_kl_another_point_may_be_worth_its_cost():

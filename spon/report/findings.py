@@ -91,7 +91,7 @@ BEHIND_IT = [
         "## Repair or confidence?",
         describe_confidence,
         ("perplexity", "damage_recovery", "settings"),
-        ("controls",),
+        ("controls", "figures"),
     ),
     Section("## Analyses of the biases", lambda **_: ANALYSES, ("bias_statistics",)),
     Section("### Hidden-state shift", describe_shifts, ("hidden_state_shift", "figures")),

@@ -6,7 +6,9 @@ import pandas as pd
 
 from spon.report.markdown import (
     NOTHING,
+    embed_figure,
     join_blocks,
+    join_words,
     say_fixed,
     say_percent,
     say_range,
@@ -37,6 +39,7 @@ def describe_confidence(
     damage_recovery: pd.DataFrame,
     settings: Mapping,
     controls: pd.DataFrame | None = None,
+    figures: Mapping[str, str] | None = None,
 ) -> str:
     """Describe every kind of model by what it predicts, and divide the gains of biases."""
     introduction = (
@@ -53,6 +56,12 @@ def describe_confidence(
         conclude_repair(shares),
         conclude_confidence(shares),
         conclude_on_dense(controls),
+        embed_figure(
+            figures or {},
+            "fig8_confidence",
+            "Log-likelihood that one temperature and biases win back",
+            "What one temperature wins back of the lost log-likelihood, and what biases do.",
+        ),
     )
 
 
@@ -89,7 +98,8 @@ def weigh_confidence(
         `allocation, scope, sparsity`; `gain_low`, the lower end of the interval of the recovered
         share of log-likelihood; in percent of the gain in log-likelihood over TEAL,
         `temperature_share`, which TEAL gains by its own temperature alone, and `own_share`, which
-        is left if both models have their own; and `repaired`, the recovered share of KL.
+        is left if both models have their own; and `repaired`, the recovered share of KL, with the
+        lower end of its interval, `repaired_low`.
     """
     means = average_seeds(perplexity).set_index(["allocation", "scope", "sparsity"])
     recovered = keep_counting(damage_recovery, [*PLACE, "measure"])
@@ -108,6 +118,7 @@ def weigh_confidence(
                 "temperature_share": 100 * by_temperature / gain,
                 "own_share": 100 * left / gain,
                 "repaired": recovered.loc[(*place, "kl"), "recovery_percent"],
+                "repaired_low": recovered.loc[(*place, "kl"), "low"],
             }
         )
     return pd.DataFrame(rows)
@@ -115,9 +126,13 @@ def weigh_confidence(
 
 def conclude_repair(shares: pd.DataFrame) -> str:
     """Say how much nearer to the dense model the biases bring the sparse one."""
+    nearer = shares[shares["repaired_low"] > 0]
+    if nearer.empty:
+        return "**Repair.** No fall in KL divergence from the dense model can be shown."
+    where = "at every place" if len(nearer) == len(shares) else say_runs(nearer)
     return (
-        f"**Repair.** The biases take {say_range(shares['repaired'], 1, '%')} off the KL "
-        "divergence from the dense model, which is what they were trained for."
+        f"**Repair.** The biases take {say_range(nearer['repaired'], 1, '%')} off the KL "
+        f"divergence from the dense model {where}, which is what they were trained for."
     )
 
 
@@ -191,4 +206,4 @@ def say_effect(rows: pd.DataFrame) -> str:
         parts.append(f"lower it {say_runs(falls)}")
     if len(undecided):
         parts.append(f"change nothing that can be shown {say_runs(undecided)}")
-    return ", ".join(parts)
+    return join_words(parts)

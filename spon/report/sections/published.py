@@ -1,5 +1,7 @@
 """Repeat numbers as the published study defines them, so that they can be compared."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from spon.report.markdown import (
@@ -28,7 +30,7 @@ TIMES = (
 
 
 def describe_as_published(
-    settings: dict,
+    settings: Mapping,
     perplexity: pd.DataFrame | None = None,
     pca_alignment: pd.DataFrame | None = None,
     bias_statistics: pd.DataFrame | None = None,
@@ -53,7 +55,7 @@ def describe_as_published(
     return join_blocks(INTRODUCTION, *blocks, TIMES if perplexity is not None else "")
 
 
-def tabulate_perplexity(perplexity: pd.DataFrame, settings: dict) -> str:
+def tabulate_perplexity(perplexity: pd.DataFrame, settings: Mapping) -> str:
     """Write perplexities with the changes against TEAL and dense, and the recovered damage."""
     header = ["allocation", "sparsity", "perplexity", "against TEAL", "against dense"]
     header.append("damage recovered")
@@ -72,7 +74,7 @@ def tabulate_perplexity(perplexity: pd.DataFrame, settings: dict) -> str:
     return write_table(header, rows)
 
 
-def pool_frontier(perplexity: pd.DataFrame, settings: dict) -> str:
+def pool_frontier(perplexity: pd.DataFrame, settings: Mapping) -> str:
     """List the frontier of perplexity against bias parameters, pooled over all places."""
     means = average_seeds(keep_trained(perplexity, settings))
     points = means[means["allocation"] != DENSE].sort_values(

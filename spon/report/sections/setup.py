@@ -197,10 +197,12 @@ def limit_to_trainings(runs: pd.DataFrame) -> list[str]:
     once = seeds[seeds == 1]
     if once.empty:
         return [f"{say_trainings(seeds)} stand behind each row: few, so their spread is rough."]
-    names = "Every allocation" if len(once) == len(seeds) else name_places(once.index)
+    who = "Every allocation was"
+    if len(once) < len(seeds):
+        who = f"{name_places(once.index)} {'was' if len(once) == 1 else 'were'}"
     return [
-        f"{names} was trained once: its intervals are over blocks of text alone, and another "
-        "training may differ."
+        f"{who} trained once: these intervals are over blocks of text alone, and another training "
+        "may differ."
     ]
 
 
@@ -219,8 +221,8 @@ def limit_to_converged(trainings: pd.DataFrame | None) -> list[str]:
     left = trainings[~trainings["converged"].astype(bool)]
     return [
         f"Not converged by the rule: {name_trainings(left)}. The last tenth of their steps still "
-        f"took away up to {left['last_tenth_percent'].max():.2f} % of the held-out KL, so their "
-        "gains are lower bounds of what training reaches."
+        f"won up to {left['last_tenth_percent'].max():.2f} % of the fall in held-out KL, so more "
+        "steps may change their gains."
     ]
 
 

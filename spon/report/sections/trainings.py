@@ -23,8 +23,8 @@ def describe_trainings(trainings: pd.DataFrame) -> str:
     introduction = (
         "A training is *converged* if the stopping rule of its recipe ended it and not the cap on "
         "its steps. Held-out KL is of calibration blocks that are not trained on, in thousandths "
-        "of a nat per token; *last tenth* is what the last tenth of the steps still took off it. "
-        "Ranges are over trainings; each stands in `tables/trainings.csv`."
+        "of a nat per token; *last tenth* is the share of its fall that the last tenth of the "
+        "steps still won. Ranges are over trainings; each stands in `tables/trainings.csv`."
     )
     header = ["allocation", "sparsity", "converged", "steps", "learning rate"]
     header += ["held-out KL, start → end", "last tenth"]

@@ -9,7 +9,7 @@ from spon.report.sections import confidence
 from spon.tables import perplexity
 
 ROW = {"allocation": "UNIF-ALL", "scope": "down_proj", "sparsity": 0.5, "gain_low": 0.1}
-ROW |= {"temperature_share": 40.0, "own_share": 60.0, "repaired": 25.0}
+ROW |= {"temperature_share": 40.0, "own_share": 60.0, "repaired": 25.0, "repaired_low": 24.0}
 ON_DENSE = {"allocation": "UNIF-ALL", "scope": "down_proj", "sparsity": 0.5, "seed": 0}
 ON_DENSE |= {"seeds": 1, "control": "dense_model", "measure": "nll"}
 ON_DENSE |= {"control_low": 0.01, "control_high": 0.03, "share_of_trained_percent": 40.0}
@@ -41,6 +41,14 @@ def test_a_gain_is_divided_into_what_a_temperature_reaches_and_what_is_left():
 )
 def test_what_is_confidence_is_said_by_the_shares(changes, words):
     assert words in confidence.conclude_confidence(pd.DataFrame([ROW | changes]))
+
+
+def test_repair_is_claimed_only_where_the_interval_shows_it():
+    shares = pd.DataFrame([ROW, ROW | {"sparsity": 0.8, "repaired": 9.0, "repaired_low": -1.0}])
+    assert "take 25.0 % off the KL divergence from the dense model with UNIF-ALL at 50 %" in (
+        confidence.conclude_repair(shares)
+    )
+    assert "can be shown" in confidence.conclude_repair(shares.iloc[1:])
 
 
 def test_where_places_differ_they_are_named():

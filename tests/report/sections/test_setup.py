@@ -28,9 +28,7 @@ def test_trainings_that_are_not_converged_are_a_limit():
     assert setup.limit_to_converged(None) == []
     capped = run | {"converged": False, "last_tenth_percent": 1.5}
     (limit,) = setup.limit_to_converged(pd.DataFrame([run, capped]))
-    assert (
-        "TOP-50 at 50 %, seed 0. The last tenth of their steps still took away up to 1.5" in limit
-    )
+    assert "TOP-50 at 50 %, seed 0. The last tenth of their steps still won up to 1.5" in limit
 
 
 def test_allocations_that_were_trained_once_are_a_limit():

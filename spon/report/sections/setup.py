@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 import pandas as pd
 
-from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.allocate import TRAINED
 from spon.report.markdown import (
     join_blocks,
     join_words,
@@ -27,13 +27,6 @@ METHODS = {
         "which is the quantile of the magnitudes on calibration text (TEAL)"
     ),
     "topk": "every token keeps the same number of input entries of each site, the largest ones",
-}
-LEARNED = {
-    TRAINED: "trained",
-    MEAN_RESIDUAL: "control: mean residual",
-    RANDOM: "control: random directions",
-    "fisher": "control: Fisher step",
-    "mode": "control: mode centring",
 }
 
 
@@ -123,19 +116,29 @@ def describe_training(settings: Mapping) -> list[list[str]]:
 
 
 def describe_allocations(settings: Mapping, perplexity: pd.DataFrame | None) -> str:
-    """Write a table of the allocations: their scope, their layers, and how biases are learned.
+    """Write a table of the trained allocations: their scope, and their layers.
 
     Args:
         settings: Have the allocations.
         perplexity: If it is given, an allocation that it lacks is left out.
     """
-    header = ["allocation", "sites sparsified", "layers with a bias", "biases"]
-    rows = []
-    for name, allocation in settings.get("allocations", {}).items():
-        if perplexity is None or name in set(perplexity["allocation"]):
-            learned = LEARNED[allocation["learn"]]
-            rows.append([name, allocation["scope"], say_layers(allocation["layers"]), learned])
-    return write_table(header, rows, words=4) if rows else ""
+    rows = [
+        [name, allocation["scope"], say_biases(allocation)]
+        for name, allocation in settings.get("allocations", {}).items()
+        if allocation["learn"] == TRAINED
+        and (perplexity is None or name in set(perplexity["allocation"]))
+    ]
+    header = ["allocation", "sites sparsified", "layers with a bias"]
+    return write_table(header, rows, words=3) if rows else ""
+
+
+def say_biases(allocation: Mapping) -> str:
+    """Write the layers with a bias, and the maps too if not all that are sparsified have one."""
+    layers = say_layers(allocation["layers"])
+    if list(allocation["biases"]) == list(allocation["maps"]):
+        return layers
+    maps = join_words(kind.split(".")[-1] for kind in allocation["biases"])
+    return f"{layers}, at {maps}"
 
 
 def say_layers(layers: str | list | Mapping) -> str:

@@ -49,12 +49,12 @@ def test_a_model_has_its_size_in_words():
     assert setup.say_size({"shape": {"parameters": 1_837_184}}) == "1.8 million"
 
 
-def test_allocations_are_told_in_words():
-    assert row(write(), "TOP-50", "down_proj", "first 50 %, nearest the input")[2:] == [
-        "first 50 %, nearest the input",
-        "trained",
-    ]
-    assert row(write(), "MEAN-DOWN", "down_proj", "all")[2:] == ["all", "control: mean residual"]
+def test_trained_allocations_are_described_in_words():
+    text = write().split("## Setup")[1].split("\n## ")[0]
+    assert row(text, "TOP-50", "down_proj")[2:] == ["first 50 %, nearest the input"]
+    assert "MEAN-DOWN" not in text
+    of_all = {"maps": ["self_attn.o_proj", "mlp.down_proj"], "biases": ["mlp.down_proj"]}
+    assert setup.say_biases(of_all | {"layers": "all"}) == "all, at down_proj"
 
 
 def test_a_source_is_named_without_what_is_of_one_machine():

@@ -24,6 +24,8 @@ BAND = (93.5, 96.5)  # percent: what the project accepts at a nominal 95 %
 # eight errors from zero, so recoveries of 50 and 25 %.
 MEANS = np.array([4.0, 2.0, 8.0])
 SHARED = np.array([[0.8, 0.0, 0.6], [0.0, 0.8, 0.6], [0.0, 0.0, 1.0]])
+# How far trainings differ, in standard errors of a mean over blocks.
+SPREADS = {"three_trainings": 1.0, "three_trainings_apart": 5.0}
 LOOKS = {
     "mean": {"label": "mean", "marker": "o", "color": "#1a1a1a", "ls": "-"},
     "ratio": {"label": "ratio (Fieller)", "marker": "s", "color": "#0069a8", "ls": "--"},
@@ -32,6 +34,18 @@ LOOKS = {
         "marker": "^",
         "color": "#009e73",
         "ls": "-.",
+    },
+    "three_trainings": {
+        "label": "mean over 3 trainings, spread 1 error",
+        "marker": "v",
+        "color": "#cc79a7",
+        "ls": "-",
+    },
+    "three_trainings_apart": {
+        "label": "mean over 3 trainings, spread 5 errors",
+        "marker": "D",
+        "color": "#e69f00",
+        "ls": "--",
     },
     "newey_west": {
         "label": "mean by plain Newey-West, 1.96",
@@ -57,15 +71,20 @@ def simulate(
         yield series / error + MEANS[:, None]
 
 
-def find_hits(sample: np.ndarray) -> dict[str, bool]:
+def find_hits(sample: np.ndarray, rng: np.random.Generator) -> dict[str, bool]:
     """Say of each interval of one sample whether it holds the truth."""
     first, second, damage = (stats.mean_quantity(series) for series in sample)
     recoveries = first / damage, second / damage
     truths = MEANS[:2] / MEANS[2]
+    averages = {}
+    for name, spread in SPREADS.items():
+        trainings = [sample[0] + luck for luck in rng.normal(0, spread, 3)]
+        averages[name] = stats.average([stats.mean_quantity(series) for series in trainings])
     return {
         "mean": holds(first, MEANS[0]),
         "ratio": holds(recoveries[0], truths[0]),
         "difference_of_ratios": holds(recoveries[0] - recoveries[1], truths[0] - truths[1]),
+        **{name: holds(average, MEANS[0]) for name, average in averages.items()},
         "newey_west": abs(first.value - MEANS[0]) <= 1.96 * newey_west_error(sample[0]),
     }
 
@@ -94,7 +113,7 @@ def measure_coverage(sizes: list[int], samples: int) -> pd.DataFrame:
     for blocks in sizes:
         for correlation in CORRELATIONS:
             simulated = simulate(blocks, correlation, samples, rng)
-            hits = pd.DataFrame([find_hits(sample) for sample in simulated])
+            hits = pd.DataFrame([find_hits(sample, rng) for sample in simulated])
             for interval, share in hits.mean().items():
                 rows.append((blocks, correlation, interval, samples, round(100 * share, 2)))
     columns = ["blocks", "correlation", "interval", "samples", "coverage_percent"]

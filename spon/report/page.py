@@ -55,7 +55,7 @@ th { font-weight: 600; vertical-align: bottom; border-bottom: 1px solid var(--in
 td { border-bottom: 1px solid var(--faint); }
 thead:not(:has(th:not(:empty))) { display: none; }
 .short { white-space: nowrap; }
-.long { min-width: 16rem; }
+.long { min-width: 12.5rem; }
 figure { margin: 1.6rem 0 2rem; }
 figure img { display: block; max-width: 100%; height: auto; }
 figcaption { margin-top: 0.6rem; font-size: 0.9rem; color: var(--muted); }

@@ -63,8 +63,6 @@ def measure_shifts(
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     learned: Mapping[str, Float[Tensor, "d_out"]],
     batch_tokens: int,
-    draws: int,
-    seed: int,
 ) -> pd.DataFrame:
     """Shifts from the dense model under TEAL and SPON, at the sites and in the residual stream.
 
@@ -81,8 +79,6 @@ def measure_shifts(
         sparsifiers: S by site, for all sites of the scope.
         learned: b by site.
         batch_tokens: Tokens per forward pass.
-        draws: Bootstrap draws of the intervals.
-        seed: Of the draws.
 
     Returns:
         One row per definition, place, positions and site or layer; columns as in `PLACE`, `SHIFT`,
@@ -94,7 +90,7 @@ def measure_shifts(
     squares, errors = collect_squares(setting, held_out, batch_tokens)
     rows = []
     for key, means in (squares | sum_sites(squares, learned)).items():
-        row = describe_place(*key, means, setting, draws, seed)
+        row = describe_place(*key, means, setting)
         rows.append(row | predict(key, means, setting, errors))
     rows += list(describe_published(setting, list(prompts.values())[:PUBLISHED_PROMPTS]))
     return pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *PREDICTION])
@@ -173,12 +169,10 @@ def describe_place(
     module: str,
     found: Squares,
     setting: Setting,
-    draws: int,
-    seed: int,
 ) -> dict:
     """Place and shift of one row; intervals where the positions are many."""
     dense, teal, spon = (np.sqrt(x.mean()) for x in (found.dense, found.teal, found.spon))
-    bounds = bound_recovery(found, draws, seed) if positions == "rest" else stats.NOT_APPLICABLE
+    bounds = bound_recovery(found) if positions == "rest" else stats.NOT_APPLICABLE
     shift = (dense, teal, spon, recover(teal, spon), bounds.low, bounds.high, bounds.p_value)
     return {
         "definition": "sound",
@@ -210,24 +204,20 @@ def recover(teal: float, spon: float) -> float:
     return 100 * (teal - spon) / teal if teal > 0 else np.nan
 
 
-def bound_recovery(found: Squares, draws: int, seed: int) -> stats.Estimate:
-    """Interval of the recovery over blocks, and p-value of the difference of mean squares."""
+def bound_recovery(found: Squares) -> stats.Estimate:
+    """Interval of the recovery over blocks, and p-value of the difference of mean squares.
+
+    The share of the shift that is left is the root of the ratio of mean squares, so the interval
+    ends where that of the ratio does.
+    """
     if not found.teal.any():
         return stats.NOT_APPLICABLE
-    both = np.column_stack([found.teal, found.spon])
-    teal, spon = stats.draw_quantities(both, draws, seed)
-    recovery = stats.Quantity(
-        recover_squares(teal.value, spon.value), recover_squares(teal.draws, spon.draws)
-    ).interval()
+    left = (stats.mean_quantity(found.spon) / stats.mean_quantity(found.teal)).interval()
+    value, high, low = (
+        100 * (1 - np.sqrt(max(ratio, 0))) for ratio in (left.value, left.low, left.high)
+    )
     difference = stats.mean_interval(found.teal - found.spon)
-    return stats.Estimate(recovery.value, recovery.low, recovery.high, difference.p_value)
-
-
-def recover_squares(
-    teal: float | Float[np.ndarray, "draws"], spon: float | Float[np.ndarray, "draws"]
-) -> float | Float[np.ndarray, "draws"]:
-    """Percent of TEAL's shift that SPON takes away, from mean squares; a draw may be negative."""
-    return 100 * (1 - np.sqrt(np.maximum(spon / teal, 0)))
+    return stats.Estimate(value, low, high, difference.p_value)
 
 
 def predict(

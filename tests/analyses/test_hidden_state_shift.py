@@ -11,7 +11,7 @@ SITE = "model.layers.0.mlp.down_proj"
 def measure(network, tokens, sparsifier, bias):
     prompts = {f"{i:02d}.math": block[None] for i, block in enumerate(tokens)}
     table = hidden_state_shift.measure_shifts(
-        network, tokens, prompts, {SITE: sparsifier}, {SITE: bias}, 4, 200, 0
+        network, tokens, prompts, {SITE: sparsifier}, {SITE: bias}, 4
     )
     return table.set_index(["place", "positions", "site"]).sort_index()
 

@@ -18,7 +18,8 @@ COLUMNS = ["allocation", "sparsity", "seed", "site", "layer", "map", "d_out"]
 COLUMNS += ["l2_norm", "std", "mean_over_std", "max_abs", "kurtosis_as_published"]
 COLUMNS += ["positive_fraction", "positive_low", "positive_high", "positive_p", "skewness"]
 COLUMNS += ["excess_kurtosis", "kurtosis_null_low", "kurtosis_null_high"]
-COLUMNS += ["normality_p", "normality_p_holm", "outliers", "outlier_coordinates"]
+COLUMNS += ["normality_p", "normality_p_holm"]
+COLUMNS += ["largest_deviation", "outlier_bound", "outliers", "outlier_coordinates"]
 COLUMNS += ["excess_kurtosis_without_outliers", "cosine_next_layer", "cosine_null_95"]
 
 
@@ -29,6 +30,8 @@ def describe_bias_statistics(run: Run) -> pd.DataFrame:
         One row per site. Moments are those of the entries themselves, divided by d_out;
         `mean_over_std` is the mean in units of the standard deviation. `normality_p` is the test
         of D'Agostino and Pearson; `normality_p_holm` adjusts it for the run's sites.
+        `largest_deviation` is that of an entry from the median, by `measure_deviations`; an entry
+        beyond `outlier_bound` is an outlier.
         `cosine_next_layer` is the cosine with the bias of the same map one layer deeper, nan where
         there is none, and `cosine_null_95` bounds 95 % of those of random directions.
     """
@@ -63,6 +66,8 @@ def describe_bias(bias: Float64[np.ndarray, "d_out"]) -> dict:
         "kurtosis_null_low": low,
         "kurtosis_null_high": high,
         "normality_p": float(normaltest(bias).pvalue) if np.ptp(bias) else np.nan,
+        "largest_deviation": float(measure_deviations(bias).max()),
+        "outlier_bound": bound_deviations(len(bias)),
         "outliers": len(outliers),
         "outlier_coordinates": ";".join(map(str, outliers)),
         "excess_kurtosis_without_outliers": excess_kurtosis(np.delete(bias, outliers)),
@@ -103,15 +108,22 @@ def excess_kurtosis(values: Float64[np.ndarray, "count"]) -> float:
     return central_moment(values, 4) / float(values.var()) ** 2 - 3 if np.ptp(values) else np.nan
 
 
-def find_outliers(bias: Float64[np.ndarray, "d_out"]) -> Int[np.ndarray, "outliers"]:
-    """Coordinates of a bias whose entries are too large for the largest of d_out normal numbers.
+def measure_deviations(bias: Float64[np.ndarray, "d_out"]) -> Float64[np.ndarray, "d_out"]:
+    """How far entries are from the median, in standard deviations that outliers do not move.
 
     Returns:
-        Those farther from the median than Bonferroni's two-sided 5 % bound, in units of the
-        standard deviation that the median absolute deviation implies; both are blind to the
-        outliers themselves. Ascending.
+        Units are the standard deviation that the median absolute deviation implies for normal
+        numbers; nan where that is zero.
     """
-    bound = norm.isf((1 - stats.LEVEL) / 2 / len(bias))
-    return np.flatnonzero(
-        np.abs(bias - np.median(bias)) > bound * median_abs_deviation(bias, scale="normal")
-    )
+    unit = median_abs_deviation(bias, scale="normal")
+    return np.abs(bias - np.median(bias)) / (unit if unit > 0 else np.nan)
+
+
+def bound_deviations(count: int) -> float:
+    """Bonferroni's two-sided 5 % bound for the largest of `count` normal numbers."""
+    return float(norm.isf((1 - stats.LEVEL) / 2 / count))
+
+
+def find_outliers(bias: Float64[np.ndarray, "d_out"]) -> Int[np.ndarray, "outliers"]:
+    """Coordinates of entries too far off for the largest of as many normal numbers; ascending."""
+    return np.flatnonzero(measure_deviations(bias) > bound_deviations(len(bias)))

@@ -25,8 +25,9 @@ def test_the_table_has_the_columns_that_were_promised_and_a_row_per_site():
         "allocation, sparsity, seed, site, layer, map, d_out, l2_norm, std, mean_over_std, "
         "max_abs, kurtosis_as_published, positive_fraction, positive_low, positive_high, "
         "positive_p, skewness, excess_kurtosis, kurtosis_null_low, kurtosis_null_high, "
-        "normality_p, normality_p_holm, outliers, outlier_coordinates, "
-        "excess_kurtosis_without_outliers, cosine_next_layer, cosine_null_95"
+        "normality_p, normality_p_holm, largest_deviation, outlier_bound, outliers, "
+        "outlier_coordinates, excess_kurtosis_without_outliers, cosine_next_layer, "
+        "cosine_null_95"
     )
     assert table[["allocation", "sparsity", "seed"]].drop_duplicates().values.tolist() == [
         ["TOP-50", 0.5, 0]
@@ -94,6 +95,14 @@ def test_one_entry_that_stands_out_is_found_and_explains_the_tails():
         < row["excess_kurtosis_without_outliers"]
         < row["kurtosis_null_high"]
     )
+
+
+def test_an_outlier_is_what_deviates_by_more_than_the_bound():
+    # Entries 0, 1, ..., 38 and 1000: median 19.5, half of the entries within 10 of it.
+    row = describe(np.append(np.arange(39.0), 1000.0)).iloc[0]
+    assert row["largest_deviation"] == pytest.approx(980.5 / (10 / norm.isf(0.25)))
+    assert row["outlier_bound"] == pytest.approx(norm.isf(0.025 / 40))
+    assert (row["outliers"], row["outlier_coordinates"]) == (1, "39")
 
 
 def test_several_outliers_are_named_in_their_order():

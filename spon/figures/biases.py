@@ -11,11 +11,11 @@ from matplotlib.ticker import MaxNLocator
 from spon.figures.style import (
     DOUBLE,
     FAINT,
-    FIRST,
-    FURTHER,
+    MAIN,
     MUTED,
     RUN,
     SINGLE,
+    SINGLE_SEED,
     SPARE_MARKERS,
     Style,
     add_legend,
@@ -142,7 +142,7 @@ def plot_agreement(ax: Axes, pairs: pd.DataFrame, layers: list, dashes: dict) ->
 def plot_pair(ax: Axes, pair: pd.DataFrame, dashes: str) -> None:
     """Plot one pair of runs over the layers, smaller if it is of further seeds."""
     row = pair.iloc[0]
-    size = FIRST if row["first"] else FURTHER
+    size = MAIN if row["first"] else SINGLE_SEED
     looks = {"ms": size["ms"] - 1, "lw": 0.8 * size["lw"], **look_of(row, dashes)}
     ax.plot("layer", "cosine", data=pair, gid=row["comparison"], **looks)
 
@@ -168,13 +168,13 @@ def explain_pairs(table: pd.DataFrame, dashes: dict) -> list[Line2D]:
         if pair["comparison"] == "seed":
             reference = "another seed"
         looks = look_of(pair, dashes[kind_of(pair)])
-        handles.append(explain(f"{pair['allocation']}, {reference}", **FIRST, **looks))
+        handles.append(explain(f"{pair['allocation']}, {reference}", **MAIN, **looks))
     for (comparison, *sparsities), line in dashes.items():
         if comparison == "sparsity":
             label = " with ".join(f"{100 * sparsity:g} %" for sparsity in sparsities)
             handles.append(explain(label, marker="", lw=0.9, ls=line))
     if not table["first"].all():
-        handles.append(explain("further seed", **FURTHER))
+        handles.append(explain("further seed", **SINGLE_SEED))
     return [*handles, explain("random direction, 95 %", color=FAINT, marker="s", ms=6)]
 
 
@@ -257,7 +257,7 @@ def plot_statistics(axes: Any, biases: pd.DataFrame, style: Style, offset: float
             not hide them; norms, which are lines, stand at their layer.
     """
     (norm, kurtosis), (positive, largest) = axes
-    looks = {"color": style.colour, "marker": style.marker, "ms": FIRST["ms"] - 1}
+    looks = {"color": style.colour, "marker": style.marker, "ms": MAIN["ms"] - 1}
     hollow = {**looks, "mfc": "white"}
 
     layer, norms = biases["layer"], biases["l2_norm"]
@@ -267,12 +267,12 @@ def plot_statistics(axes: Any, biases: pd.DataFrame, style: Style, offset: float
 
     x = layer + offset
     kurtosis.plot(x, biases["excess_kurtosis"], ls="", gid="kurtosis", **looks)
-    crosses = {"color": style.colour, "marker": "x", "ms": FURTHER["ms"], "ls": ""}
+    crosses = {"color": style.colour, "marker": "x", "ms": SINGLE_SEED["ms"], "ls": ""}
     kurtosis.plot(x + 0.11, biases["kurtosis_as_published"], gid="as published", **crosses)
 
     for at, bias in zip(x, biases.itertuples(), strict=True):
         interval = (100 * bias.positive_low, 100 * bias.positive_high)
-        positive.plot((at, at), interval, color=style.colour, lw=FIRST["lw"], gid="interval")
+        positive.plot((at, at), interval, color=style.colour, lw=MAIN["lw"], gid="interval")
     positive.plot(x, 100 * biases["positive_fraction"], ls="", gid="positive", **looks)
 
     size, outlying = biases["max_abs"] / biases["std"], biases["outliers"] > 0
@@ -290,9 +290,9 @@ def explain_statistics(run_maps: list[tuple]) -> list[Line2D]:
     return [
         *handles,
         explain("norm: edge of the allocation", mfc="white"),
-        explain("kurtosis as published", marker="x", ms=FURTHER["ms"]),
+        explain("kurtosis as published", marker="x", ms=SINGLE_SEED["ms"]),
         explain("kurtosis of normal numbers, 95 %", color=FAINT, marker="s", ms=6),
         explain("positive: 95 % interval", marker="", ls="-"),
-        explain("largest: outliers by median, MAD", ms=FIRST["ms"] - 1),
-        explain("largest: no outliers", mfc="white", ms=FIRST["ms"] - 1),
+        explain("largest: outliers by median, MAD", ms=MAIN["ms"] - 1),
+        explain("largest: no outliers", mfc="white", ms=MAIN["ms"] - 1),
     ]

@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from spon.figures.style import (
     DOUBLE,
     FAINT,
-    FIRST,
-    FURTHER,
+    MAIN,
     MUTED,
+    SINGLE_SEED,
     TOGETHER,
     add_legend,
     dress_depth,
@@ -114,7 +114,7 @@ def plot_largest(ax: Axes, sites: pd.DataFrame, layers: list, top: float) -> Non
         mean = (site.null_mean, site.null_mean)
         ax.plot(mean, (y - 0.35, y + 0.35), color=MUTED, lw=0.9, gid="null mean")
         looks = {"marker": style.marker, "color": style.colour}
-        ax.plot(site.max_abs_cosine, y, ls="", ms=FIRST["ms"] - 1, gid=site.allocation, **looks)
+        ax.plot(site.max_abs_cosine, y, ls="", ms=MAIN["ms"] - 1, gid=site.allocation, **looks)
     dress_layers(ax, layers)
     ax.tick_params(axis="y", length=0, labelleft=False)
     ax.spines["left"].set_visible(False)
@@ -133,7 +133,7 @@ def dress_layers(ax: Axes, layers: list) -> None:
 def explain_chance() -> list[Line2D]:
     """Make the legend of figure 4: what the marks beside the heat maps mean."""
     return [
-        explain("a bias", ms=FIRST["ms"] - 1),
+        explain("a bias", ms=MAIN["ms"] - 1),
         explain("random directions: mean", color=MUTED, ls="", marker="|", ms=6),
         explain("and up to their 95 % quantile", color=FAINT, marker="s", ms=6),
     ]
@@ -204,7 +204,7 @@ def plot_layer(ax: Axes, layer: float, shift: Any) -> None:
     style = style_of(shift.allocation)
     offset, face = PLACES[shift.place]
     x = layer + offset
-    size = FIRST if shift.biased or shift.place == "residual" else FURTHER
+    size = MAIN if shift.biased or shift.place == "residual" else SINGLE_SEED
     bounds = (shift.recovery_low, shift.recovery_high)
     ax.plot((x, x), bounds, color=style.colour, lw=size["lw"], gid="interval")
     looks = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
@@ -214,9 +214,9 @@ def plot_layer(ax: Axes, layer: float, shift: Any) -> None:
 def explain_shift() -> list[Line2D]:
     """Make the legend of figure 5, in the order of its rows."""
     return [
-        explain("site, inputs of the dense pass; bar: 95 % interval", **FIRST, ls="-"),
+        explain("site, inputs of the dense pass; bar: 95 % interval", **MAIN, ls="-"),
         explain("site, inside the sparse model", mfc="white"),
-        explain("site without a bias", mfc="white", ms=FURTHER["ms"]),
+        explain("site without a bias", mfc="white", ms=SINGLE_SEED["ms"]),
         explain("predicted, with the cross term", color=MUTED, lw=0.9, ls="-", marker=""),
         explain("predicted, without the cross term", color=MUTED, lw=0.9, ls=":", marker=""),
         explain("all: every biased site together", marker=""),

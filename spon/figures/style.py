@@ -226,20 +226,21 @@ def select(table: pd.DataFrame, run_map: tuple) -> pd.DataFrame:
 
 
 def make_grid(
-    run_maps: list[tuple], rows: int, height: float, below: float
+    run_maps: list[tuple], rows: int, height: float, below: float, per_line: int
 ) -> tuple[Figure, dict]:
-    """Make a figure with a column of panels per run and map, `PER_LINE` columns side by side.
+    """Make a figure with a column of panels per run and map, some of them side by side.
 
     Args:
         run_maps: The runs and maps, in order.
         rows: Panels of each column.
         height: Inches of a row of panels.
         below: Inches for the legend.
+        per_line: Columns side by side, at most.
 
     Returns:
         The figure, and by run and map its panels from the top down. Panels in a row share y.
     """
-    lines = break_lines(run_maps)
+    lines = break_lines(run_maps, per_line)
     size = (SINGLE if len(run_maps) == 1 else DOUBLE, below + height * rows * len(lines))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.add_gridspec(rows * len(lines), len(lines[0]))
@@ -251,22 +252,23 @@ def make_grid(
             for row in range(rows):
                 cell = grid[line_number * rows + row, column]
                 axes.append(figure.add_subplot(cell, sharey=leftmost[row]))
-            axes[0].set_title(title_of(run_map, run_maps))
+            axes[0].set_title(title_of(run_map, run_maps).replace(", ", "\n", 1))
             axes[-1].set_xlabel("layer")
             panels[run_map] = axes
     figure.align_ylabels()
     return figure, panels
 
 
-def dress_depth(ax: Axes, layers: list, together: bool = False) -> None:
-    """Make x the axis of layers, and name at most nine of them.
+def dress_depth(ax: Axes, layers: list, together: bool = False, most: int = 9) -> None:
+    """Make x the axis of layers, and name a few of them.
 
     Args:
         layers: All layers, ascending.
         together: Whether to name the point right of the last layer, of all sites together.
+        most: About so many layers are named.
     """
     assert layers == sorted(layers), f"layers must ascend, got {layers}"
-    step = 1 + (len(layers) - 1) // 9
+    step = 1 + (len(layers) - 1) // most
     ticks = layers[::step]
     names = [f"{layer:g}" for layer in ticks]
     if together:

@@ -180,7 +180,8 @@ def plot_hidden_state_shift(hidden_state_shift: pd.DataFrame) -> Figure:
     """
     table = hidden_state_shift[hidden_state_shift["positions"] != "first"]
     run_maps = list_run_maps(table)
-    figure, panels = make_grid(run_maps, rows=3, height=1.4, below=0.9, per_line=PER_LINE)
+    titles = {one: title_of(one, run_maps).replace(", ", "\n", 1) for one in run_maps}
+    figure, panels = make_grid(titles, rows=3, height=1.4, below=0.9, per_line=PER_LINE)
     for run_map, axes in panels.items():
         shifts = select(table, run_map)
         layers = sorted(shifts["layer"].dropna().unique())
@@ -223,7 +224,6 @@ def plot_shift(ax: Axes, shifts: pd.DataFrame, layers: list) -> None:
     ax.yaxis.set_major_locator(FixedLocator([-1000, -100, -10, -5, 0, 5, 10, 100]))
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.tick_params(labelleft=ax.get_subplotspec().is_first_col())
 
 
 def plot_layer(ax: Axes, layer: float, shift: Any) -> None:

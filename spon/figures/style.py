@@ -226,35 +226,44 @@ def select(table: pd.DataFrame, run_map: tuple) -> pd.DataFrame:
 
 
 def make_grid(
-    run_maps: list[tuple], rows: int, height: float, below: float, per_line: int
+    titles: dict[tuple, str],
+    rows: int,
+    height: float,
+    below: float,
+    per_line: int,
+    apart: tuple[int, ...] = (),
 ) -> tuple[Figure, dict]:
-    """Make a figure with a column of panels per run and map, some of them side by side.
+    """Make a figure with titled columns of panels, some of them side by side.
 
     Args:
-        run_maps: The runs and maps, in order.
+        titles: Of the columns, by what they show.
         rows: Panels of each column.
         height: Inches of a row of panels.
         below: Inches for the legend.
         per_line: Columns side by side, at most.
+        apart: Rows whose panels have scales of their own; the others share y along a line.
 
     Returns:
-        The figure, and by run and map its panels from the top down. Panels in a row share y.
+        The figure, and the panels of each column from the top down.
     """
-    lines = break_lines(run_maps, per_line)
-    size = (SINGLE if len(run_maps) == 1 else DOUBLE, below + height * rows * len(lines))
+    lines = break_lines(list(titles), per_line)
+    size = (SINGLE if len(titles) == 1 else DOUBLE, below + height * rows * len(lines))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.add_gridspec(rows * len(lines), len(lines[0]))
     panels: dict[tuple, list[Axes]] = {}
     for line_number, line in enumerate(lines):
-        for column, run_map in enumerate(line):
+        for column, key in enumerate(line):
             leftmost = panels.get(line[0], [None] * rows)
             axes = []
             for row in range(rows):
                 cell = grid[line_number * rows + row, column]
-                axes.append(figure.add_subplot(cell, sharey=leftmost[row]))
-            axes[0].set_title(title_of(run_map, run_maps).replace(", ", "\n", 1))
+                shared = None if row in apart else leftmost[row]
+                ax = figure.add_subplot(cell, sharey=shared)
+                ax.tick_params(labelleft=shared is None)
+                axes.append(ax)
+            axes[0].set_title(titles[key])
             axes[-1].set_xlabel("layer")
-            panels[run_map] = axes
+            panels[key] = axes
     figure.align_ylabels()
     return figure, panels
 

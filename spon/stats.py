@@ -1,5 +1,6 @@
 """Intervals and p-values of means over evaluation blocks, and of what is computed from them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +12,6 @@ from scipy import fft
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 from scipy.stats import norm, rankdata, spearmanr
-from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 # Up to so many sites, a rank correlation is compared with all orders of them; 8! is 40,320.
@@ -196,7 +196,7 @@ class Quantity:
             low, high = bound_ratio(self, denominator)
             distance = (self.value - null) * denominator.value
             errors = numerator.errors.add(denominator.errors, -null)
-        if np.isclose(self.value, null, rtol=1e-9, atol=1e-12):
+        if math.isclose(self.value, null, rel_tol=1e-9, abs_tol=1e-12):
             return Estimate(self.value, low, high, 1.0)
         return Estimate(self.value, low, high, find_p_value(distance, errors))
 
@@ -321,9 +321,11 @@ def read_slow_errors(influence: Float[np.ndarray, "blocks"]) -> Float[np.ndarray
 def adjust_holm(p_values: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
     """Holm's adjustment for a family of tests; nan stays nan and does not count in the family."""
     adjusted = np.full(len(p_values), np.nan)
-    tested = ~np.isnan(p_values)
-    if tested.any():
-        adjusted[tested] = multipletests(p_values[tested], method="holm")[1]
+    tested = np.flatnonzero(~np.isnan(p_values))
+    ascending = tested[np.argsort(p_values[tested], kind="stable")]
+    # The smallest counts as often as there are tests, the largest once, and none less than before.
+    scaled = p_values[ascending] * np.arange(len(ascending), 0, -1)
+    adjusted[ascending] = np.minimum(1.0, np.maximum.accumulate(scaled))
     return adjusted
 
 

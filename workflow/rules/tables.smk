@@ -66,7 +66,6 @@ rule tabulate:
     params:
         spec=spec(
             "tabulate.py",
-            "statistics",
             scopes=of_study("scopes"),
             allocations=of_study("biased"),
         ),
@@ -95,7 +94,6 @@ rule tabulate_controls:
     params:
         spec=spec(
             "tabulate_controls.py",
-            "statistics",
             scopes=of_study("scopes"),
             allocations=of_study("biased"),
         ),

@@ -41,8 +41,8 @@ def plot_confidence(perplexity: pd.DataFrame, controls: pd.DataFrame) -> Figure:
 
     Args:
         perplexity: `tables/perplexity.csv`.
-        controls: `tables/controls.csv`. Of a scope that it holds, the runs that it compares are
-            plotted; of another scope all runs are.
+        controls: `tables/controls.csv`. Of a scope in which it compares trained biases with
+            untrained ones, these are plotted; of another scope all runs are.
     """
     learned = perplexity[~perplexity["allocation"].isin([DENSE, TEAL])]
     runs = learned[[*KEYS, "seed"]].assign(
@@ -67,10 +67,10 @@ def plot_confidence(perplexity: pd.DataFrame, controls: pd.DataFrame) -> Figure:
 
 
 def choose_runs(runs: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs that controls compare, and all runs of scopes that they do not hold."""
-    compared = {*controls["allocation"], *controls["reference"]}
-    others = ~runs["scope"].isin(controls["scope"])
-    return runs[runs["allocation"].isin(compared) | others]
+    """Return the runs that are compared with one another, and all runs of the other scopes."""
+    pairs = controls[~controls["reference"].isin([DENSE, TEAL])]
+    compared = runs["allocation"].isin([*pairs["allocation"], *pairs["reference"]])
+    return runs[compared | ~runs["scope"].isin(pairs["scope"])]
 
 
 def warm_teal(perplexity: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:

@@ -131,7 +131,7 @@ class Study:
         shared = {"study": self.settings, "analyses": self.config["analyses"]}
         if not self.has_model:
             return shared
-        sections = ("calibrate", "train", "controls", "statistics")
+        sections = ("calibrate", "train", "evaluate", "controls")
         allocations = {allocation.name: asdict(allocation) for allocation in self.swept}
         return shared | {key: self.config[key] for key in sections} | {"allocations": allocations}
 

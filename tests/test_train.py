@@ -436,7 +436,6 @@ def test_a_training_on_a_plateau_ends_when_it_has_converged(network, tokens):
     assert curve[-1]["event"] == train.CONVERGED
     assert len(curve) < 1 + recipe.steps
     assert curve[-1]["learning_rate"] == pytest.approx(0.3 * curve[1]["learning_rate"])
-    assert curve[-1]["held_out_kl"] < curve[0]["held_out_kl"]
 
 
 def test_an_average_is_the_mean_of_the_first_steps_and_forgets_them_later():

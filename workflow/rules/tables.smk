@@ -50,29 +50,6 @@ def files_of_runs(pattern, runs):
     return [expand(pattern, allow_missing=True, **run)[0] for run in runs]
 
 
-rule tabulate:
-    """Tabulate perplexity, recovery, position, marginal gain, frontiers and contrasts."""
-    input:
-        unpack(outcomes),
-    output:
-        **{name: table(name) for name in TABLES},
-        summary="results/{study}/summary.json",
-    log:
-        "logs/{study}/tabulate.log",
-    benchmark:
-        "benchmarks/{study}/tabulate.tsv"
-    conda:
-        "../../envs/tables.yaml"
-    params:
-        spec=spec(
-            "tabulate.py",
-            scopes=of_study("scopes"),
-            allocations=of_study("biased"),
-        ),
-    script:
-        "../scripts/tabulate.py"
-
-
 rule tabulate_trainings:
     """Tabulate how long every training took, and whether it converged."""
     input:
@@ -91,6 +68,30 @@ rule tabulate_trainings:
         spec=spec("tabulate_trainings.py"),
     script:
         "../scripts/tabulate_trainings.py"
+
+
+rule tabulate:
+    """Tabulate perplexity, recovery, position, marginal gain, frontiers and contrasts."""
+    input:
+        unpack(outcomes),
+        trainings=rules.tabulate_trainings.output.trainings[0],
+    output:
+        **{name: table(name) for name in TABLES},
+        summary="results/{study}/summary.json",
+    log:
+        "logs/{study}/tabulate.log",
+    benchmark:
+        "benchmarks/{study}/tabulate.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec(
+            "tabulate.py",
+            scopes=of_study("scopes"),
+            allocations=of_study("biased"),
+        ),
+    script:
+        "../scripts/tabulate.py"
 
 
 rule tabulate_controls:

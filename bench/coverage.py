@@ -20,15 +20,35 @@ from spon import stats
 
 CORRELATIONS = (0.0, 0.3, 0.6)
 BAND = (93.5, 96.5)  # percent: what the project accepts at a nominal 95 %
-DRAWS = 1000
-# Means in units of their standard errors: a gain four errors from zero and a damage eight errors
-# from zero, so a recovery of 50 %.
-GAIN, DAMAGE = 4.0, 8.0
+# Means in units of their standard errors: two gains, and the damage that both are a share of,
+# eight errors from zero, so recoveries of 50 and 25 %.
+MEANS = np.array([4.0, 2.0, 8.0])
+SHARED = np.array([[0.8, 0.0, 0.6], [0.0, 0.8, 0.6], [0.0, 0.0, 1.0]])
+# How far trainings differ, in standard errors of a mean over blocks.
+SPREADS = {"three_trainings": 1.0, "three_trainings_apart": 5.0}
 LOOKS = {
-    "mean": {"label": "mean_interval", "marker": "o", "color": "#1a1a1a", "ls": "-"},
-    "ratio": {"label": "interval of a ratio", "marker": "s", "color": "#0069a8", "ls": "--"},
+    "mean": {"label": "mean", "marker": "o", "color": "#1a1a1a", "ls": "-"},
+    "ratio": {"label": "ratio (Fieller)", "marker": "s", "color": "#0069a8", "ls": "--"},
+    "difference_of_ratios": {
+        "label": "difference of ratios (linearised)",
+        "marker": "^",
+        "color": "#009e73",
+        "ls": "-.",
+    },
+    "three_trainings": {
+        "label": "mean over 3 trainings, spread 1 error",
+        "marker": "v",
+        "color": "#cc79a7",
+        "ls": "-",
+    },
+    "three_trainings_apart": {
+        "label": "mean over 3 trainings, spread 5 errors",
+        "marker": "D",
+        "color": "#e69f00",
+        "ls": "--",
+    },
     "newey_west": {
-        "label": "plain Newey-West, 1.96",
+        "label": "mean by plain Newey-West, 1.96",
         "marker": "x",
         "color": "#d55e00",
         "ls": ":",
@@ -39,29 +59,40 @@ LOOKS = {
 def simulate(
     blocks: int, correlation: float, samples: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Simulate samples [blocks, 2] of two related AR(1) series: gains and damages.
+    """Simulate samples [3, blocks] of related AR(1) series: two gains and the damage.
 
     They are in units of the true standard errors of their means.
     """
     start = 100  # blocks that are left out, as the series starts from zero
-    mix = np.array([[1.0, 0.6], [0.0, 0.8]])
-    noise = rng.standard_normal((samples, start + blocks, 2)) @ mix
-    series = lfilter([1.0], [1.0, -correlation], noise, axis=1)[:, start:]
-    assert series.shape == (samples, blocks, 2), f"unexpected shape: {series.shape}"
     error = 1 / (1 - correlation) / np.sqrt(blocks)
-    yield from series / error + np.array([GAIN, DAMAGE])
+    for _ in range(samples):
+        noise = SHARED @ rng.standard_normal((3, start + blocks))
+        series = lfilter([1.0], [1.0, -correlation], noise, axis=1)[:, start:]
+        yield series / error + MEANS[:, None]
 
 
-def find_hits(sample: np.ndarray, seed: int) -> dict[str, bool]:
+def find_hits(sample: np.ndarray, rng: np.random.Generator) -> dict[str, bool]:
     """Say of each interval of one sample whether it holds the truth."""
-    gain = sample[:, 0]
-    drawn_gain, drawn_damage = stats.draw_quantities(sample, DRAWS, seed)
-    recovery = (drawn_gain / drawn_damage).interval()
+    first, second, damage = (stats.mean_quantity(series) for series in sample)
+    recoveries = first / damage, second / damage
+    truths = MEANS[:2] / MEANS[2]
+    averages = {}
+    for name, spread in SPREADS.items():
+        trainings = [sample[0] + luck for luck in rng.normal(0, spread, 3)]
+        averages[name] = stats.average([stats.mean_quantity(series) for series in trainings])
     return {
-        "mean": stats.mean_interval(gain - GAIN).holds_zero,
-        "ratio": recovery.low <= GAIN / DAMAGE <= recovery.high,
-        "newey_west": abs(gain.mean() - GAIN) <= 1.96 * newey_west_error(gain),
+        "mean": holds(first, MEANS[0]),
+        "ratio": holds(recoveries[0], truths[0]),
+        "difference_of_ratios": holds(recoveries[0] - recoveries[1], truths[0] - truths[1]),
+        **{name: holds(average, MEANS[0]) for name, average in averages.items()},
+        "newey_west": abs(first.value - MEANS[0]) <= 1.96 * newey_west_error(sample[0]),
     }
+
+
+def holds(quantity: stats.Quantity, truth: float) -> bool:
+    """Whether the interval of a quantity holds its true value."""
+    interval = quantity.interval()
+    return bool(interval.low <= truth <= interval.high)
 
 
 def newey_west_error(values: np.ndarray) -> float:
@@ -81,8 +112,8 @@ def measure_coverage(sizes: list[int], samples: int) -> pd.DataFrame:
     rows = []
     for blocks in sizes:
         for correlation in CORRELATIONS:
-            simulated = enumerate(simulate(blocks, correlation, samples, rng))
-            hits = pd.DataFrame([find_hits(sample, seed) for seed, sample in simulated])
+            simulated = simulate(blocks, correlation, samples, rng)
+            hits = pd.DataFrame([find_hits(sample, rng) for sample in simulated])
             for interval, share in hits.mean().items():
                 rows.append((blocks, correlation, interval, samples, round(100 * share, 2)))
     columns = ["blocks", "correlation", "interval", "samples", "coverage_percent"]
@@ -92,7 +123,7 @@ def measure_coverage(sizes: list[int], samples: int) -> pd.DataFrame:
 def plot_coverage(coverage: pd.DataFrame) -> Figure:
     """Plot coverage against the correlation of neighbours, one panel per number of blocks."""
     groups = coverage.groupby("blocks")
-    figure = Figure(figsize=(1.2 + 2.4 * len(groups), 3.1), layout="constrained")
+    figure = Figure(figsize=(1.2 + 2.4 * len(groups), 3.4), layout="constrained")
     axes = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
     for ax, (blocks, panel) in zip(axes, groups, strict=True):
         ax.axhspan(*BAND, color="#e4e4e4", lw=0, label="accepted")
@@ -104,7 +135,7 @@ def plot_coverage(coverage: pd.DataFrame) -> Figure:
         ax.set_xticks(CORRELATIONS)
         ax.set_xlabel("correlation of neighbouring blocks")
     axes[0].set_ylabel("coverage of 95 % intervals (%)")
-    look = {"ncols": 4, "frameon": False, "fontsize": 8}
+    look = {"ncols": 3, "frameon": False, "fontsize": 8}
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", **look)
     return figure
 
@@ -113,7 +144,11 @@ def main() -> None:
     """Measure the coverage, and write the table and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "blocks", nargs="*", type=int, default=[512, 1024], help="evaluation blocks per sample"
+        "blocks",
+        nargs="*",
+        type=int,
+        default=[256, 512, 1024],
+        help="evaluation blocks per sample",
     )
     parser.add_argument("--samples", type=int, default=4000, help="simulated samples per setting")
     arguments = parser.parse_args()

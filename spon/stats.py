@@ -1,15 +1,17 @@
 """Intervals and p-values of means over evaluation blocks, and of what is computed from them."""
 
-import operator
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import permutations
 
 import numpy as np
 from jaxtyping import Float
 from scipy import fft
-from scipy.stats import norm, rankdata, spearmanr, t
-from statsmodels.stats.multitest import multipletests
+from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
+from scipy.stats import norm, rankdata, spearmanr
 
 LEVEL = 0.95
 # Up to so many sites, a rank correlation is compared with all orders of them; 8! is 40,320.
@@ -21,7 +23,7 @@ class Estimate:
     """A number with its interval; nan where it is not applicable.
 
     Attributes:
-        p_value: Two-sided, against zero.
+        p_value: Two-sided, against zero unless another null is named.
     """
 
     value: float
@@ -38,86 +40,237 @@ class Estimate:
 NOT_APPLICABLE = Estimate(np.nan, np.nan, np.nan, np.nan)
 
 
-@dataclass(frozen=True, eq=False)
-class Quantity:
-    """A number computed from means over blocks, with its bootstrap draws.
-
-    Quantities that were drawn jointly can be subtracted, added and divided, draw by draw, so what
-    they share cancels. A ratio to a quantity whose own interval holds zero has arbitrary sign and
-    size: it is not applicable, all of its numbers are nan, and so is all that is computed from it.
+@dataclass(frozen=True)
+class Errors:
+    """Independent errors of a number, linear in it: those of its text and of its trainings.
 
     Attributes:
-        value: The number itself, computed from the means of all blocks.
-        draws: The same, computed from the means of each draw.
+        text: As many as the text leaves degrees of freedom; the sum of their squares is the
+            variance.
+        trainings: The same for trainings, whose errors add up to zero, so they have one degree of
+            freedom less; a single zero where there is one training or none.
+    """
+
+    text: Float[np.ndarray, "degrees"]
+    trainings: Float[np.ndarray, "trainings"]
+
+    def add(self, other: "Errors", factor: float) -> "Errors":
+        """The errors of a number plus a multiple of another one."""
+        return Errors(self.text + factor * other.text, self.trainings + factor * other.trainings)
+
+    def measure(self) -> tuple[float, float]:
+        """The standard error and its degrees of freedom, by Satterthwaite's approximation."""
+        variances = np.array([self.text @ self.text, self.trainings @ self.trainings])
+        degrees = np.array([len(self.text), max(1, len(self.trainings) - 1)])
+        total = float(variances.sum())
+        if total == 0:
+            return 0.0, float(degrees[0])
+        return float(np.sqrt(total)), 1 / float(np.sum((variances / total) ** 2 / degrees))
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """A number computed from means over blocks, with what every block and training adds to it.
+
+    A mean over blocks is exactly the sum of what its blocks add. What is computed from means is
+    treated as such a sum too, by its first derivative (linearisation), so that what two
+    quantities share cancels in their difference. A ratio is tested without: see `test`.
+
+    A ratio to a quantity whose own interval holds zero has arbitrary sign and size: it is not
+    applicable, its numbers are nan, and so is all that is computed from it.
+
+    Attributes:
+        value: The number itself.
+        influence: How far each block moves it, in the order of the text and zero on average:
+            `value + influence` is a series whose mean is the number, with its error.
+        trainings: How far the number of each training is from their mean `value`, in the order of
+            the seeds. A single zero where there is one training or none: then what is said of
+            the number is said of this training.
         name: What it is, as in "the gain of TOP-50 may be zero"; empty if nobody named it.
         zero_denominator: The first quantity whose interval holds zero that it was divided by.
+        ratio_of: Numerator and denominator, if the last that was done is a division.
     """
 
     value: float
-    draws: Float[np.ndarray, "draws"]
+    influence: Float[np.ndarray, "blocks"]
+    trainings: Float[np.ndarray, "trainings"] = field(default_factory=lambda: np.zeros(1))
     name: str = ""
     zero_denominator: "Quantity | None" = None
+    ratio_of: "tuple[Quantity, Quantity] | None" = None
 
     def named(self, name: str) -> "Quantity":
         """The same quantity under this name."""
         return replace(self, name=name)
 
     def __add__(self, other: "Quantity") -> "Quantity":
-        """The sum, draw by draw."""
-        return self._combine(other, operator.add)
+        """The sum."""
+        return self._add(other, 1.0)
 
     def __sub__(self, other: "Quantity") -> "Quantity":
-        """The difference, draw by draw."""
-        return self._combine(other, operator.sub)
+        """The difference."""
+        return self._add(other, -1.0)
 
     def __mul__(self, factor: int | float) -> "Quantity":
         """The quantity in another unit."""
         assert not isinstance(factor, Quantity), "a product of two quantities has no use here"
-        return replace(self, value=self.value * factor, draws=self.draws * factor, name="")
+        return replace(
+            self,
+            value=self.value * factor,
+            influence=self.influence * factor,
+            trainings=self.trainings * factor,
+            name="",
+            ratio_of=self.ratio_of and (self.ratio_of[0] * factor, self.ratio_of[1]),
+        )
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: "Quantity | int | float") -> "Quantity":
-        """The ratio, draw by draw; not applicable where the interval of `other` holds zero."""
+        """The ratio; not applicable where the interval of `other` holds zero."""
         if not isinstance(other, Quantity):
-            return replace(self, value=self.value / other, draws=self.draws / other, name="")
-        if other.zero_denominator is None and other.interval().holds_zero:
-            missing = np.full_like(self.draws, np.nan)
-            return Quantity(np.nan, missing, zero_denominator=self.zero_denominator or other)
-        return self._combine(other, operator.truediv)
-
-    def _combine(self, other: "Quantity", compute: Callable) -> "Quantity":
-        """Compute a quantity from two; of two zero denominators the first one's is kept."""
-        drawn = len(self.draws), len(other.draws)
-        assert drawn[0] == drawn[1], f"quantities of {drawn} draws were not drawn jointly"
+            return self * (1 / other)
+        missing = self.zero_denominator or other.zero_denominator
+        if missing is None and other.interval().holds_zero:
+            missing = other
+        ratio, unit = (np.nan, np.nan) if missing else (self.value / other.value, other.value)
+        rest = self._add(other, -ratio)
         return Quantity(
-            compute(self.value, other.value),
-            compute(self.draws, other.draws),
+            ratio,
+            rest.influence / unit,
+            rest.trainings / unit,
+            zero_denominator=missing,
+            ratio_of=(self, other),
+        )
+
+    def exp(self) -> "Quantity":
+        """The exponential, such as the perplexity of a negative log-likelihood."""
+        value = float(np.exp(self.value))
+        return replace(
+            self,
+            value=value,
+            influence=self.influence * value,
+            trainings=self.trainings * value,
+            ratio_of=None,
+        )
+
+    def _add(self, other: "Quantity", factor: float) -> "Quantity":
+        """Add a multiple of a quantity; of two zero denominators the first one's is kept."""
+        blocks = len(self.influence), len(other.influence)
+        assert blocks[0] == blocks[1], f"quantities of {blocks} blocks are not of one text"
+        trainings = {len(self.trainings), len(other.trainings)} - {1}
+        assert len(trainings) < 2, f"quantities of {trainings} trainings cannot be paired"
+        return Quantity(
+            self.value + factor * other.value,
+            self.influence + factor * other.influence,
+            self.trainings + factor * other.trainings,
             zero_denominator=self.zero_denominator or other.zero_denominator,
         )
 
-    def interval(self) -> Estimate:
-        """The number with the percentiles of its draws as interval; without a p-value."""
-        if self.zero_denominator is not None:
-            return NOT_APPLICABLE
-        tail = (1 - LEVEL) / 2
-        low, high = np.quantile(self.draws, [tail, 1 - tail])
-        return Estimate(float(self.value), float(low), float(high), np.nan)
+    @cached_property
+    def errors(self) -> Errors:
+        """What its standard error is made of."""
+        count = len(self.trainings)
+        between = self.trainings / np.sqrt(count * max(1, count - 1))
+        return Errors(read_slow_errors(self.influence), between)
 
-    def p_value(self, null: float) -> float:
-        """Two-sided p-value of a null value: what level the interval must have to reach it.
+    def interval(self) -> Estimate:
+        """The number with its interval, and its p-value against zero."""
+        return self.test(0.0)
+
+    def test(self, null: float) -> Estimate:
+        """The number with its interval and the p-value of a null value.
+
+        A ratio N / D is tested as Fieller does: its null r is that N - r D is zero, which is
+        linear in N and D. Its interval ends at the nulls whose p-value is 5 %, so both agree.
 
         Returns:
-            Twice the smaller share of draws on either side of the null, one more counted, so at
-            least 2 / (draws + 1): no number of draws shows that chance never does it. A draw that
-            is the null, up to rounding, counts on both sides. Nan if it is not applicable.
+            Nan where the quantity is not applicable. A null that is the value, up to rounding,
+            has p-value 1.
         """
         if self.zero_denominator is not None:
-            return np.nan
-        equal = np.isclose(self.draws, null, rtol=1e-9, atol=1e-12)
-        below = np.count_nonzero(equal | (self.draws < null))
-        above = np.count_nonzero(equal | (self.draws > null))
-        return float(min(1.0, 2 * (min(below, above) + 1) / (len(self.draws) + 1)))
+            return NOT_APPLICABLE
+        if self.ratio_of is None:
+            low, high = bound_number(self.value, self.errors)
+            distance, errors = self.value - null, self.errors
+        else:
+            numerator, denominator = self.ratio_of
+            low, high = bound_ratio(self, denominator)
+            distance = (self.value - null) * denominator.value
+            errors = numerator.errors.add(denominator.errors, -null)
+        if math.isclose(self.value, null, rel_tol=1e-9, abs_tol=1e-12):
+            return Estimate(self.value, low, high, 1.0)
+        return Estimate(self.value, low, high, find_p_value(distance, errors))
+
+
+def bound_number(value: float, errors: Errors, level: float = LEVEL) -> tuple[float, float]:
+    """The ends of Student's interval."""
+    error, degrees = errors.measure()
+    half = float(error * stdtrit(degrees, (1 + level) / 2))
+    return value - half, value + half
+
+
+def find_p_value(distance: float, errors: Errors) -> float:
+    """Student's two-sided p-value of a number that is so far from its null."""
+    error, degrees = errors.measure()
+    if error == 0:
+        return float(distance == 0)
+    return float(2 * stdtr(degrees, -abs(distance) / error))
+
+
+def bound_ratio(ratio: Quantity, denominator: Quantity) -> tuple[float, float]:
+    """The ends of Fieller's interval: the nulls of a ratio whose p-value is 5 %.
+
+    They are finite, as the interval of the denominator does not hold zero.
+    """
+    # Nulls are searched by an angle, whose tangent is their distance in standard errors: a right
+    # angle is the infinite null, which is rejected as zero is for the denominator.
+    unit = ratio.errors.measure()[0]
+    if unit == 0:
+        return ratio.value, ratio.value
+    own, below = ratio.errors, denominator.errors
+
+    def find_excess(angle: float) -> float:
+        """How far the null at an angle is beyond what is just not rejected."""
+        step = unit * np.sin(angle)
+        mixed = Errors(np.cos(angle) * own.text, np.cos(angle) * own.trainings)
+        error, degrees = mixed.add(below, -step / denominator.value).measure()
+        return abs(step) - error * float(stdtrit(degrees, (1 + LEVEL) / 2))
+
+    angles = [brentq(find_excess, end, 0.0) for end in (-np.pi / 2, np.pi / 2)]
+    low, high = (ratio.value + unit * float(np.tan(angle)) for angle in angles)
+    return low, high
+
+
+def average(quantities: Sequence[Quantity]) -> Quantity:
+    """The mean of a quantity over trainings, in the order of their seeds.
+
+    Its error is that of the mean's blocks and, added to it, that of the trainings: the spread
+    between their values. A single training is returned as it is, without an error of its own.
+    The mean of ratios is the ratio of the means of numerators and of denominators.
+    """
+    # ASSUME: what blocks and trainings have in common, a training's own luck with a block, counts
+    # in both variances: an interval over few trainings is rather too wide than too narrow.
+    if len(quantities) == 1:
+        return quantities[0]
+    ratios = [quantity.ratio_of for quantity in quantities if quantity.ratio_of]
+    if len(ratios) == len(quantities):
+        above, below = zip(*ratios, strict=True)
+        return average(above) / average(below)
+    assert all(len(quantity.trainings) == 1 for quantity in quantities), "averaged before"
+    values = np.array([quantity.value for quantity in quantities])
+    missing = [quantity.zero_denominator for quantity in quantities if quantity.zero_denominator]
+    return Quantity(
+        float(values.mean()),
+        np.mean([quantity.influence for quantity in quantities], axis=0),
+        values - values.mean(),
+        name=quantities[0].name,
+        zero_denominator=missing[0] if missing else None,
+    )
+
+
+def mean_quantity(values: Float[np.ndarray, "blocks"], name: str = "") -> Quantity:
+    """The mean over blocks as a quantity."""
+    mean = float(values.mean())
+    return Quantity(mean, values - mean, name=name)
 
 
 def check_blocks(blocks: int) -> None:
@@ -143,98 +296,36 @@ def mean_interval(values: Float[np.ndarray, "blocks"], level: float = LEVEL) -> 
     Raises:
         ValueError: There is one block only.
     """
-    blocks = len(values)
+    mean = float(values.mean())
+    errors = Errors(read_slow_errors(values - mean), np.zeros(1))
+    return Estimate(mean, *bound_number(mean, errors, level), find_p_value(mean, errors))
+
+
+def read_slow_errors(influence: Float[np.ndarray, "blocks"]) -> Float[np.ndarray, "degrees"]:
+    """Independent errors of the mean of a series: its first cosine coefficients, scaled.
+
+    The sum of their squares is the variance of the mean.
+
+    Raises:
+        ValueError: There is one block only.
+    """
+    blocks = len(influence)
     check_blocks(blocks)
     # ASSUME: 0.4 n^(2/3) coefficients, the rule of Lazarus, Lewis, Stock and Watson (2018): 40 for
     # 1,024 blocks. Fewer make wider intervals, more let the correlation of neighbours leak out;
     # bench/coverage.py measures what is left.
     degrees = max(1, int(0.4 * blocks ** (2 / 3)))
-    mean = float(values.mean())
-    slow = fft.dct(values - mean, norm="ortho")[1 : degrees + 1]
-    error = float(np.sqrt(np.mean(slow**2) / blocks))
-    half = float(t.ppf((1 + level) / 2, degrees)) * error
-    if error == 0:
-        return Estimate(mean, mean, mean, float(mean == 0))
-    return Estimate(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, degrees)))
-
-
-def draw_quantities(
-    values: Float[np.ndarray, "blocks series"], draws: int, seed: int
-) -> list[Quantity]:
-    """The means of all series as quantities that are drawn jointly; see `resample_means`."""
-    means, resampled = values.mean(axis=0), resample_means(values, draws, seed)
-    return [Quantity(float(mean), column) for mean, column in zip(means, resampled.T, strict=True)]
-
-
-def resample_means(
-    values: Float[np.ndarray, "blocks series"], draws: int, seed: int
-) -> Float[np.ndarray, "draws series"]:
-    """Draw the means of all series jointly, by a circular moving-block bootstrap.
-
-    Each draw strings together stretches of neighbouring blocks, the same ones for every series, so
-    that what two series share cancels in their difference or ratio.
-
-    Args:
-        values: One row per evaluation block, in the order of the text.
-        draws: Number of draws.
-        seed: Of the random stretches; the same seed gives the same draws.
-
-    Returns:
-        Means per draw, so spread about the series' own means that their percentiles cover (see
-        `widen_draws`).
-
-    Raises:
-        ValueError: There is one block only.
-    """
-    blocks = len(values)
-    check_blocks(blocks)
-    length = choose_stretch(blocks)
-    count = -(-blocks // length)
-    starts = np.random.default_rng(seed).integers(blocks, size=(count, draws))
-    mean = values.mean(axis=0)
-    sums = sum_stretches(values - mean, length)
-    deviations = np.zeros((draws, values.shape[1]))
-    for start in starts:
-        deviations += sums[start]
-    return mean + widen_draws(blocks, length) / np.sqrt(count * length * blocks) * deviations
-
-
-def choose_stretch(blocks: int) -> int:
-    """The number of neighbouring blocks that the bootstrap keeps together."""
-    # ASSUME: 5 n^(1/3), which is 50 of 1,024 blocks: three times the length of least mean squared
-    # error where neighbours are correlated by 0.6. A long stretch loses less of the variance; what
-    # it loses in precision, wider draws make up for. No more than half of the blocks, or the draws
-    # would hardly differ.
-    return min(round(5 * blocks ** (1 / 3)), blocks // 2)
-
-
-def sum_stretches(
-    values: Float[np.ndarray, "blocks series"], length: int
-) -> Float[np.ndarray, "blocks series"]:
-    """The sum of `length` values from every block on, the first block following the last."""
-    assert 0 < length <= len(values), f"a stretch of {length} of {len(values)} blocks"
-    sums = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values, values[:length]]), axis=0)
-    return sums[length:-1] - sums[: -length - 1]
-
-
-def widen_draws(blocks: int, length: int) -> float:
-    """Factor that makes percentiles of the draws cover: Hesterberg's expanded interval (2015).
-
-    Deviations of stretches are taken from the sample's own mean, which they have pulled towards
-    themselves; and their variance is itself an estimate, with 3 n / (2 length) degrees of freedom
-    if stretches overlap: so Student's t.
-    """
-    tail = (1 + LEVEL) / 2
-    student = t.ppf(tail, 1.5 * blocks / length) / norm.ppf(tail)
-    return float(student * np.sqrt(blocks / (blocks - length)))
+    return fft.dct(influence, norm="ortho")[1 : degrees + 1] / np.sqrt(degrees * blocks)
 
 
 def adjust_holm(p_values: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
     """Holm's adjustment for a family of tests; nan stays nan and does not count in the family."""
     adjusted = np.full(len(p_values), np.nan)
-    tested = ~np.isnan(p_values)
-    if tested.any():
-        adjusted[tested] = multipletests(p_values[tested], method="holm")[1]
+    tested = np.flatnonzero(~np.isnan(p_values))
+    ascending = tested[np.argsort(p_values[tested], kind="stable")]
+    # The smallest counts as often as there are tests, the largest once, and none less than before.
+    scaled = p_values[ascending] * np.arange(len(ascending), 0, -1)
+    adjusted[ascending] = np.minimum(1.0, np.maximum.accumulate(scaled))
     return adjusted
 
 

@@ -23,7 +23,8 @@ SITES = [
 ]
 SITES.append(allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
 SITES = [rows.assign(learn="kl") for rows in SITES]
-SITES.append(SITES[0].assign(allocation="MEAN-DOWN", learn="mean_residual"))
+for name, learn in {"MEAN-DOWN": "mean_residual", "FISHER-DOWN": "fisher"}.items():
+    SITES.append(SITES[0].assign(allocation=name, learn=learn))
 BLOCKS, PREDICTIONS = 60, 10
 # Some blocks of text are harder than others, for every model alike; the mean is zero.
 TEXT = np.tile([-1.0, 0.0, 1.0], BLOCKS // 3)
@@ -34,14 +35,33 @@ NOISE = [
 ]
 
 
-def score(allocation, scope, sparsity, seed, nll, kl, noise=0.0):
-    """One evaluation: nats per token above the text's own, and the noise in them."""
+def score(allocation, scope, sparsity, seed, nll, kl, noise=0.0, cooled=0.01, entropy=2.0):
+    """One evaluation: nats per token above the text's own, and the noise in them.
+
+    At its own temperature its negative log-likelihood is lower by `cooled`.
+    """
     keys = {"allocation": allocation, "scope": scope, "sparsity": sparsity, "seed": seed}
-    nats = {
-        "nll_nats": PREDICTIONS * (nll + TEXT + noise),
-        "kl_nats": PREDICTIONS * np.full(BLOCKS, kl),
+    return pd.DataFrame(
+        {**keys, "block": range(BLOCKS), **measure_blocks(nll, kl, noise, cooled, entropy)}
+    )
+
+
+def measure_blocks(nll, kl, noise=0.0, cooled=0.01, entropy=2.0, blocks=range(BLOCKS)):
+    """The columns of an evaluation that do not name it."""
+    text = TEXT[list(blocks)]
+    return {
+        "predictions": PREDICTIONS,
+        "nll_nats": PREDICTIONS * (nll + text + noise),
+        "kl_nats": PREDICTIONS * np.full(len(text), kl),
+        "entropy_nats": PREDICTIONS * np.full(len(text), entropy),
+        "top1": np.full(len(text), PREDICTIONS - 1),
+        "nll_at_temperature_nats": PREDICTIONS * (nll - cooled + text + noise),
+        "kl_at_temperature_nats": PREDICTIONS * np.full(len(text), 0.9 * kl),
+        "temperature": 1 + 10 * cooled,
+        "kl_median": kl / 2,
+        "kl_95": 3 * kl,
+        "kl_99": 5 * kl,
     }
-    return pd.DataFrame({**keys, "block": range(BLOCKS), "predictions": PREDICTIONS, **nats})
 
 
 DENSE = score("DENSE", "", np.nan, pd.NA, 2.0, 0.0)
@@ -55,8 +75,7 @@ ATTN_ONLY = score("ATTN-ONLY", "o_proj", 0.5, 0, 2.02, 0.02)
 ALL = [DENSE, TEAL, UNIF_ALL, TOP_75, TOP_50, BOTTOM_50, ATTN_TEAL, ATTN_ONLY]
 
 
-def gather(*evaluations, draws=200, seed=0):
-    sites = pd.concat(SITES)
+def gather(*evaluations):
     return outcomes.gather_outcomes(
-        pd.concat(evaluations), sites, SHAPE, SCOPES, "a1b2", draws, seed
+        pd.concat(evaluations), pd.concat(SITES), SHAPE, SCOPES, protocol="a1b2"
     )

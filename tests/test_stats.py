@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 from scipy.signal import lfilter
-from scipy.stats import kurtosis, kurtosistest, norm, spearmanr
+from scipy.stats import kurtosis, kurtosistest, norm, spearmanr, t, ttest_1samp
 
 from spon import stats
 
@@ -56,10 +56,10 @@ def test_zero_cannot_be_excluded_without_an_interval():
     assert stats.Estimate(1.0, 0.0, 2.0, np.nan).holds_zero
 
 
-def test_one_block_has_no_interval():
+def test_one_block_has_no_spread():
     for call in (
         lambda: stats.mean_interval(np.ones(1)),
-        lambda: stats.resample_means(np.ones((1, 1)), 10, 0),
+        lambda: stats.mean_quantity(np.ones(1)).interval(),
     ):
         with pytest.raises(
             ValueError, match=r"^an interval needs 2 or more evaluation blocks, found 1$"
@@ -67,128 +67,135 @@ def test_one_block_has_no_interval():
             call()
 
 
-def test_stretches_go_around_the_end_to_the_first_block():
-    values = np.array([[1.0, 0.0], [2.0, 0.0], [4.0, 0.0], [8.0, 1.0]])
-    np.testing.assert_array_equal(
-        stats.sum_stretches(values, 3), [[7, 0], [14, 1], [13, 1], [11, 1]]
-    )
+def means(*series):
+    return [stats.mean_quantity(np.asarray(values, dtype=float)) for values in series]
 
 
-def test_draws_are_those_of_strung_stretches_about_the_mean():
-    values = correlated(3, 60, 0.6).T
-    length = stats.choose_stretch(60)
-    assert length == 20  # 5 x 60^(1/3) = 19.6
-    assert stats.choose_stretch(8) == 4  # half of the blocks instead of 10
-    starts = np.random.default_rng(7).integers(60, size=(3, 5))
-    strung = [
-        np.concatenate([(np.arange(start, start + 20)) % 60 for start in column])
-        for column in starts.T
-    ]
-    plain = np.array([values[rows].mean(axis=0) for rows in strung])
-    mean = values.mean(axis=0)
-    expected = mean + stats.widen_draws(60, 20) * (plain - mean)
-    np.testing.assert_allclose(stats.resample_means(values, 5, seed=7), expected)
+def test_a_mean_as_a_quantity_has_the_interval_and_p_value_of_its_series():
+    values = correlated(1, 200, 0.3)[0] + 0.2
+    (mean,) = means(values)
+    assert mean.interval() == stats.mean_interval(values)
+    # Against another null, what counts is the distance to it.
+    assert mean.test(0.5).p_value == pytest.approx(stats.mean_interval(values - 0.5).p_value)
 
 
-def test_few_stretches_are_widened_by_students_t_and_by_what_the_own_mean_takes_away():
-    # Two stretches of half the blocks have 3 degrees of freedom: 3.1824 instead of 1.9600
-    # deviations, times sqrt(2).
-    np.testing.assert_allclose(stats.widen_draws(200, 100), 3.1824 / 1.9600 * 2**0.5, rtol=1e-4)
-    assert 1 < stats.widen_draws(1_000_000, 500) < 1.001
-
-
-def test_series_are_drawn_together():
-    values = correlated(1, 300, 0.3)[0]
-    draws = stats.resample_means(np.stack([values, 3 - 2 * values], axis=1), 50, seed=1)
-    np.testing.assert_allclose(draws[:, 1], 3 - 2 * draws[:, 0])
-
-
-def test_the_seed_alone_decides_the_draws():
-    values = correlated(2, 100, 0).T
-    draws = [stats.resample_means(values, 20, seed) for seed in (4, 4, 5)]
-    np.testing.assert_array_equal(draws[0], draws[1])
-    assert not np.array_equal(draws[0], draws[2])
-
-
-def test_a_mean_by_draws_is_as_uncertain_as_by_cosines():
-    ratios = []
-    for values in correlated(40, 1024, 0.3):
-        (mean,) = stats.draw_quantities(values[:, None], 2000, seed=0)
-        drawn, direct = mean.interval(), stats.mean_interval(values)
-        ratios.append((drawn.high - drawn.low) / (direct.high - direct.low))
-    assert 0.95 < np.mean(ratios) < 1.05
-
-
-def test_an_interval_of_a_function_is_made_of_the_percentiles_of_its_draws():
-    tenfold = (10 * stats.Quantity(1.0, np.linspace(0, 2, 201))).interval()
-    np.testing.assert_allclose([tenfold.value, tenfold.low, tenfold.high], [10.0, 0.5, 19.5])
-    assert np.isnan(tenfold.p_value)
-
-
-def test_a_p_value_by_draws_counts_those_beyond_the_null_and_one_more():
-    quantity = stats.Quantity(50.0, np.arange(1.0, 100.0))  # 1 to 99
-    np.testing.assert_allclose(quantity.p_value(4.5), 2 * (4 + 1) / 100)
-    np.testing.assert_allclose(quantity.p_value(95.5), 2 * (4 + 1) / 100)
-    np.testing.assert_allclose(quantity.p_value(0.0), 2 / 100)
-    assert quantity.p_value(50.0) == 1
-    assert stats.Quantity(0.3, np.full(99, 0.1 + 0.2)).p_value(0.3) == 1
-
-
-def test_a_p_value_by_draws_is_below_five_percent_where_their_interval_excludes_the_null():
-    quantity = stats.Quantity(0.0, np.random.default_rng(0).standard_normal(1999))
-    interval = quantity.interval()
-    for null in (interval.low, interval.high):
-        assert quantity.p_value(null * 0.98) > 0.05
-        assert quantity.p_value(null * 1.02) < 0.05
-
-
-def test_arithmetic_of_quantities_is_that_of_their_values_and_of_each_draw():
-    gain = stats.Quantity(2.0, np.array([1.0, 3.0]))
-    damage = stats.Quantity(8.0, np.array([4.0, 6.0]))
-    for quantity, value, draws in [
-        (gain + damage, 10, [5, 9]),
-        (damage - gain, 6, [3, 3]),
-        (100 * gain, 200, [100, 300]),
-        (gain * 100, 200, [100, 300]),
-        (gain / 2, 1, [0.5, 1.5]),
-        (100 * (gain / damage - gain / gain), -75, [-75, -50]),
+def test_arithmetic_of_means_is_that_of_their_series():
+    gain, damage = correlated(2, 200, 0.3, seed=1)
+    first, second = means(gain, damage + 3)
+    for quantity, values in [
+        (first + second, gain + damage + 3),
+        (second - first, damage + 3 - gain),
+        (100 * first, 100 * gain),
+        (first * 100, 100 * gain),
+        (first / 2, gain / 2),
     ]:
-        assert quantity.value == value
-        np.testing.assert_array_equal(quantity.draws, draws)
+        expected = stats.mean_interval(values)
+        found = quantity.interval()
+        np.testing.assert_allclose(
+            [found.value, found.low, found.high, found.p_value],
+            [expected.value, expected.low, expected.high, expected.p_value],
+        )
+
+
+def test_a_block_moves_a_ratio_by_what_the_ratio_does_not_explain_of_it():
+    # 6 / 12 of the blocks (4, 8) and (12, 12): the first is 2 short of half of its 12.
+    gain, damage = means([4.0, 8.0], [12.0, 12.0])
+    ratio = gain / damage
+    assert ratio.value == 0.5
+    np.testing.assert_allclose(ratio.influence, [-2 / 12, 2 / 12])
+    # 51 / 102 of (51, 51) and (100, 104): the first is 1 more than half of its 100.
+    certain, uncertain = means([51.0, 51.0], [100.0, 104.0])
+    np.testing.assert_allclose((certain / uncertain).influence, [1 / 102, -1 / 102])
+
+
+def test_a_block_moves_a_perplexity_by_the_perplexity_times_what_it_moves_the_mean():
+    perplexity = means([1.9, 2.1])[0].exp()
+    assert perplexity.value == pytest.approx(np.exp(2))
+    np.testing.assert_allclose(perplexity.influence, np.exp(2) * np.array([-0.1, 0.1]))
+
+
+def test_the_null_of_a_ratio_is_that_a_difference_is_zero():
+    gain, damage = correlated(2, 200, 0.3, seed=2) + np.array([[1.0], [3.0]])
+    above, below = means(gain, damage)
+    for null in (0.0, 0.25, 0.4):
+        expected = stats.mean_interval(gain - null * damage).p_value
+        assert (above / below).test(null).p_value == pytest.approx(expected)
+        # A share in percent is the same ratio.
+        assert (100 * above / below).test(100 * null).p_value == pytest.approx(expected)
+        assert (100 * (above / below)).test(100 * null).p_value == pytest.approx(expected)
+
+
+def test_the_interval_of_a_ratio_ends_at_the_nulls_whose_p_value_is_five_percent():
+    gain, damage = correlated(2, 200, 0.3, seed=2) + np.array([[1.0], [1.0]])
+    above, below = means(gain, damage)
+    (double,) = means(2 * damage)
+    for ratio in (above / below, 100 * above / double, stats.average([above, below]) / double):
+        interval = ratio.interval()
+        assert interval.low < ratio.value < interval.high
+        for end in (interval.low, interval.high):
+            assert ratio.test(end).p_value == pytest.approx(0.05, rel=1e-6)
+
+
+def test_fieller_interval_solves_its_quadratic():
+    gain, damage = correlated(2, 100, 0, seed=3) + np.array([[0.5], [1.0]])
+    above, below = means(gain, damage)
+    # (N - r D)^2 = t^2 Var(N - r D) is a quadratic in r, whose coefficients are those of three r.
+    student = t.ppf(0.975, 8)  # 0.4 x 100^(2/3) = 8.6
+    bound = lambda values: (stats.mean_interval(values).high - values.mean()) / student  # noqa: E731
+    nulls = np.array([-1.0, 0.0, 1.0])
+    excess = [
+        (gain - r * damage).mean() ** 2 - (student * bound(gain - r * damage)) ** 2 for r in nulls
+    ]
+    roots = np.sort(np.roots(np.polyfit(nulls, excess, 2)))
+    interval = (above / below).interval()
+    np.testing.assert_allclose([interval.low, interval.high], roots, rtol=1e-6)
+
+
+def test_a_difference_of_ratios_cancels_what_they_share():
+    gain, damage = correlated(2, 200, 0.3, seed=4) + np.array([[1.0], [4.0]])
+    above, below, more = means(gain, damage, gain + damage / 10)
+    same = (above / below - above / below).interval()
+    assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+    tenth = (more / below - above / below).interval()
+    np.testing.assert_allclose([tenth.value, tenth.low, tenth.high], 0.1)
 
 
 def test_a_name_is_that_of_the_quantity_and_not_of_what_is_computed_from_it():
-    gain = stats.Quantity(2.0, np.array([1.0, 3.0])).named("the gain")
+    gain = means([1.0, 3.0])[0].named("the gain")
     assert gain.name == "the gain"
-    assert [(100 * gain).name, (gain / 2).name, (gain - gain).name, (gain / gain).name] == [""] * 4
+    ratio = gain / means([2.0, 2.0])[0]
+    assert [(100 * gain).name, (gain / 2).name, (gain - gain).name, ratio.name] == [""] * 4
 
 
-def test_quantities_of_different_draws_are_not_combined():
-    with pytest.raises(AssertionError, match=r"quantities of \(2, 1\) draws"):
-        stats.Quantity(2.0, np.array([1.0, 3.0])) - stats.Quantity(2.0, np.array([1.0]))
+def test_quantities_of_different_texts_or_trainings_are_not_combined():
+    with pytest.raises(AssertionError, match=r"quantities of \(2, 3\) blocks"):
+        stats.mean_quantity(np.ones(2)) - stats.mean_quantity(np.ones(3))
+    two, three = (stats.average(means(*np.ones((count, 2)))) for count in (2, 3))
+    with pytest.raises(AssertionError, match=r"quantities of {2, 3} trainings"):
+        two + three
 
 
 def test_a_ratio_of_proportional_series_is_certain():
     damage = np.random.default_rng(0).uniform(1, 2, 200)
-    values = np.stack([damage / 4, damage], axis=1)
-    quarter, whole = stats.draw_quantities(values, 100, seed=0)
-    ratio = (quarter / whole).interval()
+    quarter, whole = means(damage / 4, damage)
+    ratio = (quarter / whole).test(0.25)
     np.testing.assert_allclose([ratio.value, ratio.low, ratio.high], 0.25)
+    assert ratio.p_value == 1
+    assert (quarter / whole).test(0.3).p_value < 1e-9
 
 
 def test_a_ratio_over_what_may_be_zero_is_not_applicable():
-    values = np.stack([np.ones(200), np.tile([-1.0, 1.1], 100)], axis=1)
-    values[:, 1] += correlated(1, 200, 0)[0]
-    certain, vague = stats.draw_quantities(values, 500, seed=0)
-    ratio = certain / vague
-    assert ratio.interval() is stats.NOT_APPLICABLE
-    assert np.isnan([ratio.value, ratio.p_value(0.0), *ratio.draws]).all()
+    values = np.tile([-1.0, 1.1], 100) + correlated(1, 200, 0)[0]
+    certain, vague = means(np.ones(200), values)
+    for ratio in (certain / vague, certain / means(np.zeros(200))[0]):
+        assert ratio.interval() is stats.NOT_APPLICABLE
+        assert ratio.test(1.0) is stats.NOT_APPLICABLE
+        assert np.isnan([ratio.value, *ratio.influence, *ratio.trainings]).all()
 
 
 def test_what_is_computed_from_a_ratio_to_zero_names_the_first_denominator_that_may_be_zero():
-    draws = np.linspace(-1.0, 1.0, 101)
-    one = stats.Quantity(5.0, np.full(101, 5.0))
-    first, second = (stats.Quantity(0.1, draws, name) for name in ("the first", "the second"))
+    one, vague = means(np.full(100, 5.0), np.tile([-1.0, 1.0], 50) + np.linspace(-1, 1.1, 100))
+    first, second = vague.named("the first"), vague.named("the second")
     for quantity in (
         one / first - one / second,
         100 * (one - one / first),
@@ -201,6 +208,70 @@ def test_what_is_computed_from_a_ratio_to_zero_names_the_first_denominator_that_
         assert np.isnan(quantity.value)
     assert first.interval().holds_zero
     assert (one / one).zero_denominator is None
+
+
+def test_the_error_of_an_average_is_that_of_its_text_and_that_of_its_trainings():
+    # Three trainings whose blocks do not vary: the error is that of three numbers, 1, 2 and 3,
+    # and the interval Student's with two degrees of freedom.
+    certain = stats.average(means(np.full(50, 1.0), np.full(50, 2.0), np.full(50, 3.0)))
+    half = t.ppf(0.975, 2) / np.sqrt(3)
+    interval = certain.interval()
+    np.testing.assert_allclose(
+        [interval.value, interval.low, interval.high], [2, 2 - half, 2 + half]
+    )
+    np.testing.assert_allclose(interval.p_value, ttest_1samp([1, 2, 3], 0).pvalue)
+    # Three that are alike have the error of the text alone.
+    values = correlated(1, 50, 0)[0] + 1
+    alike = stats.average(means(values, values, values)).interval()
+    expected = stats.mean_interval(values)
+    np.testing.assert_allclose([alike.low, alike.high], [expected.low, expected.high])
+
+
+def test_degrees_of_freedom_are_satterthwaites():
+    # A variance of 4 with two degrees of freedom and one of 4 with a single one: 64 / (8 + 16).
+    error, degrees = stats.Errors(np.sqrt([2.0, 2.0]), np.sqrt([2.0, 2.0])).measure()
+    np.testing.assert_allclose([error, degrees], [np.sqrt(8), 64 / (16 / 2 + 16 / 1)])
+    # One training has no variance of its own.
+    assert stats.Errors(np.array([3.0, 4.0]), np.zeros(1)).measure() == (5.0, 2.0)
+
+
+def test_one_training_is_its_own_average():
+    (only,) = means([1.0, 3.0])
+    assert stats.average([only]) is only
+
+
+def test_what_trainings_share_is_no_error_of_their_difference():
+    values = correlated(1, 60, 0)[0]
+    first = stats.average(means(values + 1, values + 2, values + 3))
+    second = stats.average(means(values, values + 1, values + 2))
+    difference = (first - second).interval()
+    np.testing.assert_allclose([difference.value, difference.low, difference.high], 1)
+    # A number without trainings, such as TEAL's, is the same beside each of them.
+    np.testing.assert_allclose((first - means(values)[0]).trainings, [-1, 0, 1], atol=1e-12)
+
+
+def test_an_average_ratio_is_the_ratio_of_averages():
+    damage = np.full(50, 4.0)
+    gains = means(np.full(50, 1.0), np.full(50, 2.0), np.full(50, 3.0))
+    (whole,) = means(damage)
+    ratio = stats.average([100 * gain / whole for gain in gains])
+    expected = 100 * stats.average(gains) / whole
+    assert ratio.value == expected.value == 50
+    assert ratio.interval() == expected.interval()
+    # Its interval is that of the mean gain, as the damage is certain.
+    gained = stats.average(gains).interval()
+    interval = ratio.interval()
+    np.testing.assert_allclose([interval.low, interval.high], [25 * gained.low, 25 * gained.high])
+
+
+def test_averages_cover_what_all_trainings_would_give():
+    rng = np.random.default_rng(0)
+    hits = []
+    for text in correlated(400, 128, 0.3, seed=5):
+        luck = rng.normal(0, text.std() / 5, 3)
+        mean = stats.average(means(*(text + each for each in luck))).interval()
+        hits.append(mean.holds_zero)
+    assert 0.92 < np.mean(hits) < 0.99
 
 
 def test_holms_steps_are_counted_without_tests_that_were_not_made():

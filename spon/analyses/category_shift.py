@@ -1,7 +1,9 @@
 """Measure how sparsification moves sites' outputs in each category of text: shift and CKA."""
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,8 @@ COLUMNS = ["definition", "category", "site", "layer", "map"]
 COLUMNS += ["samples", "l2_shift", "relative_shift"]
 COLUMNS += ["cka", "cka_low", "cka_high", "cka_permuted", "cka_noised"]
 COLUMNS += ["category_share", "category_p"]
+# With the states themselves, and with the two controls.
+CKA = ("cka", "cka_permuted", "cka_noised")
 # Dense states and those of the sparsified and biased model; one sample per row.
 States = tuple[Float[Tensor, "samples d_out"], Float[Tensor, "samples d_out"]]
 
@@ -184,7 +188,7 @@ def describe(definition: str, category: str, site: str) -> dict:
     return {"definition": definition, "category": category, **describe_site(site)}
 
 
-def compare_states(states: States, cka: Callable[[Tensor, Tensor], float], seed: int) -> dict:
+def compare_states(states: States, cka: Callable[..., list[float]], seed: int) -> dict:
     """Return the shift between two sets of states, their CKA, and the CKA of the two controls."""
     dense, spon = (x.double() for x in states)
     lengths = (spon - dense).norm(dim=1)
@@ -196,30 +200,37 @@ def compare_states(states: States, cka: Callable[[Tensor, Tensor], float], seed:
         "samples": len(dense),
         "l2_shift": lengths.mean().item(),
         "relative_shift": (lengths.mean() / dense.norm(dim=1).mean()).item(),
-        "cka": cka(dense, spon),
-        "cka_permuted": cka(dense, spon[order]),
-        "cka_noised": cka(dense, noised),
+        **dict(zip(CKA, cka(dense, spon, spon[order], noised), strict=True)),
     }
 
 
-def linear_cka(x: Float[Tensor, "samples d_x"], y: Float[Tensor, "samples d_y"]) -> float:
-    """Return linear CKA as published (Kornblith et al. 2019).
+def linear_cka(
+    x: Float[Tensor, "samples d_x"], *others: Float[Tensor, "samples d_y"]
+) -> list[float]:
+    """Return linear CKA of `x` with each of the others, as published (Kornblith et al. 2019).
 
     It is biased towards 1 where samples are few and dimensions many.
     """
-    x, y = (states - states.mean(dim=0) for states in (x, y))
-    cross = (x.T @ y).square().sum()
-    return (cross / ((x.T @ x).norm() * (y.T @ y).norm())).item()
+    x, *others = (states - states.mean(dim=0) for states in (x, *others))
+    own = (x.T @ x).norm()
+    crosses = [(x.T @ y).square().sum() / (own * (y.T @ y).norm()) for y in others]
+    return [cross.item() for cross in crosses]
 
 
-def debiased_cka(x: Float[Tensor, "samples d_x"], y: Float[Tensor, "samples d_y"]) -> float:
-    """Return linear CKA with the unbiased estimator of HSIC: 0 on average for independent states.
+def debiased_cka(
+    x: Float[Tensor, "samples d_x"], *others: Float[Tensor, "samples d_y"]
+) -> list[float]:
+    """Return linear CKA of `x` with each of the others, by the unbiased estimator of HSIC.
 
-    Needs 4 or more samples; NaN where one of the sets does not vary.
+    It is 0 on average for independent states. Needs 4 or more samples; NaN where one of the sets
+    does not vary.
     """
     # HSIC does not depend on where zero is, and the sums of centred states are rounded less.
-    x, y = (states.double() - states.mean(dim=0, dtype=torch.float64) for states in (x, y))
-    return divide_hsic(*take_all_sums(x, y))
+    x, *others = (
+        states.double() - states.mean(dim=0, dtype=torch.float64) for states in (x, *others)
+    )
+    own = take_sums(x, x)
+    return [divide_hsic(take_sums(x, y), own, take_sums(y, y)) for y in others]
 
 
 @dataclass(frozen=True)
@@ -246,6 +257,11 @@ class Sums:
     x_weighted: Float[Tensor, "d_x"]
     y_weighted: Float[Tensor, "d_y"]
 
+    def __add__(self, part: "Sums") -> "Sums":
+        """Return the sums with the samples of `part` too."""
+        names = [field.name for field in fields(self)]
+        return Sums(*(getattr(self, name) + getattr(part, name) for name in names))
+
     def __sub__(self, part: "Sums") -> "Sums":
         """Return the sums without the samples of `part`."""
         names = [field.name for field in fields(self)]
@@ -264,13 +280,6 @@ def take_sums(x: Float[Tensor, "samples d_x"], y: Float[Tensor, "samples d_y"]) 
         x_weighted=y_squares @ x,
         y_weighted=x_squares @ y,
     )
-
-
-def take_all_sums(
-    x: Float[Tensor, "samples d_x"], y: Float[Tensor, "samples d_y"]
-) -> tuple[Sums, Sums, Sums]:
-    """Return the sums that a CKA needs: of x with y, of x with itself and of y with itself."""
-    return take_sums(x, y), take_sums(x, x), take_sums(y, y)
 
 
 def divide_hsic(both: Sums, x: Sums, y: Sums) -> float:
@@ -310,12 +319,16 @@ def jackknife(
     """
     x, y = (side[:, 1:].double() for side in states)
     x, y = (side - side.mean(dim=(0, 1)) for side in (x, y))
-    whole = take_all_sums(x.flatten(0, 1), y.flatten(0, 1))
-    without = []
-    for x_group, y_group in zip(x.tensor_split(GROUPS), y.tensor_split(GROUPS), strict=True):
-        group = take_all_sums(x_group.flatten(0, 1), y_group.flatten(0, 1))
-        rest = [sums - part for sums, part in zip(whole, group, strict=True)]
-        without.append(divide_hsic(*rest))
+    groups = []
+    for parts in zip(x.tensor_split(GROUPS), y.tensor_split(GROUPS), strict=True):
+        x_group, y_group = (part.flatten(0, 1) for part in parts)
+        pairs = ((x_group, y_group), (x_group, x_group), (y_group, y_group))
+        groups.append([take_sums(*pair) for pair in pairs])
+    whole = [reduce(operator.add, sums) for sums in zip(*groups, strict=True)]
+    without = [
+        divide_hsic(*(sums - part for sums, part in zip(whole, group, strict=True)))
+        for group in groups
+    ]
     return GROUPS * divide_hsic(*whole) - (GROUPS - 1) * np.array(without)
 
 

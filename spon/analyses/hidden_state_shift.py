@@ -25,6 +25,7 @@ SHIFT = [
     "recovery_high",
     "p_value",
 ]
+TREND = ["recovery_per_layer", "per_layer_low", "per_layer_high", "per_layer_p"]
 PREDICTION = [
     "predicted_spon_shift",
     "predicted_without_cross_term",
@@ -63,8 +64,6 @@ def measure_shifts(
     sparsifiers: Mapping[str, sparsify.Sparsifier],
     learned: Mapping[str, Float[Tensor, "d_out"]],
     batch_tokens: int,
-    draws: int,
-    seed: int,
 ) -> pd.DataFrame:
     """Shifts from the dense model under TEAL and SPON, at the sites and in the residual stream.
 
@@ -81,23 +80,24 @@ def measure_shifts(
         sparsifiers: S by site, for all sites of the scope.
         learned: b by site.
         batch_tokens: Tokens per forward pass.
-        draws: Bootstrap draws of the intervals.
-        seed: Of the draws.
 
     Returns:
         One row per definition, place, positions and site or layer; columns as in `PLACE`, `SHIFT`,
-        `PREDICTION`. Shifts are root mean squares over tokens; as published, they are means over
-        prompts of the distance between means over tokens. Recovery is percent of TEAL's shift,
-        below zero where SPON is farther from the dense model.
+        `TREND`, `PREDICTION`. Shifts are root mean squares over tokens; as published, they are
+        means over prompts of the distance between means over tokens. Recovery is percent of TEAL's
+        shift, below zero where SPON is farther from the dense model. The trend, in the rows of all
+        sites together, is the least-squares slope of the sites' recoveries over their layers.
     """
     setting = Setting(network, sparsifiers, learned)
     squares, errors = collect_squares(setting, held_out, batch_tokens)
     rows = []
     for key, means in (squares | sum_sites(squares, learned)).items():
-        row = describe_place(*key, means, setting, draws, seed)
-        rows.append(row | predict(key, means, setting, errors))
+        row = describe_place(*key, means, setting) | predict(key, means, setting, errors)
+        if key[2] == "all":
+            row |= describe_trend({site: squares[*key[:2], site] for site in learned})
+        rows.append(row)
     rows += list(describe_published(setting, list(prompts.values())[:PUBLISHED_PROMPTS]))
-    return pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *PREDICTION])
+    return pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *TREND, *PREDICTION])
 
 
 def collect_squares(
@@ -173,12 +173,10 @@ def describe_place(
     module: str,
     found: Squares,
     setting: Setting,
-    draws: int,
-    seed: int,
 ) -> dict:
     """Place and shift of one row; intervals where the positions are many."""
     dense, teal, spon = (np.sqrt(x.mean()) for x in (found.dense, found.teal, found.spon))
-    bounds = bound_recovery(found, draws, seed) if positions == "rest" else stats.NOT_APPLICABLE
+    bounds = bound_recovery(found) if positions == "rest" else stats.NOT_APPLICABLE
     shift = (dense, teal, spon, recover(teal, spon), bounds.low, bounds.high, bounds.p_value)
     return {
         "definition": "sound",
@@ -210,24 +208,42 @@ def recover(teal: float, spon: float) -> float:
     return 100 * (teal - spon) / teal if teal > 0 else np.nan
 
 
-def bound_recovery(found: Squares, draws: int, seed: int) -> stats.Estimate:
-    """Interval of the recovery over blocks, and p-value of the difference of mean squares."""
+def bound_recovery(found: Squares) -> stats.Estimate:
+    """Interval of the recovery over blocks, and p-value of the difference of mean squares.
+
+    The share of the shift that is left is the root of the ratio of mean squares, so the interval
+    ends where that of the ratio does.
+    """
     if not found.teal.any():
         return stats.NOT_APPLICABLE
-    both = np.column_stack([found.teal, found.spon])
-    teal, spon = stats.draw_quantities(both, draws, seed)
-    recovery = stats.Quantity(
-        recover_squares(teal.value, spon.value), recover_squares(teal.draws, spon.draws)
-    ).interval()
+    left = (stats.mean_quantity(found.spon) / stats.mean_quantity(found.teal)).interval()
+    value, high, low = (
+        100 * (1 - np.sqrt(max(ratio, 0))) for ratio in (left.value, left.low, left.high)
+    )
     difference = stats.mean_interval(found.teal - found.spon)
-    return stats.Estimate(recovery.value, recovery.low, recovery.high, difference.p_value)
+    return stats.Estimate(value, low, high, difference.p_value)
 
 
-def recover_squares(
-    teal: float | Float[np.ndarray, "draws"], spon: float | Float[np.ndarray, "draws"]
-) -> float | Float[np.ndarray, "draws"]:
-    """Percent of TEAL's shift that SPON takes away, from mean squares; a draw may be negative."""
-    return 100 * (1 - np.sqrt(np.maximum(spon / teal, 0)))
+def describe_trend(found: Mapping[str, Squares]) -> dict:
+    """Percent points by which the recovery rises from one layer to the next, over all sites.
+
+    The recovery of a site is 100 (1 - sqrt(q)), so a change of the ratio q of mean squares moves
+    it by -50 / sqrt(q) of that change.
+    """
+    layers = np.array([layer_of(site) for site in found], dtype=float)
+    if not np.ptp(layers) or not all(
+        site.teal.any() and site.spon.any() for site in found.values()
+    ):
+        return {}
+    weights = (layers - layers.mean()) / np.sum((layers - layers.mean()) ** 2)
+    slope, influence = 0.0, 0.0
+    for weight, site in zip(weights, found.values(), strict=True):
+        left = stats.mean_quantity(site.spon) / stats.mean_quantity(site.teal)
+        root = np.sqrt(left.value)
+        slope += 100 * weight * (1 - root)
+        influence += weight * -50 / root * left.influence
+    bounds = stats.Quantity(float(slope), influence).interval()
+    return dict(zip(TREND, (bounds.value, bounds.low, bounds.high, bounds.p_value), strict=True))
 
 
 def predict(

@@ -1,4 +1,4 @@
-"""Compare biases with the principal components of their sites' outputs, and with chance."""
+"""Compare biases with the principal components of their sites' outputs, their mean, and chance."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import models
-from spon.analyses.chance import max_cosines, share_reaching
+from spon.analyses.chance import cosine, cosine_quantile, max_cosines, share_reaching
 from spon.sites import layer_of, map_of
 
 
@@ -42,9 +42,11 @@ def align_with_components(
 
     Returns:
         `definition, site, layer, map, samples, component, explained_variance_ratio, cosine,
-        max_abs_cosine, best_component, null_mean, null_95, p_value`, one row per site and
-        component. The null is the largest |cosine| that a random direction has with as many
-        orthogonal ones.
+        max_abs_cosine, best_component, null_mean, null_95, p_value, cosine_mean_output,
+        cosine_null_95`, one row per site and component. The null is the largest |cosine| that a
+        random direction has with as many orthogonal ones. `cosine_mean_output`, in sound rows
+        alone, is that with the mean of the outputs, and `cosine_null_95` bounds 95 % of those of
+        random directions.
     """
     outputs = {
         "as_published": read_outputs(network, list(prompts.values()), learned, pool=True),
@@ -57,9 +59,22 @@ def align_with_components(
         for site, bias in learned.items():
             vector = bias.double().cpu()
             table = align_site(site, vector, by_site[site], components, draws, seed)
+            if definition == "sound":
+                table = table.assign(**compare_with_mean(vector, by_site[site]))
             tables.append(table.assign(definition=definition))
     table = pd.concat(tables, ignore_index=True)
     return table[["definition", *table.columns.drop("definition")]]
+
+
+def compare_with_mean(
+    bias: Float[Tensor, "d_out"], outputs: Float[Tensor, "samples d_out"]
+) -> dict[str, float]:
+    """Return the cosine of a bias with the mean of its site's outputs, and that of chance."""
+    mean = outputs.mean(dim=0, dtype=torch.float64)
+    return {
+        "cosine_mean_output": cosine(bias.numpy(), mean.numpy()),
+        "cosine_null_95": cosine_quantile(len(bias), 0.95),
+    }
 
 
 def read_outputs(

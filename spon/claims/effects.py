@@ -1,7 +1,7 @@
 """Effects that decide claims, each with its interval and p-value, and a study's evidence."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import factorial
 
 import numpy as np
@@ -22,20 +22,24 @@ HALF = float(norm.ppf((1 + stats.LEVEL) / 2))
 
 @dataclass(frozen=True)
 class Effect:
-    """A number that a claim is about, measured somewhere in a study; nan if it is not applicable.
+    """A number that a claim is about, at one place of a study; nan if it is not applicable.
 
     Attributes:
         value: In the unit of the claim, like `low`, `high` and `null`.
         low: Lower end of the 95 % interval; nan where there is none.
-        p_value: Of `null`, two-sided, but of chance where a claim says that there is no effect.
-        null: What the claim compares with; nan where only the p-value knows.
-        sparsities: The sparsity, or two of them to compare.
-        subject: The allocation or the step between two, where a claim is about several.
-        seed: Of the training that it rests on; none if it compares several.
+        p_value: Two-sided, of `null`, or where there is a margin, of the end of it that is nearer
+            to `value`.
+        null: What the claim compares with.
         margin: How far from `null` is still as good as `null`, where a claim says that there is
             no difference.
+        sparsities: The sparsity, or two of them to compare.
+        subject: The allocation or the step between two, where a claim is about several.
+        seeds: How many trainings it is the mean of; zero if it is about none.
+        by_seed: The effect of every single training.
         context: More numbers for the reason.
-        least: Set if no smaller p-value was possible: what limits it.
+        least: The smallest p-value that the test could have had, if all had gone well.
+        limit: What keeps the p-value from being smaller than `least`.
+        holds: Whether the claim's side is the likelier one, if `value` and `null` do not say so.
         missing: Why it is not applicable; empty if it is.
     """
 
@@ -44,12 +48,15 @@ class Effect:
     high: float
     p_value: float
     null: float
+    margin: float = np.nan
     sparsities: tuple[float, ...] = ()
     subject: str = ""
-    seed: int | None = None
-    margin: float = np.nan
+    seeds: int = 0
+    by_seed: Mapping[int, "Effect"] = field(default_factory=dict)
     context: str = ""
-    least: str = ""
+    least: float = 0.0
+    limit: str = ""
+    holds: bool | None = None
     missing: str = ""
 
 
@@ -79,7 +86,7 @@ def read_evidence(paths: Mapping, spec: Mapping) -> Evidence:
         paths: Files by name: `model, protocol, sites, nll` of the evaluations, and the analyses
             under their own names, one file or several; what a study does not have is empty or left
             out.
-        spec: `scopes` and `statistics`, as for the tables; only read if there is `nll`.
+        spec: As for the tables; only read if there is `nll`.
     """
     analyses = {}
     for name in paths.keys() - OTHER_INPUTS:
@@ -101,27 +108,94 @@ def effects_per_run(
     measure: Callable[[pd.DataFrame], Effect],
     **where: object,
 ) -> list[Effect]:
-    """One effect for each run of some allocations that an analysis was made for.
+    """One effect for each sparsity and allocation that an analysis was made for.
 
     Args:
         evidence: Of the study.
         analysis: Its name.
         allocations: Those that the claim is about.
-        measure: From the rows of a run to its effect.
+        measure: From the rows of one training to its effect; trainings are averaged.
         where: Values of columns that the rows must have.
     """
-    names = list(allocations)
-    rows = select_rows(evidence, analysis, allocation=names, **where)
+    rows = select_rows(evidence, analysis, allocation=list(allocations), **where)
+    return describe_runs(evidence, analysis, allocations, rows, average_runs(measure))
+
+
+def ranks_per_run(
+    evidence: Evidence,
+    analysis: str,
+    allocations: Iterable[str],
+    rank: Callable[[pd.DataFrame], Effect],
+    rows: pd.DataFrame,
+) -> list[Effect]:
+    """The same for rank correlations over sites, of what a site has on average over trainings.
+
+    If the values of sites are exchangeable, so are their averages: the p-value stays exact.
+    """
+
+    def rank_average(runs: pd.DataFrame) -> Effect:
+        by_seed = {int(seed): rank(run) for seed, run in runs.groupby("seed")}
+        average = rank(runs.groupby("site", as_index=False).mean(numeric_only=True))
+        return replace(average, by_seed=by_seed, seeds=len(by_seed))
+
+    return describe_runs(evidence, analysis, allocations, rows, rank_average)
+
+
+def describe_runs(
+    evidence: Evidence,
+    analysis: str,
+    allocations: Iterable[str],
+    rows: pd.DataFrame,
+    measure: Callable[[pd.DataFrame], Effect],
+) -> list[Effect]:
+    """The effects of each sparsity and allocation in `rows`, or why there are none."""
     if rows.empty:
         table = evidence.analyses.get(analysis)
         if table is None or table.empty:
             return [not_applicable(evidence.why_missing(analysis))]
-        why = f"the analysis {analysis} was made for no run of {' or '.join(names)}"
-        return [not_applicable(why)]
+        names = " or ".join(allocations)
+        return [not_applicable(f"the analysis {analysis} was made for no run of {names}")]
     return [
-        locate_effect(measure(run), (sparsity,), int(seed), allocation)
-        for (sparsity, allocation, seed), run in rows.groupby(RUN)
+        locate_effect(measure(runs), (sparsity,), allocation)
+        for (sparsity, allocation), runs in rows.groupby(["sparsity", "allocation"])
     ]
+
+
+def average_runs(measure: Callable[[pd.DataFrame], Effect]) -> Callable[[pd.DataFrame], Effect]:
+    """The same measure for the rows of several trainings: the average of their effects."""
+    return lambda runs: average_effects(
+        {int(seed): measure(run) for seed, run in runs.groupby("seed")}
+    )
+
+
+def average_effects(by_seed: Mapping[int, Effect]) -> Effect:
+    """The mean of the effects of several trainings; that of one training is conditional on it.
+
+    The variance is that within trainings and s²/S, where s² is the variance between the S
+    trainings; Student's t has as many degrees of freedom as Satterthwaite's formula gives.
+    """
+    measured = {seed: effect for seed, effect in by_seed.items() if not effect.missing}
+    if not measured:
+        return next(iter(by_seed.values()))
+    first, *others = effects = list(measured.values())
+    if not others:
+        return replace(first, by_seed=measured, seeds=1)
+    values = np.array([effect.value for effect in effects])
+    # ASSUME: what is uncertain within a training, such as the text, is the same for all of them,
+    # so that averaging does not make it smaller.
+    within = float(np.mean([(effect.high - effect.low) / 2 / HALF for effect in effects])) ** 2
+    between = float(values.var(ddof=1)) / len(values)
+    variance = within + between
+    degrees = (len(values) - 1) * (variance / between) ** 2 if between else np.inf
+    null = float(np.mean([effect.null for effect in effects]))
+    average = student_effect(float(values.mean()), np.sqrt(variance), degrees, null, first.margin)
+    each = ", ".join(say_number(value) for value in values)
+    return replace(
+        average,
+        by_seed=measured,
+        seeds=len(values),
+        context=f"{each} in single trainings",
+    )
 
 
 def select_rows(evidence: Evidence, analysis: str, **where: object) -> pd.DataFrame:
@@ -132,34 +206,29 @@ def select_rows(evidence: Evidence, analysis: str, **where: object) -> pd.DataFr
     return rows
 
 
-def locate_effect(
-    effect: Effect, sparsities: tuple[float, ...], seed: int | None, subject: str = ""
-) -> Effect:
+def locate_effect(effect: Effect, sparsities: tuple[float, ...], subject: str = "") -> Effect:
     """Say where an effect was measured; one without a number is not applicable."""
     if not effect.missing and np.isnan([effect.value, effect.p_value]).any():
         effect = not_applicable("the analysis has no number there")
-    return replace(effect, sparsities=sparsities, seed=seed, subject=subject or effect.subject)
+    return replace(effect, sparsities=sparsities, subject=subject or effect.subject)
 
 
-def rank_with_depth(
-    layers: Float[np.ndarray, "sites"], values: Float[np.ndarray, "sites"], against: float
+def rank_sites(
+    first: Float[np.ndarray, "sites"], second: Float[np.ndarray, "sites"], against: float
 ) -> Effect:
-    """Spearman's correlation of values with their layer; without an interval."""
-    correlation = stats.rank_correlation(layers, values)
+    """Spearman's correlation of two numbers of every site; without an interval."""
+    correlation = stats.rank_correlation(first, second)
     if correlation is None:
         return not_applicable(
             "a rank correlation needs 3 or more sites of different values, "
-            f"and there are {len(values)}"
+            f"and there are {len(second)}"
         )
     rho, p_value = correlation
-    limit = limit_of_ranks(len(values), p_value)
-    return Effect(rho, np.nan, np.nan, p_value, against, least=limit)
-
-
-def limit_of_ranks(sites: int, p_value: float) -> str:
-    """What keeps an exact p-value of ranks from being smaller, if it is the smallest."""
-    smallest = sites <= stats.EXACT_SITES and p_value <= 2 / factorial(sites) * (1 + 1e-9)
-    return f"the least that {sites} layers can show" if smallest else ""
+    sites = len(second)
+    # Beyond so many sites the p-value is that of Student's t, which has no least value.
+    least = 2 / factorial(sites) if sites <= stats.EXACT_SITES else 0.0
+    limit = f"the order of {sites} layers"
+    return Effect(rho, np.nan, np.nan, p_value, against, least=least, limit=limit)
 
 
 def mean_over_sites(values: Float[np.ndarray, "sites"], against: float) -> Effect:
@@ -168,16 +237,34 @@ def mean_over_sites(values: Float[np.ndarray, "sites"], against: float) -> Effec
         return not_applicable(
             f"a spread between sites needs 2 or more of them, and there are {len(values)}"
         )
-    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    half = float(t.ppf((1 + stats.LEVEL) / 2, len(values) - 1)) * error
-    p_value = float(2 * t.sf(count_errors(mean, against, error), len(values) - 1))
-    return Effect(mean, mean - half, mean + half, p_value, against)
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return student_effect(float(values.mean()), error, len(values) - 1, against)
 
 
-def normal_effect(value: float, null: float, deviation: float) -> Effect:
+def student_effect(
+    value: float, error: float, degrees: int | float, null: float, margin: float = np.nan
+) -> Effect:
+    """A number with Student's interval and p-value; of error zero it is certain."""
+    half = float(t.ppf((1 + stats.LEVEL) / 2, degrees)) * error
+    tested = nearer_end(value, null, margin)
+    p_value = float(2 * t.sf(count_errors(value, tested, error), degrees))
+    return Effect(value, value - half, value + half, p_value, null, margin=margin)
+
+
+def normal_effect(value: float, null: float, deviation: float, margin: float = np.nan) -> Effect:
     """A normal number with its interval and p-value; of deviation zero it is certain."""
-    p_value = float(2 * norm.sf(count_errors(value, null, deviation)))
-    return Effect(value, value - HALF * deviation, value + HALF * deviation, p_value, null)
+    return student_effect(value, deviation, np.inf, null, margin)
+
+
+def nearer_end(value: float, null: float, margin: float) -> float:
+    """The end of the margin that is nearer to a value; without a margin the null itself.
+
+    A value is shown to lie within a margin, by two one-sided tests, or beyond it, where its
+    two-sided test against the nearer end is below 5 %: where its 95 % interval does.
+    """
+    if np.isnan(margin):
+        return null
+    return null + margin if value > null else null - margin
 
 
 def count_errors(value: float, null: float, error: float) -> float:

@@ -6,34 +6,39 @@ from dataclasses import MISSING, dataclass, fields
 
 import yaml
 
-from spon.claims import analysis_effects, outcome_effects
+from spon.claims import bias_effects, outcome_effects, state_effects
 from spon.claims.effects import Effect, Evidence
 
-DIRECTIONS = ("greater", "less", "within", "none")
+DIRECTIONS = ("greater", "less", "within", "frontier")
 TESTS = {
     test.__name__: test
     for test in (
+        outcome_effects.damage_difference,
         outcome_effects.recovery_difference,
         outcome_effects.gain_ratio,
         outcome_effects.gain_ratio_growth,
-        outcome_effects.share_of_gain,
-        outcome_effects.pareto_advantage,
+        outcome_effects.share_difference,
+        outcome_effects.on_frontier,
         outcome_effects.marginal_gain_change,
         outcome_effects.relative_gain,
         outcome_effects.relative_gain_growth,
-        analysis_effects.shift_recovery,
-        analysis_effects.shift_recovery_with_depth,
-        analysis_effects.residual_recovery,
-        analysis_effects.category_share,
-        analysis_effects.held_out_cka,
-        analysis_effects.cosine_across_allocations,
-        analysis_effects.cosine_with_depth,
-        analysis_effects.cosine_across_seeds,
-        analysis_effects.seeds_beside_allocations,
-        analysis_effects.alignment,
-        analysis_effects.positive_share,
-        analysis_effects.tails,
-        analysis_effects.norm_with_depth,
+        state_effects.shift_recovery,
+        state_effects.residual_recovery,
+        state_effects.shift_recovery_drop,
+        state_effects.category_share,
+        state_effects.held_out_cka,
+        state_effects.alignment,
+        bias_effects.cosine_across_allocations,
+        bias_effects.cosine_drop,
+        bias_effects.cosine_across_seeds,
+        bias_effects.seeds_beside_allocations,
+        bias_effects.positive_share,
+        bias_effects.mean_of_entries,
+        bias_effects.skewness_of_entries,
+        bias_effects.tails,
+        bias_effects.kurtosis_with_depth,
+        bias_effects.norm_with_depth,
+        bias_effects.norm_with_damage,
     )
 }
 
@@ -49,14 +54,14 @@ class Clause:
         quantity: What the test measures, as it stands in "the quantity is 3 points".
         test: Name of one of `TESTS`.
         arguments: Of the test.
-        direction: `greater` or `less` than the null, `within` a margin of it, or `none` if the
-            study says that there is no effect.
+        direction: `greater` or `less` than the null, `within` a margin of it, or `frontier`: no
+            rival of at most its cost is better.
         unit: Of the effect; empty if it has none.
         published: Numbers by the places where the study gives them, or words.
         against: The null value; none where the test finds its own.
-        yardstick: What the null value stands for, if that is not plain.
-        chance: What an effect that is no more than chance means, where the study says that there
-            is none.
+        yardstick: What the null value stands for, if that is not plain, or what being on the
+            frontier means.
+        extension: Whether the clause is ours, as the published study does not measure it.
         retracted: What the author later took back.
         note: What else a reader should know.
     """
@@ -72,7 +77,7 @@ class Clause:
     published: dict[str, float] | str
     against: float | None = None
     yardstick: str = ""
-    chance: str = ""
+    extension: bool = False
     retracted: str | None = None
     note: str | None = None
 

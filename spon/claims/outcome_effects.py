@@ -1,42 +1,43 @@
-"""Effects on held-out text: claims about recovery, position and cost."""
+"""Effects on held-out text: claims about damage, recovery, position and cost."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
-
-import numpy as np
-from jaxtyping import Float
 
 from spon import stats
 from spon.claims.effects import (
     BIASES_ALONE,
     Effect,
     Evidence,
-    locate_effect,
     not_applicable,
     say_interval,
     say_number,
 )
-from spon.tables.outcomes import Outcomes
+from spon.claims.matches import (
+    Match,
+    at_each_sparsity,
+    between_sparsities,
+    damages,
+    for_each_subject,
+    list_allocations,
+)
+from spon.sites import TEAL
 
 UNITS = {"perplexity": "perplexity", "nll": "nats per token", "kl": "nats per token"}
 
 
-@dataclass(frozen=True)
-class Match:
-    """Runs of several allocations at one sparsity with one seed.
-
-    Attributes:
-        runs: Points by allocation.
-    """
-
-    sparsity: float
-    seed: int
-    runs: dict[str, int]
-
-    def take(self, *allocations: str) -> list[int]:
-        """The points of some allocations."""
-        return [self.runs[name] for name in allocations]
+def damage_difference(
+    evidence: Evidence, first: str, second: str, measure: str, against: float
+) -> list[Effect]:
+    """What TEAL loses at one scope less what it loses at another; nats per token."""
+    if evidence.outcomes is None:
+        return [not_applicable(BIASES_ALONE)]
+    effects = []
+    for sparsity, lost in damages(evidence.outcomes, measure, [first, second]).items():
+        context = say_parts(dict(zip((first, second), lost, strict=True)))
+        effect = quantity_effect(lost[0] - lost[1], measure, against, context)
+        effects.append(replace(effect, sparsities=(sparsity,)))
+    return effects or [not_applicable(f"the study has no TEAL at both {first} and {second}")]
 
 
 def recovery_difference(
@@ -47,10 +48,10 @@ def recovery_difference(
     Each recovers the damage of its own scope.
     """
 
-    def compare(outcomes: Outcomes, match: Match) -> Effect:
-        recovered = {name: outcomes.recovery(measure, run) for name, run in match.runs.items()}
+    def compare(match: Match) -> Effect:
+        recovered = {name: match.recovery(measure, name) for name in (first, second)}
         difference = recovered[first] - recovered[second]
-        return quantity_effect(difference, measure, against, context=say_parts(recovered))
+        return quantity_effect(difference, measure, against, say_parts(recovered))
 
     return at_each_sparsity(evidence, [first, second], compare)
 
@@ -60,10 +61,9 @@ def gain_ratio(
 ) -> list[Effect]:
     """Gain of one allocation over that of another in the same scope."""
 
-    def divide(outcomes: Outcomes, match: Match) -> Effect:
-        gains = {name: outcomes.gain(measure, run) for name, run in match.runs.items()}
-        ratio = gains[over] / gains[under]
-        return quantity_effect(ratio, measure, against, context=say_parts(gains))
+    def divide(match: Match) -> Effect:
+        gains = {name: match.gain(measure, name) for name in (over, under)}
+        return quantity_effect(gains[over] / gains[under], measure, against, say_parts(gains))
 
     return at_each_sparsity(evidence, [over, under], divide)
 
@@ -73,66 +73,113 @@ def gain_ratio_growth(
 ) -> list[Effect]:
     """The ratio of two allocations' gains at a sparsity, less that at the next lower one."""
 
-    def divide(outcomes: Outcomes, match: Match) -> stats.Quantity:
-        below = outcomes.gain(measure, match.runs[under])
+    def divide(match: Match) -> stats.Quantity:
         name = f"the gain of {under} at {100 * match.sparsity:g} %"
-        return outcomes.gain(measure, match.runs[over]) / below.named(name)
+        return match.gain(measure, over) / match.gain(measure, under).named(name)
 
-    def subtract(outcomes: Outcomes, lower: Match, higher: Match) -> Effect:
+    def subtract(lower: Match, higher: Match) -> Effect:
         # The lower sparsity comes first, as a reason names the first gain that may be zero.
-        growth = -1 * divide(outcomes, lower) + divide(outcomes, higher)
+        growth = -1 * divide(lower) + divide(higher)
         return quantity_effect(growth, measure, against)
 
     return between_sparsities(evidence, [over, under], subtract)
 
 
-def share_of_gain(evidence: Evidence, part: str, whole: str, measure: str) -> list[Effect]:
-    """Percent of an allocation's gain that a part of it reaches.
+def share_difference(
+    evidence: Evidence, part: str, other: str, whole: str, measure: str, against: float
+) -> list[Effect]:
+    """Share of an allocation's gain that a part of it reaches, less that of another part; points.
 
-    The null is the part's percent of the bias parameters.
+    Two parts of equal size: that one has half of the parameters is no merit of its layers.
     """
 
-    def divide(outcomes: Outcomes, match: Match) -> Effect:
-        part_run, whole_run = match.take(part, whole)
-        share = 100 * outcomes.gain(measure, part_run) / outcomes.gain(measure, whole_run)
-        costs = outcomes.points["bias_parameters"]
-        return quantity_effect(share, measure, float(100 * costs[part_run] / costs[whole_run]))
+    def divide(match: Match) -> Effect:
+        gains = {name: match.gain(measure, name) for name in (part, other, whole)}
+        shares = {name: 100 * gains[name] / gains[whole] for name in (part, other)}
+        difference = 100 * (gains[part] - gains[other]) / gains[whole]
+        return quantity_effect(difference, measure, against, say_parts(shares))
 
-    return at_each_sparsity(evidence, [part, whole], divide)
+    return at_each_sparsity(evidence, [part, other, whole], divide)
 
 
-def pareto_advantage(
-    evidence: Evidence, allocation: str, competitors: list[str], measure: str, against: float
+def on_frontier(
+    evidence: Evidence,
+    allocation: str,
+    competitors: list[str],
+    measure: str,
+    against: float,
+    margin: int | float,
 ) -> list[Effect]:
     """An allocation less the best of those that cost no more; nats per token.
 
-    No bias at all is one of them.
+    No bias at all is one of them. See `judge_frontier` for the p-value.
     """
 
-    def subtract(outcomes: Outcomes, match: Match) -> Effect:
-        run = match.runs[allocation]
-        others = [point for point in match.runs.values() if point != run]
-        rivals = [outcomes.teal(run), *others]
-        # ASSUME: the rival that looks best is treated as if it had been named before: the more
-        # rivals, the harder the test is for the claim.
-        best = min(rivals, key=lambda point: outcomes.means[measure][point])
-        context = f"the best of at most its cost is {outcomes.points['allocation'].iloc[best]}"
-        series = outcomes.series[measure]
-        return replace(mean_effect(series[:, run] - series[:, best], against), context=context)
+    def compare(match: Match) -> Effect:
+        own = match.gain(measure, allocation)
+        # No bias gains nothing.
+        excess = {TEAL: own * -1.0}
+        for name in match.runs:
+            if name != allocation:
+                excess[name] = match.gain(measure, name) - own
+        cheaper = {TEAL} | {
+            name for name in match.runs if match.parameters(name) < match.parameters(allocation)
+        }
+        best = max(excess, key=lambda name: excess[name].value)
+        effect = quantity_effect(excess[best], measure, against)
+        p_value, holds = judge_frontier(excess, cheaper, own * (margin / 100))
+        context = f"the best of at most its cost is {best}"
+        return replace(effect, p_value=p_value, holds=holds, context=context)
 
     affordable = list_affordable(evidence, allocation, competitors)
-    return at_each_sparsity(evidence, [allocation, *affordable], subtract)
+    return at_each_sparsity(evidence, [allocation, *affordable], compare)
+
+
+def judge_frontier(
+    excess: Mapping[str, stats.Quantity], cheaper: set[str], tolerance: stats.Quantity
+) -> tuple[float, bool]:
+    """Whether an allocation is on the frontier: the p-value of the verdict, and the verdict.
+
+    It is not if one of its rivals gains more: the smallest p-value of all of them, times their
+    number. Else it is if it gains more than every cheaper one, and none of equal cost gains more
+    than it by as much as the tolerance: the largest p-value of these, since each must be shown.
+
+    Args:
+        excess: What each rival of at most its cost gains more than the allocation.
+        cheaper: The rivals that cost less; the others cost as much.
+        tolerance: What a rival of equal cost may gain more.
+    """
+    better = [bound_above_zero(rival) for rival in excess.values()]
+    against = min(1.0, len(better) * min(better))
+    if against < 1 - stats.LEVEL:
+        return against, False
+    # ASSUME: an allocation may be tied with one of equal cost, which can be shown only up to a
+    # tolerance; a cheaper one has to be worse, for a tie does not pay for a cost.
+    worse = [
+        bound_above_zero(-1 * rival if name in cheaper else tolerance - rival)
+        for name, rival in excess.items()
+    ]
+    return max(worse), True
+
+
+def bound_above_zero(quantity: stats.Quantity) -> float:
+    """The two-sided p-value of zero if a quantity is above it, else 1."""
+    return quantity.interval().p_value if quantity.value > 0 else 1.0
 
 
 def list_affordable(evidence: Evidence, allocation: str, competitors: Sequence[str]) -> list[str]:
     """Competitors in an allocation's scope that have no more bias parameters than it."""
-    if evidence.outcomes is None or allocation not in set(evidence.outcomes.points["allocation"]):
+    known = list_allocations(evidence.outcomes) if evidence.outcomes else {}
+    if allocation not in known:
         return []
-    points = evidence.outcomes.points.drop_duplicates("allocation").set_index("allocation")
-    own = points.loc[allocation]
-    same_scope = points["scope"] == own["scope"]
-    affordable = points[same_scope & (points["bias_parameters"] <= own["bias_parameters"])]
-    return [name for name in competitors if name in affordable.index and name != allocation]
+    own, others = known[allocation], [known[name] for name in competitors if name in known]
+    return [
+        other["allocation"]
+        for other in others
+        if other["allocation"] != allocation
+        and other["scope"] == own["scope"]
+        and other["bias_parameters"] <= own["bias_parameters"]
+    ]
 
 
 def marginal_gain_change(
@@ -147,41 +194,34 @@ def marginal_gain_change(
     def measure_step(step: str) -> list[Effect]:
         number = steps.index(step)
 
-        def compare(outcomes: Outcomes, match: Match) -> Effect:
-            points = [outcomes.teal(match.runs[chain[0]]), *match.take(*chain)]
-            return compare_steps(outcomes, points[number : number + 3], measure, against)
+        def compare(match: Match) -> Effect:
+            gained = [gain_per_layer(match, measure, *pair) for pair in pairwise([None, *chain])]
+            before, after = gained[number : number + 2]
+            context = f"{say_number(before.value)} a layer before, {say_number(after.value)} now"
+            return quantity_effect(after - before, measure, against, context)
 
         return at_each_sparsity(evidence, chain, compare)
 
     return for_each_subject(evidence, steps, measure_step)
 
 
-def compare_steps(
-    outcomes: Outcomes, points: Sequence[int], measure: str, against: float
-) -> Effect:
-    """Gain per added layer of the second step through three points, less that of the first."""
-    before, after = (step_gain(outcomes, *step, measure) for step in pairwise(points))
-    context = (
-        f"{say_number(float(before.mean()))} a layer before, {say_number(float(after.mean()))} now"
-    )
-    return replace(mean_effect(after - before, against), context=context)
+def gain_per_layer(match: Match, measure: str, smaller: str | None, larger: str) -> stats.Quantity:
+    """What each added layer gains from one allocation, or from no bias, to a larger one."""
+    gain = match.gain(measure, larger)
+    if smaller is None:
+        return gain / match.layers(larger)
+    added = match.layers(larger) - match.layers(smaller)
+    return (gain - match.gain(measure, smaller)) / added
 
 
-def step_gain(
-    outcomes: Outcomes, smaller: int, larger: int, measure: str
-) -> Float[np.ndarray, "blocks"]:
-    """What each added layer gains from one point to a larger one, nats per token."""
-    series = outcomes.series[measure]
-    layers = [len({layer for layer, _ in outcomes.sites(point)}) for point in (smaller, larger)]
-    return (series[:, smaller] - series[:, larger]) / (layers[1] - layers[0])
+def relative_gain(
+    evidence: Evidence, allocations: list[str], measure: str, against: float
+) -> list[Effect]:
+    """Percent of TEAL's perplexity or KL divergence that each allocation takes away."""
 
-
-def relative_gain(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
-    """Percent of TEAL's perplexity that each allocation takes away."""
-
-    def measure_gain(outcomes: Outcomes, match: Match) -> Effect:
-        (run,) = match.runs.values()
-        return quantity_effect(gain_percent(outcomes, run), "perplexity", against)
+    def measure_gain(match: Match) -> Effect:
+        (name,) = match.runs
+        return quantity_effect(match.relative_gain(measure, name), measure, against)
 
     return for_each_subject(
         evidence, allocations, lambda name: at_each_sparsity(evidence, [name], measure_gain)
@@ -189,36 +229,19 @@ def relative_gain(evidence: Evidence, allocations: list[str], against: float) ->
 
 
 def relative_gain_growth(
-    evidence: Evidence, allocations: list[str], against: float
+    evidence: Evidence, allocations: list[str], measure: str, against: float
 ) -> list[Effect]:
-    """Percent of TEAL's perplexity taken away, less that at the next lower sparsity; points."""
+    """The percent that is taken away, less that at the next lower sparsity; points."""
 
-    def subtract(outcomes: Outcomes, lower: Match, higher: Match) -> Effect:
-        before, after = (gain_percent(outcomes, *match.runs.values()) for match in (lower, higher))
-        return quantity_effect(after - before, "perplexity", against)
+    def subtract(lower: Match, higher: Match) -> Effect:
+        (name,) = lower.runs
+        before, after = (match.relative_gain(measure, name) for match in (lower, higher))
+        context = f"{say_number(before.value)} before, {say_number(after.value)} now"
+        return quantity_effect(after - before, measure, against, context)
 
     return for_each_subject(
         evidence, allocations, lambda name: between_sparsities(evidence, [name], subtract)
     )
-
-
-def gain_percent(outcomes: Outcomes, run: int) -> stats.Quantity:
-    """A run's gain in percent of TEAL's perplexity."""
-    teal = outcomes.quantity("perplexity", outcomes.teal(run))
-    return 100 * outcomes.gain("perplexity", run) / teal
-
-
-def for_each_subject(
-    evidence: Evidence, subjects: Sequence[str], measure: Callable[[str], list[Effect]]
-) -> list[Effect]:
-    """The effects of every subject, named after it."""
-    if evidence.outcomes is None:
-        return [not_applicable(BIASES_ALONE)]
-    return [
-        locate_effect(effect, effect.sparsities, effect.seed, subject)
-        for subject in subjects
-        for effect in measure(subject)
-    ]
 
 
 def say_parts(parts: Mapping[str, stats.Quantity]) -> str:
@@ -229,7 +252,7 @@ def say_parts(parts: Mapping[str, stats.Quantity]) -> str:
 def quantity_effect(
     quantity: stats.Quantity, measure: str, against: float, context: str = ""
 ) -> Effect:
-    """The effect that a quantity is, with interval and p-value from its draws.
+    """The effect that a quantity is.
 
     Args:
         quantity: In the unit of the claim.
@@ -243,86 +266,5 @@ def quantity_effect(
         return not_applicable(
             f"{denominator.name} may be zero ({number}), so a ratio to it has no meaning"
         )
-    estimate, p_value, draws = quantity.interval(), quantity.p_value(against), len(quantity.draws)
-    smallest = p_value <= 2 / (draws + 1) * (1 + 1e-9)
-    return Effect(
-        estimate.value,
-        estimate.low,
-        estimate.high,
-        p_value,
-        against,
-        context=context,
-        least=f"the least that {draws:,} draws can show" if smallest else "",
-    )
-
-
-def mean_effect(values: Float[np.ndarray, "blocks"], against: float) -> Effect:
-    """The mean over blocks of a paired difference."""
-    excess = stats.mean_interval(values - against)
-    value, low, high = (bound + against for bound in (excess.value, excess.low, excess.high))
-    return Effect(value, low, high, excess.p_value, against)
-
-
-def at_each_sparsity(
-    evidence: Evidence, allocations: Sequence[str], measure: Callable[[Outcomes, Match], Effect]
-) -> list[Effect]:
-    """One effect for each sparsity and seed at which all allocations have a run, lowest first.
-
-    A sparsity at which some of them were never run together has one that is not applicable.
-    """
-    matches, why = match_runs(evidence.outcomes, allocations)
-    if why:
-        return [not_applicable(why)]
-    effects = [
-        locate_effect(measure(evidence.outcomes, match), (match.sparsity,), match.seed)
-        for match in matches
-    ]
-    points = evidence.outcomes.points
-    sparsities = set(points.loc[points["allocation"].isin(allocations), "sparsity"])
-    unmatched = f"the study has no run of {' beside one of '.join(allocations)} there"
-    for sparsity in sparsities - {match.sparsity for match in matches}:
-        effects.append(not_applicable(unmatched, sparsities=(sparsity,)))
-    return sorted(effects, key=lambda effect: effect.sparsities)
-
-
-def between_sparsities(
-    evidence: Evidence,
-    allocations: Sequence[str],
-    measure: Callable[[Outcomes, Match, Match], Effect],
-) -> list[Effect]:
-    """One effect for each two neighbouring sparsities at which all allocations have a run.
-
-    The runs of both sparsities have one seed.
-    """
-    matches, why = match_runs(evidence.outcomes, allocations)
-    if why:
-        return [not_applicable(why)]
-    effects = []
-    for seed in dict.fromkeys(match.seed for match in matches):
-        of_seed = [match for match in matches if match.seed == seed]
-        for lower, higher in pairwise(of_seed):
-            effect = measure(evidence.outcomes, lower, higher)
-            effects.append(locate_effect(effect, (lower.sparsity, higher.sparsity), seed))
-    if not effects:
-        names = " and ".join(allocations)
-        why = f"the study has no two sparsities with runs of {names} of one seed"
-        return [not_applicable(why)]
-    return effects
-
-
-def match_runs(outcomes: Outcomes | None, allocations: Sequence[str]) -> tuple[list[Match], str]:
-    """The sparsities and seeds at which all allocations have a run; or why there cannot be any."""
-    if outcomes is None:
-        return [], BIASES_ALONE
-    points = outcomes.points
-    absent = [name for name in allocations if name not in set(points["allocation"])]
-    if absent:
-        return [], f"the study has no run of {' or '.join(absent)}"
-    matches = []
-    rows = points[points["allocation"].isin(allocations)]
-    for (sparsity, seed), group in rows.groupby(["sparsity", "seed"]):
-        runs = dict(zip(group["allocation"], group.index.tolist(), strict=True))
-        if len(runs) == len(allocations):
-            in_order = {name: runs[name] for name in allocations}
-            matches.append(Match(float(sparsity), int(seed), in_order))
-    return matches, ""
+    found = quantity.test(against)
+    return Effect(found.value, found.low, found.high, found.p_value, against, context=context)

@@ -1,203 +1,215 @@
 """Verdicts on the published claims: one rule for every clause, and the reason in a sentence."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from spon import stats
 from spon.claims.effects import Effect, Evidence, say_interval, say_number
+from spon.claims.families import ALPHA, adjust_places
 from spon.claims.ledger import Clause
 
-SUPPORTED, CONTRADICTED = "supported", "contradicted"
+SUPPORTED, SMALLER = "supported", "supported, smaller"
+CONTRADICTED = "contradicted"
 INDISTINGUISHABLE, NOT_APPLICABLE = "indistinguishable", "not applicable"
+MIXED = "mixed"
 WHOLE_STUDY = "study"
-ALPHA = round(1 - stats.LEVEL, 9)
-SUMMARY = ["id", "claim", "statement", "published", "verdict", "verdicts", "retracted", "note"]
+# What the published study ran.
+PUBLISHED_SPARSITIES = {0.5, 0.6}
+SUMMARY = ["id", "claim", "statement", "published", "ours", "verdict", "verdicts", "extension"]
+SUMMARY += ["retracted", "note"]
 
 
 def decide_claims(claims: Sequence[Clause], evidence: Evidence) -> list[dict]:
     """Decide every clause, wherever the study can.
 
     Returns:
-        One record per clause and effect (`at`: sparsities, allocation, seed), with plain values,
-        None where there is nothing. The verdict is `supported` or `contradicted` where the effect
-        lies on the published side of the null or on the other one and the p-value is below 5 %
-        after Holm's adjustment over all tests of the study; `indistinguishable` where it is not;
-        `not applicable` where the study cannot tell. Where the published study says that there is
-        no effect, an effect contradicts it and none leaves it indistinguishable from chance.
+        One record per clause and place (`at`: sparsities and allocation), with plain values, None
+        where there is nothing. Effects are means over trainings (`seeds` of them, each in
+        `by_seed`). P-values are adjusted by Holm's method over the places of a clause, of which
+        there are `family`. The verdict is `supported` or `contradicted` where the effect lies on
+        the stated side of the null, or within the margin, or does not, and the adjusted p-value is
+        below 5 %; `supported, smaller` where the published size lies beyond the interval;
+        `indistinguishable` where the p-value is larger; `not applicable` where the study cannot
+        tell.
     """
-    measured = []
-    for clause in claims:
-        effects = clause.measure(evidence)
-        measured += [(clause, effect, effects) for effect in effects]
-    p_values = np.array([effect.p_value for _, effect, _ in measured], dtype=float)
-    tests = int(np.count_nonzero(~np.isnan(p_values)))
-    adjusted = stats.adjust_holm(p_values)
     return [
-        record_verdict(clause, effect, float(p_holm), tests, beside)
-        for (clause, effect, beside), p_holm in zip(measured, adjusted, strict=True)
+        record_verdict(clause, *decided)
+        for clause in claims
+        for decided in adjust_places(clause.measure(evidence))
     ]
 
 
-def record_verdict(
-    clause: Clause, effect: Effect, p_holm: float, tests: int, beside: Sequence[Effect]
-) -> dict:
-    """The record of one effect; `beside` are all effects of its clause."""
-    verdict = judge(effect, clause.direction, p_holm)
+def record_verdict(clause: Clause, effect: Effect, p_holm: float, family: int) -> dict:
+    """The record of one effect; `family` is the number of tests that `p_holm` adjusts over."""
+    published = look_up_published(clause, effect)
+    verdict = judge(effect, clause.direction, p_holm, published)
     return {
         "id": clause.id,
         "claim": clause.claim,
         "statement": clause.statement,
         "test": clause.test,
-        "at": name_location(effect, beside),
+        "at": name_location(effect),
         "verdict": verdict,
         "effect": plain(effect.value),
         "low": plain(effect.low),
         "high": plain(effect.high),
         "unit": clause.unit,
         "null": plain(effect.null),
+        "margin": plain(effect.margin),
         "p_value": plain(effect.p_value),
         "p_holm": plain(p_holm),
-        "published": look_up_published(clause, effect),
-        "reason": explain(clause, effect, verdict, p_holm, tests, beside),
+        "family": family,
+        "seeds": effect.seeds,
+        "by_seed": list_trainings(effect),
+        "extension": clause.extension or not is_published_place(name_location(effect)),
+        "published": published,
+        "reason": explain(clause, effect, verdict, p_holm, family),
         "retracted": clause.retracted,
         "note": clause.note,
     }
 
 
-def judge(effect: Effect, direction: str, p_holm: float) -> str:
+def list_trainings(effect: Effect) -> list[dict]:
+    """The effect of every single training, as plain values."""
+    return [
+        {
+            "seed": seed,
+            "effect": plain(single.value),
+            "low": plain(single.low),
+            "high": plain(single.high),
+            "p_value": plain(single.p_value),
+        }
+        for seed, single in effect.by_seed.items()
+    ]
+
+
+def judge(
+    effect: Effect, direction: str, p_holm: float, published: float | str | None = None
+) -> str:
     """The one rule by which every clause is decided."""
     if effect.missing:
         return NOT_APPLICABLE
     if p_holm >= ALPHA:
         return INDISTINGUISHABLE
-    as_published = {
+    as_stated = {
         "greater": effect.value > effect.null,
         "less": effect.value < effect.null,
         "within": abs(effect.value - effect.null) < effect.margin,
-        "none": False,
+        "frontier": effect.holds,
     }
-    return SUPPORTED if as_published[direction] else CONTRADICTED
+    if not as_stated[direction]:
+        return CONTRADICTED
+    return SMALLER if is_smaller(effect, direction, published) else SUPPORTED
 
 
-def name_location(effect: Effect, beside: Sequence[Effect]) -> str:
-    """Name the location of an effect: `s0.5`, `s0.5→s0.6 UNIF-ALL`.
+def is_smaller(effect: Effect, direction: str, published: float | str | None) -> bool:
+    """Whether the published size lies beyond the interval, farther from the null."""
+    if not isinstance(published, float):
+        return False
+    return {"greater": published > effect.high, "less": published < effect.low}.get(
+        direction, False
+    )
 
-    With its seed if the effects of the clause have several.
-    """
-    seed = f"seed{effect.seed}" if needs_seed(effect, beside) else ""
-    return " ".join(filter(None, [name_sparsities(effect), effect.subject, seed])) or WHOLE_STUDY
 
-
-def name_sparsities(effect: Effect) -> str:
-    """The sparsity as its folder is named, or two of them."""
-    return "→".join(f"s{sparsity}" for sparsity in effect.sparsities)
+def name_location(effect: Effect) -> str:
+    """Name the location of an effect: `s0.5`, `s0.5→s0.6 UNIF-ALL`."""
+    sparsities = "→".join(f"s{sparsity}" for sparsity in effect.sparsities)
+    return " ".join(filter(None, [sparsities, effect.subject])) or WHOLE_STUDY
 
 
 def look_up_published(clause: Clause, effect: Effect) -> float | str | None:
-    """The published number for an effect's location, whatever the seed.
+    """The published number for an effect's location.
 
     For an effect of the whole study, all published numbers with their locations.
     """
     if isinstance(clause.published, str):
         return clause.published
-    location = " ".join(filter(None, [name_sparsities(effect), effect.subject]))
-    if not location:
+    location = name_location(effect)
+    if location == WHOLE_STUDY:
         return ", ".join(
             f"{say_value(number, clause.unit)} at {at}" for at, number in clause.published.items()
         )
     return clause.published.get(location)
 
 
-def explain(
-    clause: Clause,
-    effect: Effect,
-    verdict: str,
-    p_holm: float,
-    tests: int,
-    beside: Sequence[Effect],
-) -> str:
+def explain(clause: Clause, effect: Effect, verdict: str, p_holm: float, family: int) -> str:
     """The reason of a verdict as a sentence that needs no other."""
-    location = describe_location(effect, beside)
+    location = describe_location(effect)
     if effect.missing:
         if location:
             return f"{location}: {effect.missing}."
         return f"{effect.missing[0].upper()}{effect.missing[1:]}."
     context = f" ({effect.context})" if effect.context else ""
     number = say_value(say_interval(effect), clause.unit)
-    family = f"{tests} test" if tests == 1 else f"{tests} tests"
-    p_values = f"{say_p(effect.p_value)}, after Holm's adjustment over {family} {say_p(p_holm)}"
-    if effect.least and verdict == INDISTINGUISHABLE:
-        p_values += f"; the first is {effect.least}"
     return (
         f"{location}, {clause.quantity} is {number}{context}: "
-        f"{compare(clause, effect, verdict)} ({p_values}); {rest_on(effect, beside)}."
+        f"{compare(clause, effect, verdict)} ({say_p_values(effect.p_value, p_holm, family)})"
+        f"{rest_on(effect)}."
     )
 
 
-def describe_location(effect: Effect, beside: Sequence[Effect]) -> str:
+def say_p_values(p_value: float, p_holm: float, family: int) -> str:
+    """The p-value, and what Holm's adjustment over how many places makes of it."""
+    adjusted = f"{say_p(p_holm)} after Holm's adjustment over {family} places"
+    if family == 1:
+        return say_p(p_value)
+    if say_p(p_value) == say_p(p_holm):
+        return adjusted
+    return f"{say_p(p_value)}, {adjusted}"
+
+
+def describe_location(effect: Effect) -> str:
     """The beginning of a reason: `At 50 % sparsity (TOP-50)`."""
     if not effect.sparsities:
         return effect.subject
     percents = " and ".join(f"{100 * sparsity:g}" for sparsity in effect.sparsities)
     preposition = "At" if len(effect.sparsities) == 1 else "Between"
     words = f"{preposition} {percents} % sparsity"
-    seed = f"seed {effect.seed}" if needs_seed(effect, beside) else ""
-    details = ", ".join(filter(None, [effect.subject, seed]))
-    return f"{words} ({details})" if details else words
-
-
-def needs_seed(effect: Effect, beside: Sequence[Effect]) -> bool:
-    """Whether only the seed tells an effect from others of its clause."""
-    seeds = {other.seed for other in beside} - {None}
-    return len(seeds) > 1 and effect.seed is not None
+    return f"{words} ({effect.subject})" if effect.subject else words
 
 
 def compare(clause: Clause, effect: Effect, verdict: str) -> str:
-    """The phrase that holds the effect against the null and against the published study."""
-    null = say_value(effect.null, clause.unit)
+    """The phrase that holds the effect against the null and against the statement."""
+    if clause.direction == "frontier":
+        return compare_cost(clause, verdict)
+    end = say_value(effect.null, clause.unit)
     if clause.yardstick:
-        null += f", {clause.yardstick}"
-    if clause.direction == "none":
-        chance = "chance gives" if np.isnan(effect.null) else f"chance gives, which is {null}"
-        if verdict == CONTRADICTED:
-            return f"more than {chance}, where the study says that there is nothing"
-        return f"what {chance}; {clause.chance}"
-    phrases = {
-        "greater": {
-            SUPPORTED: "above",
-            CONTRADICTED: "below",
-            INDISTINGUISHABLE: "not to be told from",
-        },
-        "less": {
-            SUPPORTED: "below",
-            CONTRADICTED: "above",
-            INDISTINGUISHABLE: "not to be told from",
-        },
-        "within": {
-            SUPPORTED: "within",
-            CONTRADICTED: "not within",
-            INDISTINGUISHABLE: "neither surely within nor beyond",
-        },
-    }[clause.direction]
-    margin = f"{say_number(effect.margin)} points of " if clause.direction == "within" else ""
-    end = {
-        SUPPORTED: ", as stated",
-        CONTRADICTED: ", against what is stated",
-        INDISTINGUISHABLE: "",
-    }
-    return f"{phrases[verdict]} {margin}{null}{end[verdict]}"
+        end += f", {clause.yardstick}"
+    if clause.direction == "within":
+        unit = "points" if clause.unit == "%" else clause.unit
+        end = f"{say_value(effect.margin, unit)} of {end if effect.null else 0}"
+    if verdict == INDISTINGUISHABLE:
+        if clause.direction == "within":
+            return f"shown at the 5 % level neither to be within nor beyond {end}"
+        return f"not told apart at the 5 % level from {end}"
+    sides = {"greater": ("above", "below"), "less": ("below", "above")}
+    stated, opposite = sides.get(clause.direction, ("within", "beyond"))
+    if verdict == CONTRADICTED:
+        return f"{opposite} {end}, against what is stated"
+    if verdict == SMALLER:
+        size = say_value(look_up_published(clause, effect), clause.unit)
+        return f"{stated} {end}, as stated, but smaller in size than the published {size}"
+    return f"{stated} {end}, as stated"
 
 
-def rest_on(effect: Effect, beside: Sequence[Effect]) -> str:
-    """The trainings that an effect is conditional on, in words."""
-    if effect.seed is None:
-        return "conditional on the seeds that were run"
-    location = (effect.sparsities, effect.subject)
-    alike = [other for other in beside if (other.sparsities, other.subject) == location]
-    seeds = f"of {len(alike)} seeds" if len(alike) > 1 else "seed"
-    return f"conditional on this training (one {seeds})"
+def compare_cost(clause: Clause, verdict: str) -> str:
+    """The phrase that says whether an allocation is on the frontier."""
+    return {
+        SUPPORTED: f"on the frontier, {clause.yardstick}",
+        CONTRADICTED: "not on the frontier, as an allocation of at most its cost is better",
+        INDISTINGUISHABLE: "too close at the 5 % level to say whether it is on the frontier",
+    }[verdict]
+
+
+def rest_on(effect: Effect) -> str:
+    """The trainings that an effect is of, in words."""
+    if effect.seeds == 0:
+        return ""
+    if effect.seeds == 1:
+        return "; conditional on one training"
+    return f"; mean of {effect.seeds} trainings"
 
 
 def say_value(number: float | str, unit: str) -> str:
@@ -219,30 +231,46 @@ def summarise_claims(decided: Sequence[Mapping]) -> pd.DataFrame:
     """The ledger as a table of one row per clause.
 
     Returns:
-        `id, claim, statement, published, verdict, verdicts, retracted, note`. `verdicts` lists the
-        locations under each verdict; `verdict` is the one that is reached wherever the clause
-        applies, else `mixed`.
+        `id, claim, statement, published, ours, verdict, verdicts, extension, retracted, note`.
+        `ours` has the effects with their intervals at the places with a published number, or if
+        there are none, at those with a published sparsity. `verdicts` lists the places under each
+        verdict; `verdict` is the one that is reached wherever the clause applies, else `mixed`.
     """
     by_clause: dict[str, list[Mapping]] = {}
     for record in decided:
         by_clause.setdefault(record["id"], []).append(record)
-    rows = []
-    for records in by_clause.values():
-        locations: dict[str, list[str]] = {}
-        for record in records:
-            locations.setdefault(record["verdict"], []).append(record["at"])
-        applicable = set(locations) - {NOT_APPLICABLE} or {NOT_APPLICABLE}
-        verdicts = [f"{verdict}: {', '.join(at)}" for verdict, at in locations.items()]
-        shared = {
-            key: records[0][key] for key in ("id", "claim", "statement", "retracted", "note")
-        }
-        verdict = {
-            "published": say_published(records),
-            "verdict": applicable.pop() if len(applicable) == 1 else "mixed",
-            "verdicts": "; ".join(verdicts),
-        }
-        rows.append(shared | verdict)
-    return pd.DataFrame(rows, columns=SUMMARY)
+    return pd.DataFrame(map(summarise_clause, by_clause.values()), columns=SUMMARY)
+
+
+def summarise_clause(records: Sequence[Mapping]) -> dict:
+    """The row of one clause."""
+    places: dict[str, list[str]] = {}
+    for record in records:
+        places.setdefault(record["verdict"], []).append(record["at"])
+    shared = {key: records[0][key] for key in ("id", "claim", "statement", "retracted", "note")}
+    return shared | {
+        "published": say_published(records),
+        "ours": say_ours(records),
+        "verdict": join_verdicts(records),
+        "verdicts": "; ".join(f"{verdict}: {', '.join(at)}" for verdict, at in places.items()),
+        # Records of a clause that is published are not all of published places.
+        "extension": all(record["extension"] for record in records),
+    }
+
+
+def join_verdicts(records: Sequence[Mapping]) -> str:
+    """The verdict on a clause wherever it applies.
+
+    One that is supported everywhere is `supported, smaller` if it is so at all places with a
+    published number.
+    """
+    applicable = {record["verdict"] for record in records} - {NOT_APPLICABLE}
+    if applicable == {SUPPORTED, SMALLER}:
+        numbered = {r["verdict"] for r in records if isinstance(r["published"], float)}
+        return SUPPORTED if SUPPORTED in numbered else SMALLER
+    if len(applicable) > 1:
+        return MIXED
+    return applicable.pop() if applicable else NOT_APPLICABLE
 
 
 def say_published(records: Sequence[Mapping]) -> str:
@@ -253,6 +281,27 @@ def say_published(records: Sequence[Mapping]) -> str:
         if isinstance(published, str):
             phrases.append(published)
         elif published is not None:
-            location = record["at"].split(" seed")[0]
-            phrases.append(f"{say_value(published, record['unit'])} at {location}")
+            phrases.append(f"{say_value(published, record['unit'])} at {record['at']}")
     return ", ".join(dict.fromkeys(phrases))
+
+
+def say_ours(records: Sequence[Mapping]) -> str:
+    """A study's effects with their intervals, where they can be held against published ones."""
+    measured = [record for record in records if record["effect"] is not None]
+    numbered = [record for record in measured if isinstance(record["published"], float)]
+    alike = [record for record in measured if is_published_place(record["at"])]
+    shown = numbered or alike or measured
+    return ", ".join(f"{say_effect(record)} at {record['at']}" for record in shown)
+
+
+def is_published_place(at: str) -> bool:
+    """Whether the published study ran the sparsities of a place."""
+    return {float(number) for number in re.findall(r"\bs([\d.]+)", at)} <= PUBLISHED_SPARSITIES
+
+
+def say_effect(record: Mapping) -> str:
+    """A record's effect with its interval and unit."""
+    number = say_number(record["effect"])
+    if record["low"] is not None:
+        number = f"{number} [{say_number(record['low'])}, {say_number(record['high'])}]"
+    return say_value(number, record["unit"])

@@ -145,18 +145,25 @@ def choose_thresholds(scale: Scale, job: Mapping) -> Work:
 def train_spon(scale: Scale, job: Mapping) -> Work:
     """Count the passes of a training, and its products with the head.
 
-    Passes go forwards and backwards through the layers from the lowest trained one on; those below
-    it run once. The first run of a seed makes the dense model's final states, which the others
-    share. With checkpointing, the way back begins with another pass forwards.
+    Passes go forwards and backwards through the layers from the lowest trained one on, and only
+    forwards where the held-out KL is measured; the layers below run once. The first run of a seed
+    makes the dense model's final states, which the others share. With checkpointing, the way back
+    begins with another pass forwards. Counted are all epochs, though a training that has converged
+    ends before.
     """
     recipe, layers = scale.settings["train"], scale.shape["layers"]
-    lowest = min(scale.layers_of(job["allocation"]))
-    tokens = recipe["blocks"] * scale.length
-    trained = recipe["epochs"] * tokens * (layers - lowest)
+    above = layers - min(scale.layers_of(job["allocation"]))
+    tokens, held_out = (recipe[name] * scale.length for name in ("blocks", "held_out_blocks"))
+    steps = recipe["epochs"] * -(-recipe["blocks"] // recipe["batch_blocks"])
+    measured = held_out * (1 + -(-steps // recipe["measure_every"]))
+    trained = recipe["epochs"] * tokens * above
+    once = (tokens + held_out) * (layers - above + layers * job["first"])
     return Work(
-        forward=tokens * (lowest + layers * job["first"]) + trained * recipe["checkpointing"],
+        forward=once + measured * above + trained * recipe["checkpointing"],
         trained=trained,
-        compared=3 * recipe["epochs"] * tokens,
+        # Of the three products of a training step, a measurement takes all: the gradient is a
+        # part of the forward pass.
+        compared=3 * (recipe["epochs"] * tokens + measured),
     )
 
 
@@ -166,9 +173,14 @@ def average_residual(scale: Scale, job: Mapping) -> Work:
 
 
 def evaluate_dense(scale: Scale, job: Mapping) -> Work:
-    """Count one pass, whose final states all other evaluations share."""
+    """Count one pass, whose final states all other evaluations share, and the temperature.
+
+    The temperature takes a pass over its own blocks, and a product with the head for each step of
+    Newton's method, of which there are about three.
+    """
     blocks = scale.settings["text"]["evaluation"]["blocks"]
-    return Work(forward=scale.passes(blocks), scored=blocks * scale.length)
+    fitted = scale.settings["evaluate"]["temperature_blocks"]
+    return Work(forward=scale.passes(blocks + fitted), scored=(blocks + 3 * fitted) * scale.length)
 
 
 def evaluate_against_dense(scale: Scale, job: Mapping) -> Work:

@@ -1,5 +1,6 @@
 """Figures of the biases alone: how alike those of two runs are, and the statistics of each."""
 
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -11,53 +12,65 @@ from matplotlib.ticker import MaxNLocator
 from spon.figures.style import (
     DOUBLE,
     FAINT,
-    FIRST,
-    FURTHER,
+    MAIN,
     MUTED,
+    PER_LINE,
     RUN,
     SINGLE,
+    SINGLE_SEED,
     SPARE_MARKERS,
     Style,
     add_legend,
-    break_lines,
     dress_depth,
     explain,
-    list_run_maps,
+    make_grid,
     printed,
     style_of,
-    title_of,
 )
 
 PAIR = ["comparison", "allocation", "sparsity", "reference", "reference_sparsity", "map"]
 DASHES = ("-", ":", "--", "-.")
+# The rows of figure 7.
+STATISTICS = (
+    "norm",
+    "positive\nentries (%)",
+    "excess\nkurtosis",
+    "largest deviation\n(robust std)",
+    "cosine with\nnext layer",
+)
+POINT = MAIN["ms"] - 1.2
+THIN = {"lw": 0.4, "alpha": 0.6}
 
 
 @printed()
 def plot_cross_configuration(cross_configuration: pd.DataFrame) -> Figure:
     """Plot figure 6: the cosine of two runs' biases by layer, with that of random directions.
 
-    A panel per sparsity: allocations with one another, and an allocation with itself under another
-    seed. Then a panel per allocation: the same allocation and seed at two sparsities.
+    A panel per map and sparsity: allocations with one another, and an allocation with itself under
+    another seed. Then a panel per allocation: the same allocation and seed at two sparsities.
+    Lines are means over seeds, where there are several, and single pairs are thin.
 
     Args:
         cross_configuration: `cross_configuration.csv` of the study.
     """
-    if cross_configuration.empty:
+    table = cross_configuration
+    if table.empty:
         return plot_nothing("no two runs share a site")
-    table = mark_first_pairs(cross_configuration)
     across = table["comparison"] == "sparsity"
+    several = table["map"].nunique() > 1
     at_one, at_two = [], []
-    for (sparsity, name), pairs in table[~across].groupby(["sparsity", "map"]):
-        at_one.append((f"{100 * sparsity:g} %", name, pairs))
+    for (name, sparsity), pairs in table[~across].groupby(["map", "sparsity"]):
+        title = f"{100 * sparsity:g} % sparsity"
+        at_one.append((f"{name}, {title}" if several else title, pairs))
     for (allocation, name), pairs in table[across].groupby(["allocation", "map"], sort=False):
-        at_two.append((f"{allocation}, two sparsities", name, pairs))
+        maps = table.loc[across & (table["allocation"] == allocation), "map"].nunique()
+        title = f"{allocation}, two sparsities"
+        at_two.append((f"{title}, {name}" if maps > 1 else title, pairs))
     figure, axes = make_panels([at_one, at_two])
     dashes = choose_dashes(table)
     lowest = min(0, table["cosine"].min(), -table["null_95"].max())
-    for ax, (title, name, pairs) in zip(axes, at_one + at_two, strict=True):
-        plot_agreement(ax, pairs, sorted(table["layer"].unique()), dashes)
-        if table["map"].nunique() > 1:
-            title = f"{title}, {name}"
+    for ax, (title, pairs) in zip(axes, at_one + at_two, strict=True):
+        plot_agreement(ax, pairs, dashes)
         ax.set(title=title, ylim=(lowest - 0.05, 1.05))
     add_legend(figure, explain_pairs(table, dashes))
     return figure
@@ -89,62 +102,57 @@ def choose_dashes(table: pd.DataFrame) -> dict[tuple, str]:
     return dashes
 
 
-def mark_first_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the pairs with a column `first`.
-
-    It says whether both runs have the smallest seed among pairs of the same two configurations.
-    """
-    groups = pairs.groupby(PAIR)
-    first = pairs["seed"] == groups["seed"].transform("min")
-    first &= pairs["reference_seed"] == groups["reference_seed"].transform("min")
-    return pairs.assign(first=first)
+def balance_lines(panels: list) -> list[list]:
+    """Split a list of panels into lines of about as many, at most `PER_LINE`."""
+    lines = -(-len(panels) // PER_LINE)
+    ends = [round(len(panels) * number / lines) for number in range(lines + 1)] if lines else []
+    return [panels[start:end] for start, end in pairwise(ends)]
 
 
 def make_panels(blocks: list[list]) -> tuple[Figure, list[Axes]]:
     """Make a figure with one panel per element of the blocks, in order.
 
-    A block begins on a new line. All panels share y.
+    A block begins on a new line, and every line fills the figure's width. All panels share y.
     """
-    lines = [line for block in blocks for line in break_lines(block)]
-    columns = max(map(len, lines))
-    size = (SINGLE if columns == 1 else DOUBLE, 0.9 + 1.65 * len(lines))
+    lines = [line for block in blocks for line in balance_lines(block)]
+    size = (SINGLE if max(map(len, lines)) == 1 else DOUBLE, 1.0 + 1.5 * len(lines))
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.add_gridspec(len(lines), columns)
+    grid = figure.add_gridspec(len(lines), 1)
     axes: list[Axes] = []
     for row, line in enumerate(lines):
-        below = len(lines[row + 1]) if row + 1 < len(lines) else 0
+        of_line = grid[row].subgridspec(1, len(line))
         for column in range(len(line)):
-            ax = figure.add_subplot(grid[row, column], sharey=axes[0] if axes else None)
+            ax = figure.add_subplot(of_line[column], sharey=axes[0] if axes else None)
             ax.tick_params(labelleft=column == 0)
+            ax.set_xlabel("layer")
             if column == 0:
                 ax.set_ylabel("cosine of biases")
-            if column >= below:
-                ax.set_xlabel("layer")
             axes.append(ax)
     return figure, axes
 
 
-def plot_agreement(ax: Axes, pairs: pd.DataFrame, layers: list, dashes: dict) -> None:
-    """Plot every pair of a panel as a line over the layers.
+def plot_agreement(ax: Axes, pairs: pd.DataFrame, dashes: dict) -> None:
+    """Plot the means of a panel's pairs of runs as lines over the layers, and single ones thinly.
 
-    Behind it lies, per layer, the range that holds 95 % of random directions.
+    Behind them lies, per layer, the range that holds 95 % of random directions.
     """
     ax.axhline(0, color=MUTED, lw=0.6, zorder=1.6)
     for layer, null in pairs.groupby("layer")["null_95"].max().items():
         ax.bar(layer, 2 * null, bottom=-null, width=1, color=FAINT, gid="null")
-    for _, pair in pairs.groupby([*PAIR, "seed", "reference_seed"], sort=False):
-        plot_pair(ax, pair.sort_values("layer"), dashes[kind_of(pair.iloc[0])])
+    for _, kind in pairs.groupby(PAIR, sort=False):
+        looks = look_of(kind.iloc[0], dashes[kind_of(kind.iloc[0])])
+        singles = kind.groupby(["seed", "reference_seed"], sort=False)
+        if len(singles) > 1:
+            for _, pair in singles:
+                pair = pair.sort_values("layer")
+                ax.plot("layer", "cosine", data=pair, color=looks["color"], gid="single", **THIN)
+        means = kind.groupby("layer")["cosine"].mean()
+        line = {"ms": MAIN["ms"] - 1, "lw": 0.9, **looks}
+        ax.plot(means.index, means, gid=kind["comparison"].iloc[0], **line)
+    layers = sorted(pairs["layer"].unique())
     dress_depth(ax, layers)
     ax.set_xlim(layers[0] - 0.5, layers[-1] + 0.5)
     ax.yaxis.set_major_locator(MaxNLocator(6))
-
-
-def plot_pair(ax: Axes, pair: pd.DataFrame, dashes: str) -> None:
-    """Plot one pair of runs over the layers, smaller if it is of further seeds."""
-    row = pair.iloc[0]
-    size = FIRST if row["first"] else FURTHER
-    looks = {"ms": size["ms"] - 1, "lw": 0.8 * size["lw"], **look_of(row, dashes)}
-    ax.plot("layer", "cosine", data=pair, gid=row["comparison"], **looks)
 
 
 def look_of(pair: Any, dashes: str) -> dict:
@@ -168,24 +176,24 @@ def explain_pairs(table: pd.DataFrame, dashes: dict) -> list[Line2D]:
         if pair["comparison"] == "seed":
             reference = "another seed"
         looks = look_of(pair, dashes[kind_of(pair)])
-        handles.append(explain(f"{pair['allocation']}, {reference}", **FIRST, **looks))
+        handles.append(explain(f"{pair['allocation']}, {reference}", **MAIN, **looks))
     for (comparison, *sparsities), line in dashes.items():
         if comparison == "sparsity":
             label = " with ".join(f"{100 * sparsity:g} %" for sparsity in sparsities)
             handles.append(explain(label, marker="", lw=0.9, ls=line))
-    if not table["first"].all():
-        handles.append(explain("further seed", **FURTHER))
+    if table.duplicated([*PAIR, "layer"]).any():
+        handles.append(explain("single pair of seeds", marker="", ls="-", **THIN))
     return [*handles, explain("random direction, 95 %", color=FAINT, marker="s", ms=6)]
 
 
 @printed()
 def plot_bias_statistics(bias_statistics: pd.DataFrame, norm_ranking: pd.DataFrame) -> Figure:
-    """Plot figure 7: four statistics of every bias against its layer.
+    """Plot figure 7: statistics of every bias against its layer, in a column per map and sparsity.
 
-    They are its norm, excess kurtosis, share of positive entries, and largest entry. Behind them
-    lies what normal numbers would show: the 95 % range of their kurtosis, and one half for the
-    signs. The kurtosis as published, which divides by a number that is too large, is plotted as
-    small crosses.
+    They are its norm, share of positive entries, excess kurtosis with and without outliers, the
+    largest deviation of an entry with the bound of outliers, and the cosine with the next layer's
+    bias. Behind them lies what chance gives: the 95 % range of the kurtosis of normal numbers and
+    of the cosine of random directions, and one half for the signs.
 
     Args:
         bias_statistics: `bias_statistics.csv` of every run that is analysed.
@@ -196,103 +204,109 @@ def plot_bias_statistics(bias_statistics: pd.DataFrame, norm_ranking: pd.DataFra
     assert len(table) == len(bias_statistics), (
         f"{len(table)} rows of {len(bias_statistics)} biases"
     )
-    run_maps = list_run_maps(table)
-    figure = Figure(figsize=(DOUBLE, 4.4), layout="constrained")
-    axes = figure.subplots(2, 2)
-    plot_null(axes[0, 1], table)
-    axes[1, 0].axhline(50, color=MUTED, lw=0.8, zorder=1.6)
-    step = min(0.24, 0.7 / len(run_maps))
-    for number, run_map in enumerate(run_maps):
-        biases = table[(table[[*RUN, "map"]] == list(run_map)).all(axis=1)].sort_values("layer")
-        offset = step * (number - (len(run_maps) - 1) / 2)
-        plot_statistics(axes, biases, style_among(run_map, run_maps), offset)
-    titles = (
-        "norm of the bias",
-        "excess kurtosis",
-        "positive entries (%)",
-        "largest entry (standard deviations)",
+    runs = list(table[["allocation", "seed"]].drop_duplicates().itertuples(index=False, name=None))
+    columns = dict(list(table.groupby(["map", "sparsity"])))
+    titles = {(name, sparsity): f"{name}, {100 * sparsity:g} %" for name, sparsity in columns}
+    figure, panels = make_grid(
+        titles, rows=len(STATISTICS), height=1.05, below=0.9, per_line=PER_LINE, apart=(0,)
     )
-    for ax, title in zip(axes.flat, titles, strict=True):
-        ax.set_title(title)
-        dress_depth(ax, sorted(table["layer"].unique()))
-        ax.set_xlim(table["layer"].min() - 0.6, table["layer"].max() + 0.6)
-        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    for ax in axes[1]:
-        ax.set_xlabel("layer")
-    axes[0, 0].set_ylim(bottom=0)
-    add_legend(figure, explain_statistics(run_maps))
+    for key, axes in panels.items():
+        plot_chance(axes, columns[key])
+        groups = list(columns[key].groupby(["allocation", "seed"], sort=False))
+        step = min(0.3, 0.7 / len(groups))
+        for number, (run, biases) in enumerate(groups):
+            offset = step * (number - (len(groups) - 1) / 2)
+            plot_statistics(axes, biases.sort_values("layer"), style_among(run, runs), offset)
+        dress_statistics(axes, sorted(columns[key]["layer"].unique()))
+    add_legend(figure, explain_statistics(runs))
     return figure
 
 
-def style_among(run_map: tuple, run_maps: list[tuple]) -> Style:
-    """Return the style of a run and map in panels that it shares with `run_maps`.
+def style_among(run: tuple, runs: list[tuple]) -> Style:
+    """Return the style of a run, `(allocation, seed)`, in a figure of several.
 
     The first of an allocation has the allocation's style; further ones differ in marker alone.
     """
-    allocation = run_map[0]
-    style = style_of(allocation)
-    number = [other for other in run_maps if other[0] == allocation].index(run_map)
+    style = style_of(run[0])
+    number = [other for other in runs if other[0] == run[0]].index(run)
     if number == 0:
         return style
     spare = [marker for marker in SPARE_MARKERS if marker != style.marker]
     return style._replace(marker=spare[(number - 1) % len(spare)])
 
 
-def plot_null(ax: Axes, table: pd.DataFrame) -> None:
-    """Plot, per layer, the range that holds the kurtosis of as many normal numbers."""
-    ax.use_sticky_edges = False  # or the range would end the axis, and cut points in two
+def plot_chance(axes: list[Axes], table: pd.DataFrame) -> None:
+    """Plot, per layer, what chance gives: ranges, and the bound of outliers."""
+    _, positive, kurtosis, deviation, cosine = axes
+    positive.axhline(50, color=MUTED, lw=0.8, zorder=1.6)
+    for ax in (kurtosis, cosine):
+        ax.use_sticky_edges = False  # or the range would end the axis, and cut points in two
+        ax.axhline(0, color=MUTED, lw=0.6, zorder=1.6)
     for layer, sites in table.groupby("layer"):
         low, high = sites["kurtosis_null_low"].min(), sites["kurtosis_null_high"].max()
-        ax.bar(layer, high - low, bottom=low, width=1, color=FAINT, gid="null")
-    ax.axhline(0, color=MUTED, lw=0.6, zorder=1.6)
+        kurtosis.bar(layer, high - low, bottom=low, width=1, color=FAINT, gid="null")
+        null, bound = sites["cosine_null_95"].max(), sites["outlier_bound"].max()
+        cosine.bar(layer, 2 * null, bottom=-null, width=1, color=FAINT, gid="null")
+        across = (layer - 0.5, layer + 0.5)
+        deviation.plot(across, (bound, bound), color=MUTED, lw=0.9, ls="--", gid="bound")
 
 
-def plot_statistics(axes: Any, biases: pd.DataFrame, style: Style, offset: float) -> None:
-    """Plot one run and map in all four panels.
+def plot_statistics(axes: list[Axes], biases: pd.DataFrame, style: Style, offset: float) -> None:
+    """Plot one run in all panels of a column.
 
     Args:
-        axes: The panels [2, 2]: norm and kurtosis, positive entries and largest entry.
+        axes: The panels, in the order of `STATISTICS`.
         biases: A row per bias, ascending by layer.
         offset: Layers by which its points stand beside the layer, so that those of other runs do
             not hide them; norms, which are lines, stand at their layer.
     """
-    (norm, kurtosis), (positive, largest) = axes
-    looks = {"color": style.colour, "marker": style.marker, "ms": FIRST["ms"] - 1}
+    norm, positive, kurtosis, deviation, cosine = axes
+    looks = {"color": style.colour, "marker": style.marker, "ms": POINT}
     hollow = {**looks, "mfc": "white"}
+    layer, x = biases["layer"], biases["layer"] + offset
 
-    layer, norms = biases["layer"], biases["l2_norm"]
-    norm.plot(layer, norms, lw=0.8, gid="norm", **looks)
+    norm.plot(layer, biases["l2_norm"], lw=0.8, gid="norm", **looks)
     edge = biases["boundary"].eq(True)  # missing where the ranking lacks the run
-    norm.plot(layer[edge], norms[edge], ls="", gid="boundary", **hollow)
-
-    x = layer + offset
-    kurtosis.plot(x, biases["excess_kurtosis"], ls="", gid="kurtosis", **looks)
-    crosses = {"color": style.colour, "marker": "x", "ms": FURTHER["ms"], "ls": ""}
-    kurtosis.plot(x + 0.11, biases["kurtosis_as_published"], gid="as published", **crosses)
+    norm.plot(layer[edge], biases["l2_norm"][edge], ls="", gid="boundary", **hollow)
 
     for at, bias in zip(x, biases.itertuples(), strict=True):
         interval = (100 * bias.positive_low, 100 * bias.positive_high)
-        positive.plot((at, at), interval, color=style.colour, lw=FIRST["lw"], gid="interval")
+        positive.plot((at, at), interval, color=style.colour, lw=0.9, gid="interval")
+        both = (bias.excess_kurtosis, bias.excess_kurtosis_without_outliers)
+        kurtosis.plot((at, at), both, color=style.colour, lw=0.6, gid="outliers")
     positive.plot(x, 100 * biases["positive_fraction"], ls="", gid="positive", **looks)
+    without = {**hollow, "ms": SINGLE_SEED["ms"]}
+    kurtosis.plot(x, biases["excess_kurtosis"], ls="", gid="kurtosis", **looks)
+    kurtosis.plot(x, biases["excess_kurtosis_without_outliers"], ls="", gid="without", **without)
+    deviation.plot(x, biases["largest_deviation"], ls="", gid="deviation", **looks)
+    # Between the two layers that it compares.
+    cosine.plot(layer + 0.5, biases["cosine_next_layer"], lw=0.8, gid="cosine", **looks)
 
-    size, outlying = biases["max_abs"] / biases["std"], biases["outliers"] > 0
-    largest.plot(x, size, ls="", gid="largest", **hollow)
-    largest.plot(x[outlying], size[outlying], ls="", gid="outlier", **looks)
+
+def dress_statistics(axes: list[Axes], layers: list) -> None:
+    """Name the axes of a column of panels."""
+    for ax, words in zip(axes, STATISTICS, strict=True):
+        dress_depth(ax, layers)
+        ax.set_xlim(layers[0] - 0.6, layers[-1] + 0.6)
+        ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel(words)
+    axes[0].set_ylim(bottom=0)
 
 
-def explain_statistics(run_maps: list[tuple]) -> list[Line2D]:
+def explain_statistics(runs: list[tuple]) -> list[Line2D]:
     """Make the legend of figure 7: the runs, and what its marks mean."""
     handles = []
-    for run_map in run_maps:
-        style = style_among(run_map, run_maps)
-        title = title_of(run_map, run_maps)
-        handles.append(explain(title, color=style.colour, marker=style.marker))
+    for run in runs:
+        style = style_among(run, runs)
+        handles.append(
+            explain(f"{run[0]}, seed {run[1]:g}", color=style.colour, marker=style.marker)
+        )
     return [
         *handles,
-        explain("norm: edge of the allocation", mfc="white"),
-        explain("kurtosis as published", marker="x", ms=FURTHER["ms"]),
-        explain("kurtosis of normal numbers, 95 %", color=FAINT, marker="s", ms=6),
+        explain("norm: edge of the allocation", mfc="white", ms=POINT),
         explain("positive: 95 % interval", marker="", ls="-"),
-        explain("largest: outliers by median, MAD", ms=FIRST["ms"] - 1),
-        explain("largest: no outliers", mfc="white", ms=FIRST["ms"] - 1),
+        explain("kurtosis: without outliers", mfc="white", ms=SINGLE_SEED["ms"]),
+        explain("deviation: bound of outliers", color=MUTED, lw=0.9, ls="--", marker=""),
+        explain("by chance, 95 %", color=FAINT, marker="s", ms=6),
     ]

@@ -8,16 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from spon.figures.style import (
     DOUBLE,
     FAINT,
-    FIRST,
-    FURTHER,
     MUTED,
     TOGETHER,
     add_legend,
+    break_lines,
     dress_depth,
     explain,
     list_run_maps,
@@ -31,51 +30,86 @@ from spon.figures.style import (
 # By place, how far right of its layer a point stands, and the colour inside its marker (None: the
 # allocation's). A site inside the sparse model is hollow; beside it stands, filled, the same site
 # with the inputs of the dense pass.
-PLACES = {"site_same_input": (-0.13, None), "site": (0.13, "white"), "residual": (0.0, None)}
-DEFINITIONS = {"as_published": "as published", "sound": "sound"}
+PLACES = {"site_same_input": (-0.2, None), "site": (0.2, "white"), "residual": (0.0, None)}
+POINT, SMALL = {"ms": 3.2, "lw": 1.0}, {"ms": 1.9, "lw": 0.6}  # small: a site without a bias
+LABELS = ("component", "largest |cosine|\nof these", "|cosine| with\nmean output")
+PER_LINE = 5  # runs side by side in figure 5; figure 4 has two
+LINEAR = 10  # percent up to which the scale of recoveries is linear; beyond it is logarithmic
 HEAT = "Blues"  # light to dark in grey too
 
 
 @printed()
 def plot_pca_alignment(pca_alignment: pd.DataFrame) -> Figure:
-    """Plot figure 4: |cosine| of each layer's bias with the principal components at its site.
+    """Plot figure 4: |cosine| of each layer's bias with its site's principal components and mean.
 
-    The components are those of the site's outputs. There is a line per run and map, with a pair of
-    panels per definition: a heat map over the components and, layer by layer, the largest |cosine|
-    beside those of random directions.
+    They are those of the site's outputs. There are three panels per run and map: a heat map over
+    the components in the sound definition; layer by layer, the largest |cosine| with one of them,
+    as published too, beside those of random directions; and that with the mean output.
 
     Args:
         pca_alignment: `pca_alignment.csv` of every run that is analysed.
     """
     run_maps = list_run_maps(pca_alignment)
-    depths = [select(pca_alignment, run_map)["layer"].nunique() for run_map in run_maps]
-    heights = [0.55 + 0.13 * depth for depth in depths]
-    figure = Figure(figsize=(DOUBLE, 1 + sum(heights)), layout="constrained")
-    widths = [1.25, 1] * len(DEFINITIONS)
-    grid = figure.add_gridspec(
-        len(run_maps), len(widths), height_ratios=heights, width_ratios=widths
-    )
-    top = pca_alignment[["max_abs_cosine", "null_95"]].max(axis=None)
-    for line, run_map in enumerate(run_maps):
-        sites = select(pca_alignment, run_map)
-        layers = sorted(sites["layer"].unique())
-        for number, (definition, words) in enumerate(DEFINITIONS.items()):
-            heat = figure.add_subplot(grid[line, 2 * number])
-            chance = figure.add_subplot(grid[line, 2 * number + 1])
-            defined = sites[sites["definition"] == definition]
-            image = plot_heat(heat, defined, layers, top)
-            plot_largest(chance, defined.drop_duplicates("site"), layers, top)
-            heat.set_title(f"{title_of(run_map, run_maps)}, {words}")
+    lines = break_lines(run_maps, 2)
+    depths = {run_map: select(pca_alignment, run_map)["layer"].nunique() for run_map in run_maps}
+    heights = [0.4 + 0.12 * max(depths[run_map] for run_map in line) for line in lines]
+    figure = Figure(figsize=(DOUBLE, 1.2 + sum(heights)), layout="constrained")
+    widths = [1.2, 1, 0.8] * len(lines[0])
+    grid = figure.add_gridspec(len(lines), len(widths), height_ratios=heights, width_ratios=widths)
+    tops = find_tops(pca_alignment)
+    for row, line in enumerate(lines):
+        for number, run_map in enumerate(line):
+            cells = [grid[row, 3 * number + column] for column in range(3)]
+            axes = [figure.add_subplot(cell) for cell in cells]
+            image = plot_run_map(axes, select(pca_alignment, run_map), tops)
+            axes[0].set_title(title_of(run_map, run_maps))
             if number == 0:
-                heat.set_ylabel("layer")
-            if line == len(run_maps) - 1:
-                heat.set_xlabel("component")
-                chance.set_xlabel("largest |cosine|")
-    bar = figure.colorbar(image, ax=figure.axes, shrink=0.6, aspect=30, pad=0.01)
+                axes[0].set_ylabel("layer")
+            if row == len(lines) - 1 or number >= len(lines[row + 1]):
+                for ax, words in zip(axes, LABELS, strict=True):
+                    ax.set_xlabel(words)
+    bar = figure.colorbar(image, ax=figure.axes, shrink=0.6, aspect=40, pad=0.02)
     bar.set_label("|cosine| with a component")
     bar.outline.set_visible(False)
     add_legend(figure, explain_chance())
     return figure
+
+
+def find_tops(pca_alignment: pd.DataFrame) -> tuple[float, float]:
+    """Return the largest numbers that panels show: of components, and of the mean output."""
+    largest = pca_alignment[["max_abs_cosine", "null_95"]].max(axis=None)
+    mean = pca_alignment[["cosine_mean_output", "cosine_null_95"]].abs().max(axis=None)
+    return largest, mean
+
+
+def plot_run_map(axes: list[Axes], sites: pd.DataFrame, tops: tuple[float, float]) -> QuadMesh:
+    """Plot the three panels of one run and map, and return the heat map.
+
+    Args:
+        sites: Its rows, of both definitions.
+        tops: See `find_tops`.
+    """
+    heat, largest, mean = axes
+    layers = sorted(sites["layer"].unique())
+    sound = sites[sites["definition"] == "sound"]
+    image = plot_heat(heat, sound, layers, tops[0])
+    for site in sound.drop_duplicates("site").itertuples():
+        y = layers.index(site.layer)
+        plot_chance(largest, y, site.null_95, site.null_mean)
+        plot_chance(mean, y, site.cosine_null_95)
+        plot_cosine(largest, y, site.max_abs_cosine, site.allocation)
+        plot_cosine(mean, y, abs(site.cosine_mean_output), site.allocation)
+    published = sites[sites["definition"] == "as_published"]
+    for site in published.drop_duplicates("site").itertuples():
+        y = layers.index(site.layer)
+        plot_cosine(largest, y, site.max_abs_cosine, site.allocation, face="white")
+    for ax, top in zip((largest, mean), tops, strict=True):
+        dress_layers(ax, layers)
+        ax.tick_params(axis="y", length=0, labelleft=False)
+        ax.spines["left"].set_visible(False)
+        ax.set_xlim(0, 1.08 * top)
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+    return image
 
 
 def plot_heat(ax: Axes, sites: pd.DataFrame, layers: list, top: float) -> QuadMesh:
@@ -99,27 +133,19 @@ def plot_heat(ax: Axes, sites: pd.DataFrame, layers: list, top: float) -> QuadMe
     return image
 
 
-def plot_largest(ax: Axes, sites: pd.DataFrame, layers: list, top: float) -> None:
-    """Plot each layer's largest |cosine| as a point over the range of random directions.
+def plot_chance(ax: Axes, y: int, bound: float, mean: float | None = None) -> None:
+    """Plot the range of random directions as a bar up to a bound, with a mark at their mean."""
+    ax.barh(y, bound, height=0.7, color=FAINT, gid="null")
+    if mean is not None:
+        ax.plot((mean, mean), (y - 0.35, y + 0.35), color=MUTED, lw=0.9, gid="null mean")
 
-    The range is a bar up to their 95 % quantile, with a mark at their mean.
 
-    Args:
-        sites: A row per site.
-        top: The largest number that any panel shows.
-    """
-    for site in sites.itertuples():
-        y, style = layers.index(site.layer), style_of(site.allocation)
-        ax.barh(y, site.null_95, height=0.7, color=FAINT, gid="null")
-        mean = (site.null_mean, site.null_mean)
-        ax.plot(mean, (y - 0.35, y + 0.35), color=MUTED, lw=0.9, gid="null mean")
-        looks = {"marker": style.marker, "color": style.colour}
-        ax.plot(site.max_abs_cosine, y, ls="", ms=FIRST["ms"] - 1, gid=site.allocation, **looks)
-    dress_layers(ax, layers)
-    ax.tick_params(axis="y", length=0, labelleft=False)
-    ax.spines["left"].set_visible(False)
-    ax.set_xlim(0, 1.08 * top)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
+def plot_cosine(ax: Axes, y: int, cosine: float, allocation: str, face: str | None = None) -> None:
+    """Plot the |cosine| of one bias; `face` is the colour inside, None for the allocation's."""
+    style = style_of(allocation)
+    looks = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
+    gid = allocation if face is None else "as published"
+    ax.plot(cosine, y, ls="", **POINT, gid=gid, **looks)
 
 
 def dress_layers(ax: Axes, layers: list) -> None:
@@ -133,7 +159,8 @@ def dress_layers(ax: Axes, layers: list) -> None:
 def explain_chance() -> list[Line2D]:
     """Make the legend of figure 4: what the marks beside the heat maps mean."""
     return [
-        explain("a bias", ms=FIRST["ms"] - 1),
+        explain("a bias, outputs at tokens of held-out text", **POINT),
+        explain("as published, mean outputs of prompts", **POINT, mfc="white"),
         explain("random directions: mean", color=MUTED, ls="", marker="|", ms=6),
         explain("and up to their 95 % quantile", color=FAINT, marker="s", ms=6),
     ]
@@ -145,14 +172,16 @@ def plot_hidden_state_shift(hidden_state_shift: pd.DataFrame) -> Figure:
 
     There is a column per run and map. Its first panel shows the sites, with what the biases alone
     predict; its second the residual stream after each layer; its third the sites as published,
-    where states are averaged over a prompt before they are compared. The scales of the three rows
-    differ.
+    where states are averaged over a prompt before they are compared. Recoveries beyond 10 % are on
+    a logarithmic scale.
 
     Args:
         hidden_state_shift: `hidden_state_shift.csv` of every run that is analysed.
     """
     table = hidden_state_shift[hidden_state_shift["positions"] != "first"]
-    figure, panels = make_grid(list_run_maps(table), rows=3, height=1.5, below=0.75)
+    run_maps = list_run_maps(table)
+    titles = {one: title_of(one, run_maps).replace(", ", "\n", 1) for one in run_maps}
+    figure, panels = make_grid(titles, rows=3, height=1.4, below=0.9, per_line=PER_LINE)
     for run_map, axes in panels.items():
         shifts = select(table, run_map)
         layers = sorted(shifts["layer"].dropna().unique())
@@ -188,10 +217,13 @@ def plot_shift(ax: Axes, shifts: pd.DataFrame, layers: list) -> None:
         recovery = 100 * (sites["teal_shift"] - sites[name]) / sites["teal_shift"]
         looks = {"color": MUTED, "lw": 0.9, "ls": dashes, "zorder": 1.7}
         ax.plot(sites["layer"] + offset, recovery, gid=name, **looks)
-    dress_depth(ax, layers, together=bool(shifts["layer"].isna().any()))
-    ax.set_xlim(layers[0] - 0.5, layers[-1] + 2)
-    ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.tick_params(labelleft=ax.get_subplotspec().is_first_col())
+    most = 9 if ax.get_gridspec().ncols < 4 else 4
+    dress_depth(ax, layers, together=bool(shifts["layer"].isna().any()), most=most)
+    ax.set_xlim(layers[0] - 0.6, layers[-1] + 2.1)
+    ax.set_yscale("symlog", linthresh=LINEAR)
+    ax.yaxis.set_major_locator(FixedLocator([-1000, -100, -10, -5, 0, 5, 10, 100]))
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def plot_layer(ax: Axes, layer: float, shift: Any) -> None:
@@ -204,7 +236,7 @@ def plot_layer(ax: Axes, layer: float, shift: Any) -> None:
     style = style_of(shift.allocation)
     offset, face = PLACES[shift.place]
     x = layer + offset
-    size = FIRST if shift.biased or shift.place == "residual" else FURTHER
+    size = POINT if shift.biased or shift.place == "residual" else SMALL
     bounds = (shift.recovery_low, shift.recovery_high)
     ax.plot((x, x), bounds, color=style.colour, lw=size["lw"], gid="interval")
     looks = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
@@ -214,10 +246,11 @@ def plot_layer(ax: Axes, layer: float, shift: Any) -> None:
 def explain_shift() -> list[Line2D]:
     """Make the legend of figure 5, in the order of its rows."""
     return [
-        explain("site, inputs of the dense pass; bar: 95 % interval", **FIRST, ls="-"),
-        explain("site, inside the sparse model", mfc="white"),
-        explain("site without a bias", mfc="white", ms=FURTHER["ms"]),
+        explain("site, inputs of the dense pass; bar: 95 % interval", **POINT, ls="-"),
+        explain("site, inside the sparse model", mfc="white", **POINT),
+        explain("site without a bias", mfc="white", **SMALL),
         explain("predicted, with the cross term", color=MUTED, lw=0.9, ls="-", marker=""),
         explain("predicted, without the cross term", color=MUTED, lw=0.9, ls=":", marker=""),
         explain("all: every biased site together", marker=""),
+        explain(f"linear scale up to {LINEAR} %, then logarithmic", marker=""),
     ]

@@ -17,6 +17,7 @@ SINGLE, DOUBLE = 3.35, 6.9  # inches: the column widths that the figures are pri
 PER_LINE = 3  # panels side by side
 TOGETHER = 1.5  # layers by which the point of all sites together stands right of the last layer
 RUN = ["allocation", "sparsity", "seed"]
+KEYS = ["allocation", "scope", "sparsity"]  # what all seeds of a run share
 INK, MUTED, CONTROL, FAINT = "#1a1a1a", "#6b6b6b", "#8c8c8c", "#dcdcdc"
 LOOK = {
     "figure.dpi": 300,
@@ -38,43 +39,57 @@ LOOK = {
     "ytick.major.width": 0.6,
     "ytick.major.size": 2.5,
 }
-FIRST = {"ms": 4.5, "lw": 1.1}  # sizes of a first seed's point and line
-FURTHER = {"ms": 2.6, "lw": 0.6}  # those of a further seed: smaller
-BESIDE = 0.32  # rows by which a further seed stands below the first
+MAIN = {"ms": 4.5, "lw": 1.1}  # sizes of the point and line of a run, or of the mean of several
+SINGLE_SEED = {"ms": 2.2, "lw": 0.6}  # those of one seed of several: smaller
+BESIDE = 0.34  # rows by which single seeds stand below their mean
 
 # Ordered by lightness (CIE L* 15 to 72), so that grey prints keep the order, and chosen to stay
 # apart under the three colour blindnesses.
 COLOURS = ("#1c1c5e", "#7b1e57", "#0069a8", "#d55e00", "#2ba583", "#dfa62a")
-HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
-SPARE_MARKERS = ("p", "<", ">", "d", "h", "*")  # each has a face, so that it can be hollow
+SPARE_MARKERS = ("p", "<", ">", "d", "h")  # each has a face, so that it can be hollow
 
 
 class Style(NamedTuple):
     """The look of one allocation in every figure.
 
-    Marker and hatch tell allocations apart where colour cannot: in grey prints.
+    The marker, a name or a polygon of matplotlib's, tells allocations apart where colour cannot:
+    in grey prints.
     """
 
     colour: str
-    marker: str
-    hatch: str
+    marker: Any
 
 
 STYLES = {
-    "DENSE": Style(INK, "8", ""),
-    "BASELINE-TEAL": Style(MUTED, "X", ""),
-    "UNIF-ALL": Style(COLOURS[0], "s", HATCHES[0]),
-    "TOP-75": Style(COLOURS[1], "^", HATCHES[1]),
-    "TOP-50": Style(COLOURS[3], "o", HATCHES[3]),
-    "BOTTOM-50": Style(COLOURS[5], "v", HATCHES[5]),
-    "ATTN-ONLY": Style(COLOURS[2], "D", HATCHES[2]),
-    "ALL-DOWN": Style(COLOURS[4], "P", HATCHES[4]),
-    # Controls learn nothing: no colour, and a step lighter than TEAL, which they are held against.
-    "MEAN-DOWN": Style(CONTROL, "d", "++++"),
-    "MEAN-ATTN": Style(CONTROL, "p", "oooo"),
-    "RANDOM-DOWN": Style(CONTROL, "<", "****"),
-    "RANDOM-ATTN": Style(CONTROL, ">", "OOOO"),
+    "DENSE": Style(INK, "8"),
+    "BASELINE-TEAL": Style(MUTED, "X"),
+    "UNIF-ALL": Style(COLOURS[0], "s"),
+    "TOP-75": Style(COLOURS[1], "^"),
+    "TOP-50": Style(COLOURS[3], "o"),
+    "BOTTOM-50": Style(COLOURS[5], "v"),
+    "ATTN-ONLY": Style(COLOURS[2], "D"),
+    "ALL-DOWN": Style(COLOURS[4], "P"),
+    "ALL-ATTN": Style(COLOURS[2], "H"),
+    "ALL-ALL": Style(COLOURS[1], "*"),
+    # What is not trained has no colour, and is a step lighter than TEAL, which it is held against.
+    "MEAN-DOWN": Style(CONTROL, "d"),
+    "MEAN-ATTN": Style(CONTROL, "p"),
+    "FISHER-DOWN": Style(CONTROL, "h"),
+    "FISHER-ATTN": Style(CONTROL, (5, 0, 180)),
+    "MODE-DOWN": Style(CONTROL, (4, 1, 0)),
+    "MODE-ATTN": Style(CONTROL, (4, 1, 45)),
+    "RANDOM-DOWN": Style(CONTROL, "<"),
+    "RANDOM-ATTN": Style(CONTROL, ">"),
 }
+
+
+SCOPES = {"all": "whole model"}  # what a scope is called if not by the names of its maps
+
+
+def say_scope(scope: str, sparsity: float | None = None) -> str:
+    """Return a scope in words, with its sparsity: `down_proj, 50 %`."""
+    name = SCOPES.get(scope, scope)
+    return name if sparsity is None else f"{name}, {100 * sparsity:g} %"
 
 
 def style_of(allocation: str) -> Style:
@@ -86,7 +101,7 @@ def style_of(allocation: str) -> Style:
     if allocation in STYLES:
         return STYLES[allocation]
     rest, colour = divmod(zlib.crc32(allocation.encode()), len(COLOURS))
-    return Style(COLOURS[colour], SPARE_MARKERS[rest % len(SPARE_MARKERS)], HATCHES[colour])
+    return Style(COLOURS[colour], SPARE_MARKERS[rest % len(SPARE_MARKERS)])
 
 
 @contextmanager
@@ -120,30 +135,30 @@ def save(figure: Figure, png: str | Path, pdf: str | Path, metadata: dict[str, s
 def plot_run(
     ax: Axes, x: float, y: float, run: Any, span: tuple = (), face: str | None = None
 ) -> None:
-    """Plot one run as a point in its allocation's style, smaller if it is a further seed.
+    """Plot one run as a point in its allocation's style; one seed of several is small.
 
     Args:
-        run: A row with `allocation` and `first`.
+        run: A row with `allocation` and `single`; a single seed has no interval.
         span: Lower and upper end of the run's interval along x; empty for none.
         face: Colour inside the marker; None for the allocation's own.
     """
     style = style_of(run.allocation)
-    size = FIRST if run.first else FURTHER
-    if span:
+    size = SINGLE_SEED if run.single else MAIN
+    if span and not run.single:
         line = {"color": style.colour, "lw": size["lw"], "solid_capstyle": "butt"}
         ax.plot(span, (y, y), gid="interval", **line)
     marker = {"marker": style.marker, "mec": style.colour, "mfc": face or style.colour}
     ax.plot(x, y, ls="", ms=size["ms"], gid=run.allocation, **marker)
 
 
-def mark_first_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs with a column `first`.
+def mark_single_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs with a column `single`: whether a row is of one seed of several.
 
-    It says whether the run has the smallest seed of its allocation, scope and sparsity.
+    So it is where the mean over the seeds of its allocation, scope and sparsity, which has no
+    seed, is in the table too.
     """
-    seeds = runs["seed"].fillna(0)  # the dense model and TEAL have none
-    groups = runs.assign(seed=seeds).groupby(["allocation", "scope", "sparsity"], dropna=False)
-    return runs.assign(first=seeds == groups["seed"].transform("min"))
+    groups = runs.assign(mean=runs["seed"].isna()).groupby(KEYS, dropna=False)
+    return runs.assign(single=runs["seed"].notna() & groups["mean"].transform("any"))
 
 
 def dress_rows(ax: Axes, names: list[str]) -> None:
@@ -156,14 +171,14 @@ def dress_rows(ax: Axes, names: list[str]) -> None:
 
 def explain(label: str, **looks: Any) -> Line2D:
     """Make an entry of a legend: a dark point, unless `looks` says otherwise."""
-    point = {"color": INK, "ls": "", "marker": "o", "ms": FIRST["ms"]}
+    point = {"color": INK, "ls": "", "marker": "o", "ms": MAIN["ms"]}
     return Line2D([], [], label=label, **{**point, **looks})
 
 
 def add_run_legend(figure: Figure, handles: list[Line2D], runs: pd.DataFrame) -> None:
-    """Add the legend of a figure of runs, with an entry for further seeds if there are any."""
-    if not runs["first"].all():
-        handles = [*handles, explain("further seed", **FURTHER)]
+    """Add the legend of a figure of runs, with an entry for single seeds if there are any."""
+    if runs["single"].any():
+        handles = [*handles, explain("single seed", **SINGLE_SEED)]
     add_legend(figure, handles)
 
 
@@ -174,9 +189,9 @@ def add_legend(figure: Figure, handles: list[Line2D]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
 
-def break_lines(panels: list) -> list[list]:
-    """Split a list of panels into lines of at most `PER_LINE`."""
-    return [panels[start : start + PER_LINE] for start in range(0, len(panels), PER_LINE)]
+def break_lines(panels: list, per_line: int = PER_LINE) -> list[list]:
+    """Split a list of panels into lines of at most `per_line`."""
+    return [panels[start : start + per_line] for start in range(0, len(panels), per_line)]
 
 
 def list_run_maps(table: pd.DataFrame) -> list[tuple]:
@@ -186,23 +201,18 @@ def list_run_maps(table: pd.DataFrame) -> list[tuple]:
 
 
 def title_of(run_map: tuple, run_maps: list[tuple]) -> str:
-    """Return the title of a run and map: its allocation, and what differs within the figure.
+    """Return the title of a run and map: `TOP-50, 50 %, seed 0`.
 
     Args:
         run_map: `(allocation, sparsity, seed, map)`, one of `run_maps`.
-        run_maps: All runs and maps of the figure.
+        run_maps: All runs and maps of the figure; the map is named where a run has several.
     """
-    assert run_map in run_maps, f"{run_map} is not among the figure's runs and maps: {run_maps}"
-    allocation, sparsity, seed, name = run_map
-    _, sparsities, seeds, maps = map(set, zip(*run_maps, strict=True))
-    parts = [allocation]
-    if len(sparsities) > 1:
-        parts.append(f"{100 * sparsity:g} %")
-    if len(seeds) > 1:
-        parts.append(f"seed {seed:g}")
-    if len(maps) > 1:
-        parts.append(name)
-    return ", ".join(parts)
+    *run, name = run_map
+    allocation, sparsity, seed = run
+    maps = [other for *of_run, other in run_maps if of_run == run]
+    assert name in maps, f"{run_map} is not among the figure's runs and maps: {run_maps}"
+    title = f"{allocation}, {100 * sparsity:g} %, seed {seed:g}"
+    return f"{title}, {name}" if len(maps) > 1 else title
 
 
 def select(table: pd.DataFrame, run_map: tuple) -> pd.DataFrame:
@@ -216,47 +226,58 @@ def select(table: pd.DataFrame, run_map: tuple) -> pd.DataFrame:
 
 
 def make_grid(
-    run_maps: list[tuple], rows: int, height: float, below: float
+    titles: dict[tuple, str],
+    rows: int,
+    height: float,
+    below: float,
+    per_line: int,
+    apart: tuple[int, ...] = (),
 ) -> tuple[Figure, dict]:
-    """Make a figure with a column of panels per run and map, `PER_LINE` columns side by side.
+    """Make a figure with titled columns of panels, some of them side by side.
 
     Args:
-        run_maps: The runs and maps, in order.
+        titles: Of the columns, by what they show.
         rows: Panels of each column.
         height: Inches of a row of panels.
         below: Inches for the legend.
+        per_line: Columns side by side, at most.
+        apart: Rows whose panels have scales of their own; the others share y along a line.
 
     Returns:
-        The figure, and by run and map its panels from the top down. Panels in a row share y.
+        The figure, and the panels of each column from the top down.
     """
-    lines = break_lines(run_maps)
-    size = (SINGLE if len(run_maps) == 1 else DOUBLE, below + height * rows * len(lines))
+    lines = break_lines(list(titles), per_line)
+    size = (SINGLE if len(titles) == 1 else DOUBLE, below + height * rows * len(lines))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.add_gridspec(rows * len(lines), len(lines[0]))
     panels: dict[tuple, list[Axes]] = {}
     for line_number, line in enumerate(lines):
-        for column, run_map in enumerate(line):
+        for column, key in enumerate(line):
             leftmost = panels.get(line[0], [None] * rows)
             axes = []
             for row in range(rows):
                 cell = grid[line_number * rows + row, column]
-                axes.append(figure.add_subplot(cell, sharey=leftmost[row]))
-            axes[0].set_title(title_of(run_map, run_maps))
+                shared = None if row in apart else leftmost[row]
+                ax = figure.add_subplot(cell, sharey=shared)
+                ax.tick_params(labelleft=shared is None)
+                axes.append(ax)
+            axes[0].set_title(titles[key])
             axes[-1].set_xlabel("layer")
-            panels[run_map] = axes
+            panels[key] = axes
     figure.align_ylabels()
     return figure, panels
 
 
-def dress_depth(ax: Axes, layers: list, together: bool = False) -> None:
-    """Make x the axis of layers, and name at most nine of them.
+def dress_depth(ax: Axes, layers: list, together: bool = False, most: int = 9) -> None:
+    """Make x the axis of layers, and name a few of them.
 
     Args:
         layers: All layers, ascending.
         together: Whether to name the point right of the last layer, of all sites together.
+        most: About so many layers are named.
     """
     assert layers == sorted(layers), f"layers must ascend, got {layers}"
-    step = 1 + (len(layers) - 1) // 9
+    step = 1 + (len(layers) - 1) // most
     ticks = layers[::step]
     names = [f"{layer:g}" for layer in ticks]
     if together:

@@ -5,9 +5,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from spon.tables.outcomes import MEASURES, Outcomes
+from spon.tables.outcomes import MEASURES, Outcomes, Trainings
 
-GROUP = ["scope", "sparsity", "seed"]
+GROUP = ["scope", "sparsity", "seed", "seeds"]
 GAINS = [
     "gain_early_nats_per_token",
     "gain_late_nats_per_token",
@@ -27,25 +27,30 @@ def tabulate_layer_position(outcomes: Outcomes) -> pd.DataFrame:
     Returns:
         `early` is the allocation nearer the input. `difference` is the early gain minus the late
         one, in nats per token, and `ratio` the early gain over the late one, nan where the late
-        gain may be zero.
+        gain may be zero. A row without a seed is about the means of the seeds that both have.
     """
     rows = []
-    for group, runs in outcomes.groups():
-        for early, late in pair_by_position(outcomes, runs):
-            names = {"early": name_of(outcomes, early), "late": name_of(outcomes, late)}
-            for measure in MEASURES:
-                rows.append(group | names | compare_gains(outcomes, measure, early, late))
+    for group in outcomes.groups():
+        for pair in pair_by_position(outcomes, group):
+            if not (shared := outcomes.share_seeds(*pair)):
+                continue
+            early, late = shared
+            names = {"early": outcomes.allocation(early), "late": outcomes.allocation(late)}
+            names |= outcomes.describe_trainings(early)
+            rows += [names | compare_gains(outcomes, measure, early, late) for measure in MEASURES]
     return outcomes.table(rows, POSITION)
 
 
-def pair_by_position(outcomes: Outcomes, runs: list[int]) -> list[tuple[int, int]]:
+def pair_by_position(
+    outcomes: Outcomes, group: list[Trainings]
+) -> list[tuple[Trainings, Trainings]]:
     """Pairs of runs with equally many layers and sites and no layer in common, early and late.
 
     The mean layer of the early one is lower.
     """
-    depth = {run: np.mean(sorted(layers_of(outcomes, run))) for run in runs}
+    depth = {runs: np.mean(sorted(layers_of(outcomes, runs))) for runs in group}
     pairs = []
-    for pair in combinations(runs, 2):
+    for pair in combinations(group, 2):
         early, late = sorted(pair, key=depth.__getitem__)
         apart = not layers_of(outcomes, early) & layers_of(outcomes, late)
         equal = size_of(outcomes, early) == size_of(outcomes, late)
@@ -54,15 +59,14 @@ def pair_by_position(outcomes: Outcomes, runs: list[int]) -> list[tuple[int, int
     return pairs
 
 
-def compare_gains(outcomes: Outcomes, measure: str, early: int, late: int) -> dict:
+def compare_gains(outcomes: Outcomes, measure: str, early: Trainings, late: Trainings) -> dict:
     """Difference and ratio of two runs' gains over the TEAL that they share."""
-    teal = outcomes.teal(early)
-    difference = outcomes.difference(measure, late, early)
-    ratio = (outcomes.gain(measure, early) / outcomes.gain(measure, late)).interval()
+    early_gain, late_gain = (outcomes.gain(measure, runs) for runs in (early, late))
+    difference, ratio = (early_gain - late_gain).interval(), (early_gain / late_gain).interval()
     return {
         "measure": measure,
-        "gain_early_nats_per_token": outcomes.difference(measure, teal, early).value,
-        "gain_late_nats_per_token": outcomes.difference(measure, teal, late).value,
+        "gain_early_nats_per_token": early_gain.value,
+        "gain_late_nats_per_token": late_gain.value,
         "difference": difference.value,
         "difference_low": difference.low,
         "difference_high": difference.high,
@@ -79,41 +83,44 @@ def tabulate_marginal_gain(outcomes: Outcomes) -> pd.DataFrame:
         One row per step of the chains of nested allocations, which begin without a bias.
         `share_of_full_percent` is the gain of `larger` over TEAL, as a share of that of the
         allocation with most sites in the scope; nan where the latter may be zero.
-        `gain_per_layer_nats_per_token` is nan where no layer is added.
+        `gain_per_layer_nats_per_token` is nan where no layer is added. A row without a seed is
+        about means over several seeds, in chains of the allocations that have several.
     """
     rows = []
-    for group, runs in outcomes.groups():
-        full = max(runs, key=lambda run: len(outcomes.sites(run)))
-        for smaller, larger in list_steps(outcomes, runs):
+    for group in outcomes.groups():
+        full = max(group, key=lambda runs: len(outcomes.sites(runs)))
+        for pair in list_steps(outcomes, group):
+            if not (step := outcomes.share_seeds(*pair, full)):
+                continue
+            smaller, larger, _ = step
             added = len(layers_of(outcomes, larger)) - len(layers_of(outcomes, smaller))
             names = {
-                "smaller": name_of(outcomes, smaller),
-                "larger": name_of(outcomes, larger),
+                "smaller": outcomes.allocation(smaller),
+                "larger": outcomes.allocation(larger),
                 "added_layers": added,
             }
-            for measure in MEASURES:
-                step = measure_step(outcomes, measure, (smaller, larger, full), added)
-                rows.append(group | names | step)
+            names |= outcomes.describe_trainings(larger)
+            rows += [names | measure_step(outcomes, measure, step, added) for measure in MEASURES]
     return outcomes.table(rows, MARGINAL)
 
 
-def list_steps(outcomes: Outcomes, runs: list[int]) -> list[tuple[int, int]]:
+def list_steps(outcomes: Outcomes, group: list[Trainings]) -> list[tuple[Trainings, Trainings]]:
     """Pairs of a smaller and a larger allocation with nested sites and no third between them.
 
-    The smallest is TEAL, so every run is the larger one of some pair. Small allocations come
-    first.
+    The smallest is TEAL, so every allocation is the larger one of some pair. Small allocations
+    come first.
     """
-    candidates = [outcomes.teal(runs[0]), *runs]
+    candidates = [(outcomes.teal(group[0]),), *group]
     steps = []
-    for larger in sorted(runs, key=lambda run: len(outcomes.sites(run))):
-        inside = [point for point in candidates if outcomes.sites(point) < outcomes.sites(larger)]
-        for point in inside:
-            if not any(outcomes.sites(point) < outcomes.sites(other) for other in inside):
-                steps.append((point, larger))
+    for larger in sorted(group, key=lambda runs: len(outcomes.sites(runs))):
+        inside = [runs for runs in candidates if outcomes.sites(runs) < outcomes.sites(larger)]
+        for runs in inside:
+            if not any(outcomes.sites(runs) < outcomes.sites(other) for other in inside):
+                steps.append((runs, larger))
     return steps
 
 
-def measure_step(outcomes: Outcomes, measure: str, step: tuple[int, int, int], added: int) -> dict:
+def measure_step(outcomes: Outcomes, measure: str, step: list[Trainings], added: int) -> dict:
     """Gain of one step (smaller, larger, full), and the share of the full gain reached with it."""
     smaller, larger, full = step
     gain = outcomes.difference(measure, smaller, larger)
@@ -130,16 +137,11 @@ def measure_step(outcomes: Outcomes, measure: str, step: tuple[int, int, int], a
     }
 
 
-def size_of(outcomes: Outcomes, point: int) -> tuple[int, int]:
+def size_of(outcomes: Outcomes, runs: Trainings) -> tuple[int, int]:
     """How many layers and sites have a bias."""
-    return len(layers_of(outcomes, point)), len(outcomes.sites(point))
+    return len(layers_of(outcomes, runs)), len(outcomes.sites(runs))
 
 
-def layers_of(outcomes: Outcomes, point: int) -> set[int]:
+def layers_of(outcomes: Outcomes, runs: Trainings) -> set[int]:
     """Layers with a bias."""
-    return {layer for layer, _ in outcomes.sites(point)}
-
-
-def name_of(outcomes: Outcomes, point: int) -> str:
-    """The allocation of a point."""
-    return outcomes.points["allocation"].iloc[point]
+    return {layer for layer, _ in outcomes.sites(runs)}

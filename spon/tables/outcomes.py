@@ -1,8 +1,9 @@
-"""A study's evaluations side by side: series over the same blocks, with their joint draws."""
+"""A study's evaluations side by side: series over the same blocks of text."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,43 @@ from spon.sites import DENSE, EVALUATION, TEAL
 DENSE_POINT = 0
 KEYS = EVALUATION
 NO_SEED = -1
-# What adds up over blocks; perplexity does not, it is a function of the mean nll.
+# What is tested; perplexity is a function of the mean nll.
 MEASURES = ("nll", "kl")
+OWN_TEMPERATURE = "nll_at_temperature"
+# What is summed over the predictions of a block, by the name of its mean per token.
+SUMS = {
+    "nll": "nll_nats",
+    "kl": "kl_nats",
+    "entropy": "entropy_nats",
+    "top1": "top1",
+    OWN_TEMPERATURE: "nll_at_temperature_nats",
+    "kl_at_temperature": "kl_at_temperature_nats",
+}
+# What an evaluation has one of, whatever the block.
+CONSTANTS = ["temperature", "kl_median", "kl_95", "kl_99"]
 Sites = frozenset[tuple[int, str]]
+# The points of one allocation, scope and sparsity, one for each seed, in their order; of a
+# baseline, its only point.
+Trainings = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcomes:
     """Every evaluation of a study; a point is one of them, named by its row in `points`.
+
+    Where a point is asked for, several trainings of one allocation may stand for it: then the
+    answer is about their mean.
 
     Attributes:
         points: One row per evaluation in the order of the tables, DENSE first, then per scope and
             sparsity TEAL and its runs: `allocation, scope, sparsity, seed, label, teal, learn,
             layers, sites, bias_parameters, model_sparsity`, where `teal` is the point of the same
             scope and sparsity without biases (DENSE is its own) and `learn` says how the biases
-            were learned.
-        series: nll and kl of every block, nats per token.
-        means: nll and kl, nats per token, and perplexity.
-        draws: The same, resampled jointly over points and measures.
+            were learned; and `CONSTANTS`: the evaluation's own temperature, which is fitted on
+            calibration text, and percentiles of the KL divergence of single tokens, nats.
+        series: Every block's mean per token by the names of `SUMS`: nats, but for `top1` the share
+            of predictions whose most likely token is the dense model's.
+        means: The same over all blocks, and perplexity.
         biased: Layer and map of every site with a bias, by allocation.
         protocol: How the text was cut and scored, as a hash.
     """
@@ -41,7 +61,6 @@ class Outcomes:
     points: pd.DataFrame
     series: dict[str, Float[np.ndarray, "blocks points"]]
     means: dict[str, Float[np.ndarray, "points"]]
-    draws: dict[str, Float[np.ndarray, "draws points"]]
     biased: dict[str, Sites]
     protocol: str
 
@@ -50,70 +69,143 @@ class Outcomes:
         """Number of evaluation blocks."""
         return len(self.series["nll"])
 
-    def perplexity(self, point: int) -> stats.Estimate:
+    @cached_property
+    def names(self) -> list[dict]:
+        """The rows of `points`."""
+        return self.points.to_dict("records")
+
+    @cached_property
+    def quantities(self) -> dict[str, list[stats.Quantity]]:
+        """The mean over blocks of each of the series at every point."""
+        return {
+            measure: [
+                stats.mean_quantity(values[:, point], names["label"])
+                for point, names in enumerate(self.names)
+            ]
+            for measure, values in self.series.items()
+        }
+
+    def quantity(self, measure: str, point: int | Trainings) -> stats.Quantity:
+        """A mean over blocks: of one of the series, or the perplexity, exp of the mean nll."""
+        if measure == "perplexity":
+            return self.quantity("nll", point).exp()
+        return stats.average([self.quantities[measure][run] for run in list_points(point)])
+
+    def perplexity(self, point: int | Trainings) -> stats.Estimate:
         """A point's perplexity with its own interval, which is mostly the spread between blocks.
 
         Without a p-value.
         """
-        nll = stats.mean_interval(self.series["nll"][:, point])
-        return stats.Estimate(
-            float(self.means["perplexity"][point]),
-            float(np.exp(nll.low)),
-            float(np.exp(nll.high)),
-            np.nan,
-        )
+        nll = self.quantity("nll", point).interval()
+        value, low, high = np.exp([nll.value, nll.low, nll.high]).tolist()
+        return stats.Estimate(value, low, high, np.nan)
 
-    def difference(self, measure: str, point: int, reference: int) -> stats.Estimate:
-        """`point` minus `reference`, paired by block, nats per token."""
-        return stats.mean_interval(
-            self.series[measure][:, point] - self.series[measure][:, reference]
-        )
+    def difference(
+        self, measure: str, point: int | Trainings, reference: int | Trainings
+    ) -> stats.Estimate:
+        """`point` minus `reference`, paired by block and training, nats per token."""
+        return (self.quantity(measure, point) - self.quantity(measure, reference)).interval()
 
-    def quantity(self, measure: str, point: int) -> stats.Quantity:
-        """A point's mean with its draws; all points and measures are drawn jointly."""
-        value = float(self.means[measure][point])
-        return stats.Quantity(value, self.draws[measure][:, point], self.label(point))
-
-    def gain(self, measure: str, run: int) -> stats.Quantity:
+    def gain(self, measure: str, run: int | Trainings) -> stats.Quantity:
         """TEAL less a run."""
         gain = self.quantity(measure, self.teal(run)) - self.quantity(measure, run)
-        return gain.named(f"the gain of {self.points['allocation'].iloc[run]}")
+        return gain.named(f"the gain of {self.allocation(run)}")
 
-    def damage(self, measure: str, run: int) -> stats.Quantity:
+    def damage(self, measure: str, run: int | Trainings) -> stats.Quantity:
         """TEAL less the dense model, at a run's scope and sparsity."""
         damage = self.quantity(measure, self.teal(run)) - self.quantity(measure, DENSE_POINT)
-        return damage.named(f"the damage at {self.points['scope'].iloc[run]}")
+        return damage.named(f"the damage at {self.first(run)['scope']}")
 
-    def recovery(self, measure: str, run: int) -> stats.Quantity:
+    def recovery(self, measure: str, run: int | Trainings) -> stats.Quantity:
         """Percent of TEAL's damage that a run wins back."""
         return 100 * self.gain(measure, run) / self.damage(measure, run)
 
-    def teal(self, point: int) -> int:
+    def first(self, point: int | Trainings) -> dict:
+        """The row of a point, or of the first of several trainings."""
+        return self.names[list_points(point)[0]]
+
+    def allocation(self, point: int | Trainings) -> str:
+        """The allocation of a point."""
+        return self.first(point)["allocation"]
+
+    def teal(self, point: int | Trainings) -> int:
         """The point of the same scope and sparsity without biases."""
-        return int(self.points["teal"].iloc[point])
+        return self.first(point)["teal"]
 
-    def sites(self, point: int) -> Sites:
+    def sites(self, point: int | Trainings) -> Sites:
         """Layer and map of the sites with a bias; TEAL has none."""
-        return self.biased.get(self.points["allocation"].iloc[point], frozenset())
+        return self.biased.get(self.allocation(point), frozenset())
 
-    def label(self, point: int) -> str:
-        """A name of a point that is its own in the whole study."""
-        return self.points["label"].iloc[point]
+    def label(self, point: int | Trainings) -> str:
+        """A name of a point that is its own in the whole study; of several without the seed."""
+        label = self.first(point)["label"]
+        return label.rpartition("/")[0] if len(list_points(point)) > 1 else label
 
     def runs(self) -> list[int]:
         """Points with biases."""
         return np.flatnonzero(~self.points["allocation"].isin([DENSE, TEAL])).tolist()
 
-    def groups(self) -> Iterator[tuple[dict, list[int]]]:
-        """Each `scope, sparsity, seed` with its trained runs, which may be compared."""
+    def trainings(self, allocation: str, sparsity: float) -> Trainings:
+        """The runs of an allocation at a sparsity, by seed; there may be none."""
+        same = (self.points["allocation"] == allocation) & (self.points["sparsity"] == sparsity)
+        return tuple(np.flatnonzero(same).tolist())
+
+    def repeat(self, points: Sequence[int]) -> list[Trainings]:
+        """Put points together that differ in their seed alone."""
+        keys = self.points.loc[points].groupby(KEYS[:3], sort=False)
+        return [tuple(rows.index.tolist()) for _, rows in keys]
+
+    def share_seeds(self, *points: Trainings) -> list[Trainings]:
+        """Keep the trainings whose seed all of them have; a baseline has none and stays.
+
+        Returns:
+            Nothing, if there are fewer than two such seeds though some have several.
+        """
+        seeds = [{self.seed(run) for run in runs} - {None} for runs in points]
+        seeded = [found for found in seeds if found]
+        shared = set.intersection(*seeded) if seeded else set()
+        if len(shared) < min(2, max(map(len, seeded), default=0)):
+            return []
+        return [tuple(run for run in runs if self.seed(run) in shared | {None}) for runs in points]
+
+    def seed(self, point: int) -> int | None:
+        """The seed of a point; None of a baseline."""
+        seed = self.names[point]["seed"]
+        return None if pd.isna(seed) else int(seed)
+
+    def describe_trainings(self, runs: Trainings) -> dict:
+        """Scope, sparsity and seed of trainings, and how many they are; several have no seed."""
+        seed = self.seed(runs[0])
+        return {
+            "scope": self.first(runs)["scope"],
+            "sparsity": self.first(runs)["sparsity"],
+            "seed": pd.NA if seed is None or len(runs) > 1 else seed,
+            "seeds": 0 if seed is None else len(runs),
+        }
+
+    def groups(self) -> Iterator[list[Trainings]]:
+        """Trained runs that may be compared, within each scope and sparsity.
+
+        First those of every seed, then those of all allocations that have several seeds.
+        """
         trained = self.points[self.points["learn"] == TRAINED]
-        for _, group in trained.groupby(["scope", "sparsity", "seed"], sort=False):
-            yield group[["scope", "sparsity", "seed"]].iloc[0].to_dict(), group.index.tolist()
+        for _, alike in trained.groupby(["scope", "sparsity"], sort=False):
+            for _, group in alike.groupby("seed"):
+                yield [(run,) for run in group.index.tolist()]
+            repeated = [runs for runs in self.repeat(alike.index.tolist()) if len(runs) > 1]
+            if repeated:
+                yield repeated
 
     def table(self, rows: Sequence[Mapping], columns: Sequence[str]) -> pd.DataFrame:
         """Make a table that keeps its header when it is empty; every row has the protocol."""
         frame = pd.DataFrame(list(rows), columns=list(columns)).assign(protocol=self.protocol)
-        return frame.astype({name: "Int64" for name in columns if name.endswith("seed")})
+        whole = [name for name in columns if name.endswith(("seed", "seeds"))]
+        return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def list_points(point: int | Trainings) -> Trainings:
+    """A point, or several trainings, as a tuple."""
+    return point if isinstance(point, tuple) else (point,)
 
 
 def label_point(allocation: str, scope: str, sparsity: float, seed: int) -> str:
@@ -125,14 +217,24 @@ def label_point(allocation: str, scope: str, sparsity: float, seed: int) -> str:
     return f"{allocation}/s{sparsity}/seed{seed}"
 
 
-def adjust_per_measure(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table with `p_holm`, which adjusts `p_value` over all rows of one `measure`."""
-    frame = frame.copy()
-    for measure in MEASURES:
-        family = frame["measure"] == measure
-        p_values = frame.loc[family, "p_value"].to_numpy(float)
-        frame.loc[family, "p_holm"] = stats.adjust_holm(p_values)
-    return frame
+def adjust_per_measure(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """A table with `p_holm`, which adjusts `p_value` over all comparisons of one `measure`.
+
+    Args:
+        frame: With `seeds`, how many trainings a row is the mean of.
+        names: The columns that say what a row compares, apart from seeds.
+
+    Returns:
+        Of the rows of one comparison, that of most trainings counts; `p_holm` of the others is
+        empty.
+    """
+    adjusted = []
+    most = frame.groupby([*names, "measure"], dropna=False)["seeds"].transform("max")
+    for measure in frame["measure"].unique():
+        family = (frame["measure"] == measure) & (frame["seeds"] == most)
+        p_values = frame.loc[family, "p_value"]
+        adjusted.append(pd.Series(stats.adjust_holm(p_values.to_numpy(float)), p_values.index))
+    return frame.assign(p_holm=pd.concat(adjusted) if adjusted else np.nan)
 
 
 def gather_outcomes(
@@ -141,22 +243,19 @@ def gather_outcomes(
     shape: Mapping,
     scopes: Mapping[str, Sequence[str]],
     protocol: str,
-    draws: int,
-    seed: int,
 ) -> Outcomes:
     """Put all evaluations of a study side by side.
 
     Args:
-        blocks: `allocation, scope, sparsity, seed, block, predictions, nll_nats, kl_nats`, one row
-            per evaluation and block. DENSE has no scope, sparsity and seed, BASELINE-TEAL no seed.
+        blocks: `allocation, scope, sparsity, seed, block, predictions`, the columns of `SUMS` and
+            `CONSTANTS`, one row per evaluation and block. DENSE has no scope, sparsity and seed,
+            BASELINE-TEAL no seed.
         sites: `allocation, learn, site, layer, map, d_in, d_out`, the sites with a bias,
             allocations in the tables' order; `learn` is how their biases are learned, `kl` if they
             are trained.
         shape: A `model.json`'s shape.
         scopes: The maps of each scope, scopes in the tables' order.
         protocol: Hash of the protocol.
-        draws: Bootstrap draws.
-        seed: Of the draws.
 
     Raises:
         ValueError: A likelihood is not finite, or there are fewer than two blocks.
@@ -166,20 +265,18 @@ def gather_outcomes(
         sparsity=blocks["sparsity"].fillna(0.0).astype(float),
         seed=blocks["seed"].astype("Int64").fillna(NO_SEED).astype(int),
     )
-    points = describe_points(keyed[KEYS].drop_duplicates(), sites, shape, scopes)
+    evaluations = keyed[[*KEYS, *CONSTANTS]].drop_duplicates(KEYS)
+    points = describe_points(evaluations, sites, shape, scopes)
     series = pair_blocks(keyed, points)
+    stats.check_blocks(len(series["nll"]))
     means = {measure: values.mean(axis=0) for measure, values in series.items()}
-    # All points and measures are resampled at once, so that they are drawn jointly.
-    resampled = stats.resample_means(np.hstack(list(series.values())), draws, seed)
-    by_measure = np.split(resampled, len(series), axis=1)
     biased = {}
     for allocation, rows in sites.groupby("allocation"):
         biased[allocation] = frozenset(zip(rows["layer"], rows["map"], strict=True))
     return Outcomes(
         points=points.assign(seed=points["seed"].astype("Int64").replace(NO_SEED, pd.NA)),
         series=series,
-        means=add_perplexity(means),
-        draws=add_perplexity(dict(zip(series, by_measure, strict=True))),
+        means=means | {"perplexity": np.exp(means["nll"])},
         biased=biased,
         protocol=protocol,
     )
@@ -191,8 +288,8 @@ def read_outcomes(paths: Mapping, spec: Mapping) -> Outcomes:
     Args:
         paths: `model`, `protocol`, and the lists `sites` and `nll`, whose rows name what they are
             of.
-        spec: The maps of each scope as `scopes`, the `allocations` that have biases, both in the
-            tables' order, and the `draws` and `seed` of `statistics`.
+        spec: The maps of each scope as `scopes` and the `allocations` that have biases, both in
+            the tables' order.
     """
     sites = pd.concat(map(pd.read_csv, paths["sites"]), ignore_index=True)
     order = sites["allocation"].map(spec["allocations"].index)
@@ -202,7 +299,6 @@ def read_outcomes(paths: Mapping, spec: Mapping) -> Outcomes:
         shape=json.loads(Path(paths["model"]).read_text())["shape"],
         scopes=spec["scopes"],
         protocol=json.loads(Path(paths["protocol"]).read_text())["protocol"],
-        **spec["statistics"],
     )
 
 
@@ -243,30 +339,24 @@ def describe_points(
 def pair_blocks(
     keyed: pd.DataFrame, points: pd.DataFrame
 ) -> dict[str, Float[np.ndarray, "blocks points"]]:
-    """nll and kl of every point on every block, nats per token; blocks in the order of the text.
+    """The series of every point on every block, per token; blocks in the order of the text.
 
-    Divided by the mean number of predictions over blocks, so that a mean over blocks is the sum of
-    nats over the sum of predictions.
+    Divided by the mean number of predictions over blocks, so that a mean over blocks is the sum
+    over the text divided by its predictions.
     """
-    groups = keyed.set_index("block").groupby(KEYS)
-    evaluations = []
-    for label, *key in points[["label", *KEYS]].itertuples(index=False, name=None):
-        evaluations.append(groups.get_group(tuple(key)).add_suffix(f" of {label}"))
-    wide = pd.concat(evaluations, axis=1, sort=True)
-    predictions = wide.filter(like="predictions of ").to_numpy()
+    order = points[KEYS].assign(point=points.index)
+    numbered = keyed.merge(order, on=KEYS)
+    wide = numbered.pivot(index="block", columns="point")
+    predictions = wide["predictions"].to_numpy()
     assert (predictions == predictions[:, :1]).all(), "evaluations differ in their blocks"
     series = {}
-    for measure in MEASURES:
-        nats = wide.filter(like=f"{measure}_nats of ")
-        broken = nats.columns[~np.isfinite(nats).all()]
+    for measure, column in SUMS.items():
+        sums = wide[column].to_numpy(float)
+        broken = np.flatnonzero(~np.isfinite(sums).all(axis=0))
         if len(broken):
+            name = f"{column} of {points['label'].iloc[broken[0]]}"
             raise ValueError(
-                f"every block needs a finite likelihood, found one that is not in {broken[0]}"
+                f"every block needs a finite likelihood, found one that is not in {name}"
             )
-        series[measure] = nats.to_numpy() / predictions[:, 0].mean()
+        series[measure] = sums / predictions[:, 0].mean()
     return series
-
-
-def add_perplexity(measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The measures and the perplexity, exp of the mean nll."""
-    return measures | {"perplexity": np.exp(measures["nll"])}

@@ -11,7 +11,7 @@ SITE = "model.layers.0.mlp.down_proj"
 def measure(network, tokens, sparsifier, bias):
     prompts = {f"{i:02d}.math": block[None] for i, block in enumerate(tokens)}
     table = hidden_state_shift.measure_shifts(
-        network, tokens, prompts, {SITE: sparsifier}, {SITE: bias}, 4, 200, 0
+        network, tokens, prompts, {SITE: sparsifier}, {SITE: bias}, 4
     )
     return table.set_index(["place", "positions", "site"]).sort_index()
 
@@ -68,3 +68,45 @@ def test_the_first_token_counts_apart_and_every_layer_has_a_residual_stream(netw
     published = rows[rows["definition"] == "as_published"]
     assert set(published["site"]) == {SITE, "all"}
     assert published["samples"].tolist() == [6, 6]
+
+
+def make_squares(teal, spon):
+    return hidden_state_shift.Squares(np.ones(len(teal)), np.array(teal), np.array(spon), 7)
+
+
+def test_the_trend_is_the_slope_of_recoveries_over_layers_with_the_error_of_their_blocks():
+    # Roots of 64, 49 and 36 % are left: recoveries of 20, 30 and 40 %, ten points a layer.
+    names = [SITE.replace("0", str(layer)) for layer in range(3)]
+    found = {
+        name: make_squares([1.0] * 8, [left] * 8)
+        for name, left in zip(names, (0.64, 0.49, 0.36), strict=True)
+    }
+    trend = hidden_state_shift.describe_trend(found)
+    assert list(trend.values()) == pytest.approx([10, 10, 10, 0])
+    # With two layers it is their difference, which is certain where both move alike.
+    alike = [0.99, 1.01] * 4
+    pair = {name: make_squares(alike, alike) for name in names[:2]}
+    assert list(hidden_state_shift.describe_trend(pair).values()) == pytest.approx([0, 0, 0, 1])
+    assert hidden_state_shift.describe_trend({names[0]: found[names[0]]}) == {}
+
+
+def test_all_sites_together_have_the_trend_and_no_other_row(network, tokens):
+    second = SITE.replace("0", "1")
+    drop = lambda x: x * (x.abs() > 0.02)  # noqa: E731
+    table = hidden_state_shift.measure_shifts(
+        network,
+        tokens.repeat(4, 1),
+        {"00.math": tokens[:1]},
+        sparsifiers={SITE: drop, second: drop},
+        learned={SITE: torch.ones(32) * 0.01, second: torch.ones(32) * 0.01},
+        batch_tokens=4,
+    )
+    has_trend = table["recovery_per_layer"].notna()
+    assert table[has_trend]["site"].tolist() == ["all", "all"]
+    row, sites = (
+        table[has_trend].iloc[0],
+        table[table["place"] == table[has_trend].iloc[0]["place"]],
+    )
+    recoveries = sites[sites["positions"] == "rest"].set_index("site")["recovery_percent"]
+    assert row["recovery_per_layer"] == pytest.approx(recoveries[second] - recoveries[SITE])
+    assert row["per_layer_low"] < row["recovery_per_layer"] < row["per_layer_high"]

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from spon.analyses import pca_alignment
@@ -49,6 +50,15 @@ def test_a_bias_across_all_components_is_less_aligned_than_chance():
     assert (rows["null_mean"] > 0.5).all()  # in three dimensions, chance alone aligns
 
 
+def test_the_mean_output_is_another_direction_than_those_in_which_outputs_vary():
+    # The mean is (7, 7, 7); the bias (2, 0, 0) has 7 / (7 √3) with it.
+    row = pca_alignment.compare_with_mean(torch.tensor([2.0, 0.0, 0.0]).double(), OUTPUTS)
+    assert row["cosine_mean_output"] == pytest.approx(1 / 3**0.5)
+    assert row["cosine_null_95"] == pytest.approx(0.95)  # in three dimensions, exactly
+    away = pca_alignment.compare_with_mean(-torch.ones(3).double(), OUTPUTS)
+    assert away["cosine_mean_output"] == pytest.approx(-1)
+
+
 def test_tokens_and_prompts_are_read_from_the_dense_model(network, tokens):
     prompts = {f"{i:02d}.math": block[None] for i, block in enumerate(tokens)}
     learned = {SITE: torch.ones(32)}
@@ -56,3 +66,4 @@ def test_tokens_and_prompts_are_read_from_the_dense_model(network, tokens):
     samples = table.groupby("definition")["samples"].first()
     assert samples.to_dict() == {"as_published": 6, "sound": 6 * 7}
     assert table.groupby("definition").size().tolist() == [3, 3]
+    assert (table["cosine_mean_output"].notna() == (table["definition"] == "sound")).all()

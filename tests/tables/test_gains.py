@@ -82,9 +82,33 @@ def test_every_seed_has_its_own_steps():
         score("UNIF-ALL", "down_proj", 0.5, 1, 2.4, 0.3),
     ]
     table = gains.tabulate_marginal_gain(gather(DENSE, TEAL, UNIF_ALL, TOP_75, TOP_50, *second))
-    gained = table[(table["measure"] == "nll") & (table["larger"] == "UNIF-ALL")].set_index("seed")
-    assert gained["smaller"].to_dict() == {0: "TOP-75", 1: "TOP-50"}
-    np.testing.assert_allclose(gained["gain_nats_per_token"], [0.01, 0.03])
+    gained = table[(table["measure"] == "nll") & (table["larger"] == "UNIF-ALL")]
+    # Together, without TOP-75, which has one seed.
+    assert gained["smaller"].tolist() == ["TOP-75", "TOP-50", "TOP-50"]
+    assert gained["seeds"].tolist() == [1, 1, 2]
+    assert gained["seed"].isna().tolist() == [False, False, True]
+    np.testing.assert_allclose(gained["gain_nats_per_token"], [0.01, 0.03, 0.025])
+    together = table[(table["measure"] == "nll") & (table["larger"] == "TOP-50")].iloc[-1]
+    assert together["smaller"] == "BASELINE-TEAL"
+    assert together["share_of_full_percent"] == pytest.approx(75)  # 0.075 of 0.1
+
+
+def test_position_is_that_of_the_means_of_the_seeds_that_both_have():
+    second = [
+        score("TOP-50", "down_proj", 0.5, 1, 2.40, 0.32),
+        score("BOTTOM-50", "down_proj", 0.5, 1, 2.44, 0.38),
+        score("BOTTOM-50", "down_proj", 0.5, 2, 2.1, 0.38),
+    ]
+    table = gains.tabulate_layer_position(gather(DENSE, TEAL, TOP_50, BOTTOM_50, *second))
+    nll = table[table["measure"] == "nll"]
+    assert nll["seeds"].tolist() == [1, 1, 2]
+    # Gains of 0.08 and 0.10 early, 0.04 and 0.06 late: the difference is the same in both.
+    together = nll.iloc[-1]
+    np.testing.assert_allclose(
+        together[["gain_early_nats_per_token", "gain_late_nats_per_token"]].astype(float),
+        [0.09, 0.05],
+    )
+    np.testing.assert_allclose(together[["difference_low", "difference_high"]].astype(float), 0.04)
 
 
 @pytest.mark.parametrize("tabulate", [gains.tabulate_layer_position, gains.tabulate_marginal_gain])

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from small_study import ALL, DENSE, NOISE, TEAL, TOP_50, UNIF_ALL, gather, score
+from small_study import ALL, DENSE, NOISE, TEAL, TOP_50, TOP_75, UNIF_ALL, gather, score
+
+from spon.tables.outcomes import adjust_per_measure
 
 REPEATED = score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33)
 
@@ -53,24 +55,72 @@ def test_what_all_evaluations_share_is_no_uncertainty_of_their_difference():
     np.testing.assert_allclose([paired.low, paired.value, paired.high], -0.1)
 
 
-def test_the_measures_are_drawn_together():
-    noisy = score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0])
-    noisy["kl_nats"] += 10 * NOISE[0]
-    draws = gather(DENSE, TEAL, noisy).draws
-    np.testing.assert_allclose(draws["nll"][:, 2] - draws["nll"][:, 1], draws["kl"][:, 2] - 0.4)
-    np.testing.assert_allclose(draws["perplexity"], np.exp(draws["nll"]))
-    assert np.ptp(draws["kl"][:, 2]) > 0.1
+def test_a_perplexity_is_the_exponential_of_the_mean_likelihood():
+    outcomes = gather(DENSE, TEAL, TOP_50, REPEATED)
+    assert outcomes.quantity("perplexity", 2).value == pytest.approx(np.exp(2.42))
+    # Of several trainings, of their mean.
+    assert outcomes.quantity("perplexity", (2, 3)).value == pytest.approx(np.exp(2.425))
+    assert outcomes.perplexity((2, 3)).value == pytest.approx(np.exp(2.425))
 
 
-def test_runs_are_compared_within_a_scope_a_sparsity_and_a_seed():
-    outcomes = gather(DENSE, TEAL, UNIF_ALL, TOP_50, REPEATED)
-    groups = [
-        (group["seed"], [outcomes.label(run) for run in runs]) for group, runs in outcomes.groups()
-    ]
+def test_several_trainings_are_answered_for_by_their_mean_and_their_spread():
+    outcomes = gather(DENSE, TEAL, TOP_50, REPEATED)
+    assert outcomes.trainings("TOP-50", 0.5) == (2, 3)
+    assert outcomes.trainings("TOP-50", 0.6) == ()
+    assert outcomes.difference("nll", 2, 1).value == pytest.approx(-0.08)
+    together = outcomes.difference("nll", (2, 3), 1)
+    # Blocks do not vary, trainings by 0.01: Student's t of one degree of freedom is 12.7.
+    half = 12.706 * 0.01 / 2
+    np.testing.assert_allclose(
+        [together.low, together.value, together.high], [-0.075 - half, -0.075, -0.075 + half], 1e-4
+    )
+    assert outcomes.recovery("nll", (2, 3)).value == pytest.approx(15)
+
+
+def test_an_evaluation_has_its_temperature_and_its_confidence():
+    outcomes = gather(DENSE, TEAL, score("TOP-50", "down_proj", 0.5, 0, 2.4, 0.3, cooled=0.02))
+    assert outcomes.points["temperature"].tolist() == [1.1, 1.1, 1.2]
+    np.testing.assert_allclose(outcomes.points["kl_95"], [0, 1.2, 0.9])
+    np.testing.assert_allclose(outcomes.means["nll_at_temperature"], [1.99, 2.49, 2.38])
+    np.testing.assert_allclose(outcomes.means["top1"], 0.9)
+    np.testing.assert_allclose(outcomes.means["entropy"], 2)
+
+
+def test_runs_are_compared_within_a_scope_a_sparsity_and_a_seed_and_then_over_seeds():
+    other = score("UNIF-ALL", "down_proj", 0.5, 1, 2.43, 0.33)
+    outcomes = gather(DENSE, TEAL, UNIF_ALL, TOP_75, TOP_50, REPEATED, other)
+    groups = [[outcomes.label(runs) for runs in group] for group in outcomes.groups()]
     assert groups == [
-        (0, ["UNIF-ALL/s0.5/seed0", "TOP-50/s0.5/seed0"]),
-        (1, ["TOP-50/s0.5/seed1"]),
+        ["UNIF-ALL/s0.5/seed0", "TOP-75/s0.5/seed0", "TOP-50/s0.5/seed0"],
+        ["UNIF-ALL/s0.5/seed1", "TOP-50/s0.5/seed1"],
+        ["UNIF-ALL/s0.5", "TOP-50/s0.5"],
     ]
+
+
+def test_trainings_are_compared_that_have_a_seed_in_common():
+    third = score("TOP-50", "down_proj", 0.5, 2, 2.43, 0.33)
+    others = [score("UNIF-ALL", "down_proj", 0.5, seed, 2.43, 0.33) for seed in (1, 2, 3)]
+    outcomes = gather(DENSE, TEAL, *others, TOP_50, REPEATED, third)
+    everything, half = outcomes.trainings("UNIF-ALL", 0.5), outcomes.trainings("TOP-50", 0.5)
+    assert outcomes.share_seeds(everything, half) == [everything[:2], half[1:]]
+    # TEAL has no seed and stands beside all.
+    assert outcomes.share_seeds((1,), half) == [(1,), half]
+    # Of seeds 0 and 1 and of 1 and 2, one is shared: no mean over seeds.
+    assert outcomes.share_seeds(everything[:2], half[:2]) == []
+    assert outcomes.share_seeds(everything[:1], half[1:2]) == [everything[:1], half[1:2]]
+
+
+def test_of_the_rows_of_one_comparison_that_of_most_trainings_counts():
+    frame = pd.DataFrame(
+        {
+            "allocation": ["A", "A", "A", "B"],
+            "seeds": [1, 1, 2, 1],
+            "measure": "nll",
+            "p_value": [0.5, 0.6, 0.01, 0.04],
+        }
+    )
+    adjusted = adjust_per_measure(frame, ["allocation"])["p_holm"]
+    np.testing.assert_allclose(adjusted, [np.nan, np.nan, 0.02, 0.04])
 
 
 def test_every_point_has_a_label_of_its_own():

@@ -1,6 +1,7 @@
 """Frontiers: a point is worth its cost only if it is better beyond doubt than what costs less."""
 
 import numpy as np
+import pytest
 from small_study import ALL, ATTN_TEAL, DENSE, NOISE, TEAL, TOP_50, TOP_75, UNIF_ALL, gather, score
 
 from spon.tables import pareto
@@ -41,14 +42,20 @@ def test_ties_do_not_chain():
 
 
 def test_points_are_told_apart_only_where_their_paired_difference_is():
-    order = pareto.compare_points(gather(DENSE, TEAL, NEAR_TOP_50, TOP_50))
+    outcomes = gather(DENSE, TEAL, NEAR_TOP_50, TOP_50)
+    order = pareto.compare_points(outcomes, [(0,), (1,), (2,), (3,)], "nll")
     np.testing.assert_array_equal(
         order, [[0, -1, -1, -1], [1, 0, 1, 1], [1, -1, 0, 0], [1, -1, 0, 0]]
     )
 
 
+def tabulate(*evaluations, measure="nll"):
+    table = pareto.tabulate_pareto(gather(*evaluations))
+    return table[table["measure"] == measure]
+
+
 def test_within_a_scope_biases_are_the_cost_and_teal_costs_nothing():
-    table = pareto.tabulate_pareto(gather(*ALL))
+    table = tabulate(*ALL)
     inside = table[(table["frontier"] == "scope") & (table["scope"] == "down_proj")].set_index(
         "allocation"
     )
@@ -62,7 +69,7 @@ def test_within_a_scope_biases_are_the_cost_and_teal_costs_nothing():
 
 
 def test_a_tie_is_named_on_both_sides_and_never_pays_for_more_biases():
-    table = pareto.tabulate_pareto(gather(DENSE, TEAL, NEAR_TOP_50, TOP_50))
+    table = tabulate(DENSE, TEAL, NEAR_TOP_50, TOP_50)
     inside = table[table["frontier"] == "scope"].set_index("allocation")
     assert inside["tied_with"].to_dict() == {
         "BASELINE-TEAL": "",
@@ -77,7 +84,7 @@ def test_a_tie_is_named_on_both_sides_and_never_pays_for_more_biases():
 
 
 def test_over_all_scopes_the_sparser_model_is_the_cheaper_one():
-    table = pareto.tabulate_pareto(gather(*ALL))
+    table = tabulate(*ALL)
     model = table[table["frontier"] == "model"]
     assert model["cost_name"].unique().tolist() == ["model_sparsity"]
     assert model["cost"].tolist() == [0, *[0.375] * 5, *[0.125] * 2]
@@ -87,9 +94,7 @@ def test_over_all_scopes_the_sparser_model_is_the_cheaper_one():
 
 
 def test_a_sparser_point_that_is_as_good_drives_out_a_denser_one():
-    table = pareto.tabulate_pareto(
-        gather(DENSE, ATTN_TEAL, TEAL, score("UNIF-ALL", "down_proj", 0.5, 0, 2.05, 0.1))
-    )
+    table = tabulate(DENSE, ATTN_TEAL, TEAL, score("UNIF-ALL", "down_proj", 0.5, 0, 2.05, 0.1))
     model = table[table["frontier"] == "model"].set_index(["scope", "allocation"])["on_frontier"]
     assert model[model].index.tolist() == [("", "DENSE"), ("down_proj", "UNIF-ALL")]
 
@@ -99,7 +104,43 @@ def test_every_scope_and_sparsity_has_its_own_frontier():
         score("BASELINE-TEAL", "down_proj", 0.8, None, 3.5, 1.0),
         score("TOP-50", "down_proj", 0.8, 0, 3.4, 0.9),
     ]
-    table = pareto.tabulate_pareto(gather(DENSE, TEAL, TOP_50, TOP_75, UNIF_ALL, *denser))
+    table = tabulate(DENSE, TEAL, TOP_50, TOP_75, UNIF_ALL, *denser)
     inside = table[table["frontier"] == "scope"]
     assert inside.groupby("sparsity").size().to_dict() == {0.5: 4, 0.8: 2}
     assert inside["on_frontier"].all()
+
+
+def test_several_seeds_are_one_point_at_their_mean():
+    second = score("TOP-50", "down_proj", 0.5, 1, 2.45, 0.33)
+    table = tabulate(DENSE, TEAL, TOP_50, second, UNIF_ALL)
+    top = table[(table["frontier"] == "scope") & (table["allocation"] == "TOP-50")]
+    assert len(top) == 1
+    assert top["seed"].isna().all()
+    assert top["seeds"].tolist() == [2]
+    np.testing.assert_allclose(top["perplexity"], np.exp(2.435))
+    # Two trainings 0.03 apart leave open where more of them would be.
+    assert top["tied_with"].tolist() == ["BASELINE-TEAL/down_proj/s0.5;UNIF-ALL/s0.5/seed0"]
+
+
+def test_a_mean_is_compared_with_what_has_one_seed_and_seeds_with_one_another():
+    tops = [score("TOP-50", "down_proj", 0.5, seed, 2.45, 0.33) for seed in (1, 2)]
+    wholes = [score("UNIF-ALL", "down_proj", 0.5, seed, 2.4, 0.3) for seed in (1, 2, 3)]
+    outcomes = gather(DENSE, TEAL, TOP_75, *tops, *wholes)
+    whole, top = outcomes.trainings("UNIF-ALL", 0.5), outcomes.trainings("TOP-50", 0.5)
+    single = outcomes.trainings("TOP-75", 0.5)
+    assert pareto.pair_trainings(outcomes, single, whole) == (single, whole)
+    assert pareto.pair_trainings(outcomes, top, whole) == [top, whole[:2]]
+    assert pareto.pair_trainings(outcomes, top, whole[1:]) == [top[:1], whole[1:2]]
+
+
+def test_by_kl_another_point_may_be_worth_its_cost():
+    near = score("TOP-75", "down_proj", 0.5, 0, 2.43, 0.31)
+    evaluations = (DENSE, TEAL, TOP_50, near)
+    by_nll, by_kl = (tabulate(*evaluations, measure=measure) for measure in ("nll", "kl"))
+    found = [
+        table[table["frontier"] == "scope"].set_index("allocation") for table in (by_nll, by_kl)
+    ]
+    assert [table["on_frontier"]["TOP-75"] for table in found] == [False, True]
+    assert found[1]["level"]["TOP-75"] == pytest.approx(0.31)
+    assert found[0]["level"]["TOP-75"] == found[0]["perplexity"]["TOP-75"]
+    assert found[1]["perplexity"]["TOP-75"] == found[0]["perplexity"]["TOP-75"]

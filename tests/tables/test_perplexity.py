@@ -17,8 +17,10 @@ def test_the_perplexity_table_has_the_columns_that_were_promised():
     assert ", ".join(perplexity.tabulate_perplexity(SMALL).columns) == (
         "allocation, scope, sparsity, seed, layers, sites, bias_parameters, site_sparsity, "
         "model_sparsity, perplexity, perplexity_low, perplexity_high, nll_nats_per_token, "
-        "kl_nats_per_token, gain_percent, over_dense_percent, "
-        "recovery_percent, recovery_nll_percent, recovery_kl_percent, protocol"
+        "kl_nats_per_token, entropy_nats, top1_percent, kl_median, kl_95, kl_99, temperature, "
+        "nll_at_temperature, gain_percent, over_dense_percent, recovery_percent, "
+        "recovery_nll_percent, recovery_kl_percent, recovery_own_temperature_percent, steps, "
+        "converged, protocol"
     )
 
 
@@ -41,8 +43,28 @@ def test_a_runs_row_follows_from_its_likelihood_and_its_baselines():
         "recovery_percent": 100 * (np.exp(2.5) - np.exp(2.4)) / (np.exp(2.5) - np.exp(2.0)),
         "recovery_nll_percent": 20,
         "recovery_kl_percent": 25,
+        "entropy_nats": 2,
+        "top1_percent": 90,
+        "kl_median": 0.15,
+        "kl_95": 0.9,
+        "kl_99": 1.5,
+        "temperature": 1.1,
+        "nll_at_temperature": 2.39,
+        "recovery_own_temperature_percent": 20,
     }
     np.testing.assert_allclose(row[list(numbers)].astype(float), list(numbers.values()))
+
+
+def test_recovery_at_the_own_temperature_takes_away_what_a_temperature_repairs():
+    # Each at its own: TEAL 2.5 - 0.04, the run 2.4 - 0.01, dense 2 - 0.02.
+    evaluations = (
+        score("DENSE", "", np.nan, pd.NA, 2.0, 0.0, cooled=0.02),
+        score("BASELINE-TEAL", "down_proj", 0.5, pd.NA, 2.5, 0.4, cooled=0.04),
+        UNIF_ALL,
+    )
+    row = perplexity.tabulate_perplexity(gather(*evaluations)).iloc[2]
+    assert row["recovery_own_temperature_percent"] == pytest.approx(100 * 0.07 / 0.48)
+    assert row["recovery_nll_percent"] == pytest.approx(20)
 
 
 def test_baselines_gain_nothing_and_have_no_recovery():
@@ -71,13 +93,15 @@ def test_a_dense_run_recovers_everything_and_one_that_is_teal_nothing(nll, kl, r
     table = perplexity.tabulate_damage_recovery(
         gather(DENSE, TEAL, score("TOP-50", "down_proj", 0.5, 0, nll, kl))
     )
-    assert table["measure"].tolist() == ["perplexity", "nll", "kl"]
-    shares = table.set_index("measure").loc[["nll", "kl"], ["recovery_percent", "low", "high"]]
+    assert table["measure"].tolist() == ["perplexity", "nll", "kl", "nll_at_temperature"]
+    shares = table.set_index("measure").loc[
+        ["nll", "kl", "nll_at_temperature"], ["recovery_percent", "low", "high"]
+    ]
     np.testing.assert_allclose(shares, recovered, atol=1e-9)
 
 
 def test_recovery_is_shown_with_the_levels_that_it_is_computed_from():
-    row = perplexity.tabulate_damage_recovery(SMALL).iloc[-2]
+    row = perplexity.tabulate_damage_recovery(SMALL).iloc[-3]
     assert (row["allocation"], row["measure"]) == ("ATTN-ONLY", "nll")
     np.testing.assert_allclose(
         row[["dense", "teal", "spon", "recovery_percent"]].astype(float), [2, 2.1, 2.02, 80]
@@ -107,8 +131,10 @@ def test_contrasts_are_teal_from_dense_runs_from_teal_and_runs_from_one_another(
         ["run_teal", "UNIF-ALL", "BASELINE-TEAL"],
         ["run_teal", "TOP-50", "BASELINE-TEAL"],
         ["run_teal", "TOP-50", "BASELINE-TEAL"],
+        ["run_teal", "TOP-50", "BASELINE-TEAL"],
         ["run_run", "UNIF-ALL", "TOP-50"],
     ]
+    assert table[table["measure"] == "kl"]["seeds"].tolist() == [0, 1, 1, 1, 2, 1]
     last = table.iloc[-2]
     assert (last["seed"], last["reference_seed"], last["measure"], last["blocks"]) == (
         0,
@@ -129,6 +155,30 @@ def test_a_run_that_is_better_than_its_reference_has_a_negative_difference():
     np.testing.assert_allclose(
         table.loc[("run_teal", "TOP-50", "nll"), "difference_nats_per_token"], -0.08
     )
+
+
+def test_allocations_with_several_seeds_are_compared_by_their_means_too():
+    other = score("UNIF-ALL", "down_proj", 0.5, 1, 2.41, 0.3)
+    table = perplexity.tabulate_contrasts(gather(DENSE, TEAL, UNIF_ALL, other, TOP_50, REPEATED))
+    pairs = table[(table["contrast"] == "run_run") & (table["measure"] == "nll")]
+    assert pairs["seeds"].tolist() == [1, 1, 2]
+    assert pairs[["seed", "reference_seed"]].isna().to_numpy().tolist() == [
+        *([False] * 2, [False] * 2),
+        [True] * 2,
+    ]
+    # Both trainings differ by 0.02, so their mean does for certain; and it alone is adjusted.
+    np.testing.assert_allclose(pairs[["difference_nats_per_token", "low", "high"]], -0.02)
+    assert pairs["p_holm"].isna().tolist() == [True, True, False]
+
+
+def test_recovery_over_seeds_is_that_of_the_mean_gain():
+    table = perplexity.tabulate_damage_recovery(gather(DENSE, TEAL, TOP_50, REPEATED))
+    nll = table[table["measure"] == "nll"]
+    np.testing.assert_allclose(nll["recovery_percent"], [16, 14, 15])
+    np.testing.assert_allclose(nll["spon"], [2.42, 2.43, 2.425])
+    assert nll["seeds"].tolist() == [1, 1, 2]
+    assert nll["high"].iloc[2] - nll["low"].iloc[2] > 1
+    np.testing.assert_allclose(nll["high"].iloc[:2], nll["low"].iloc[:2])
 
 
 def test_the_family_of_a_test_is_all_contrasts_of_its_measure():
@@ -168,7 +218,10 @@ def test_the_summary_holds_the_tables_numbers_as_plain_json():
     ]
     np.testing.assert_allclose(summary["dense"]["perplexity"], np.exp(2.0))
     np.testing.assert_allclose(level["teal"]["kl_nats_per_token"], 0.4)
-    np.testing.assert_allclose(level["runs"]["TOP-75/seed0"]["recovery_nll_percent"], 18)
+    run = level["runs"]["TOP-75/seed0"]
+    np.testing.assert_allclose(run["recovery_nll_percent"], 18)
+    confidence = {"entropy_nats", "top1_percent", "kl_95", "temperature", "nll_at_temperature"}
+    assert all(confidence <= set(numbers) for numbers in (summary["dense"], level["teal"], run))
 
 
 def write(frame, folder):

@@ -103,8 +103,6 @@ rule hidden_state_shift:
             "hidden_state_shift.py",
             "analyses.blocks",
             "analyses.batch_tokens",
-            "analyses.draws",
-            "analyses.seed",
             sparsification=of_study("sparsification_of_states"),
         ),
     script:

@@ -12,7 +12,6 @@ def settings_of_evidence(wildcards):
     evaluated = {
         "scopes": study(wildcards).scopes,
         "allocations": study(wildcards).biased,
-        "statistics": config["statistics"],
     }
     return evaluated if study(wildcards).has_model else {}
 

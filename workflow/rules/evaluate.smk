@@ -5,11 +5,7 @@ from spon.sites import DENSE, TEAL
 from spon.study import name_baseline
 
 
-def names_of_run(wildcards):
-    """What an evaluation of a run calls itself."""
-    return study(wildcards).name_evaluation(
-        wildcards.allocation, float(wildcards.sparsity), int(wildcards.seed)
-    )
+SIZES = ["evaluate.batch_tokens", "evaluate.chunk_tokens"]
 
 
 def imitated(wildcards):
@@ -23,6 +19,7 @@ rule evaluate_spon:
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
+        calibration=CALIBRATION,
         thresholds=thresholds,
         biases=rules.train_spon.output.biases,
     output:
@@ -39,7 +36,8 @@ rule evaluate_spon:
     params:
         spec=spec(
             "evaluate.py",
-            "evaluate",
+            *SIZES,
+            "evaluate.temperature_blocks",
             names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
@@ -51,6 +49,7 @@ use rule evaluate_spon as evaluate_teal with:
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
+        calibration=CALIBRATION,
         thresholds=rules.choose_thresholds.output.thresholds,
     output:
         nll="results/{study}/{scope}/s{sparsity}/teal/nll.parquet",
@@ -61,7 +60,8 @@ use rule evaluate_spon as evaluate_teal with:
     params:
         spec=spec(
             "evaluate.py",
-            "evaluate",
+            *SIZES,
+            "evaluate.temperature_blocks",
             names=lambda wildcards: name_baseline(
                 TEAL, wildcards.scope, float(wildcards.sparsity)
             ),
@@ -73,6 +73,7 @@ use rule evaluate_spon as evaluate_dense with:
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
+        calibration=CALIBRATION,
     output:
         nll="results/{study}/dense/nll.parquet",
     log:
@@ -82,7 +83,8 @@ use rule evaluate_spon as evaluate_dense with:
     params:
         spec=spec(
             "evaluate.py",
-            "evaluate",
+            *SIZES,
+            "evaluate.temperature_blocks",
             names=name_baseline(DENSE),
             sparsification=of_study("no_sparsification"),
         ),
@@ -92,6 +94,7 @@ use rule evaluate_dense as evaluate_on_dense with:
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
+        calibration=CALIBRATION,
         biases=rules.train_spon.output.biases,
     output:
         nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/on_dense.parquet",
@@ -102,7 +105,8 @@ use rule evaluate_dense as evaluate_on_dense with:
     params:
         spec=spec(
             "evaluate.py",
-            "evaluate",
+            *SIZES,
+            "evaluate.temperature_blocks",
             names=names_of_run,
             sparsification=of_study("no_sparsification"),
         ),
@@ -131,7 +135,7 @@ rule evaluate_draws:
     params:
         spec=spec(
             "evaluate_draws.py",
-            "evaluate",
+            *SIZES,
             "controls.draws",
             "controls.draw_blocks",
             names=lambda wildcards: {

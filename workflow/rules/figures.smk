@@ -1,4 +1,4 @@
-"""From tables and analyses to figures: 1 to 3 of outcomes, 4 and 5 of states, 6 and 7 of biases.
+"""From tables and analyses to figures: 1 to 3 and 8 of outcomes, 4 and 5 of states, 6 and 7 of biases.
 
 A figure is plotted by the function of the rule's name.
 """
@@ -22,7 +22,7 @@ def analysis(maker):
 
 
 rule plot_perplexity:
-    """Plot figure 1: perplexity of the dense model, TEAL and every run."""
+    """Plot figure 1: how far TEAL and every run are from the dense model, by KL and perplexity."""
     input:
         perplexity=rules.tabulate.output.perplexity[0],
         contrasts=rules.tabulate.output.contrasts[0],
@@ -54,6 +54,7 @@ use rule plot_perplexity as plot_damage_recovery with:
 use rule plot_perplexity as plot_pareto with:
     input:
         pareto=rules.tabulate.output.pareto[0],
+        contrasts=rules.tabulate.output.contrasts[0],
     output:
         **pictures("fig3_pareto", "3 Pareto frontiers"),
     log:
@@ -107,13 +108,26 @@ use rule plot_perplexity as plot_bias_statistics with:
         "benchmarks/{study}/plot_bias_statistics.tsv"
 
 
+use rule plot_perplexity as plot_confidence with:
+    input:
+        perplexity=rules.tabulate.output.perplexity[0],
+        controls=rules.tabulate_controls.output.controls[0],
+    output:
+        **pictures("fig8_confidence", "8 confidence"),
+    log:
+        "logs/{study}/plot_confidence.log",
+    benchmark:
+        "benchmarks/{study}/plot_confidence.tsv"
+
+
 describe(
     plot_damage_recovery="Plot figure 2: the share of TEAL's damage that every run wins back.",
     plot_pareto="Plot figure 3: what is worth its cost, per scope and sparsity, and over all scopes.",
     plot_pca_alignment="Plot figure 4: whether biases point where the outputs of their sites vary, beside chance.",
     plot_hidden_state_shift="Plot figure 5: how far TEAL and SPON move hidden states, and what is predicted.",
     plot_cross_configuration="Plot figure 6: whether biases of different runs agree, between chance and another seed.",
-    plot_bias_statistics="Plot figure 7: norms with depth, kurtosis beside that of normal numbers, signs, outliers.",
+    plot_bias_statistics="Plot figure 7: norms with depth, kurtosis beside that of normal numbers, signs, outliers, neighbours.",
+    plot_confidence="Plot figure 8: what one temperature wins back of TEAL's loss, and what biases do.",
 )
 
 OF_BIASES = [rules.plot_cross_configuration, rules.plot_bias_statistics]
@@ -124,6 +138,7 @@ FIGURES = [
     rules.plot_pca_alignment,
     rules.plot_hidden_state_shift,
     *OF_BIASES,
+    rules.plot_confidence,
 ]
 
 

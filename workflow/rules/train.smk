@@ -59,6 +59,7 @@ rule train_spon:
             "train_spon.py",
             "train",
             "memory_gib",
+            names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
     script:

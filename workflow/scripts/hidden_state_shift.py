@@ -18,8 +18,6 @@ with job(snakemake) as here:
         ),
         learned=sparsify.load_biases(snakemake.input.biases),
         batch_tokens=spec["batch_tokens"],
-        draws=spec["draws"],
-        seed=spec["seed"],
     )
     run = {name: names[name] for name in RUN}
     name_rows(table, run).to_csv(snakemake.output.hidden_state_shift, index=False)

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from spon.figures import biases, outcomes, states, style
+from spon.figures import biases, confidence, frontiers, outcomes, states, style
 from spon.job import job
 
 with job(snakemake) as here:
-    plot = {**vars(biases), **vars(outcomes), **vars(states)}[snakemake.rule]
+    modules = (biases, confidence, frontiers, outcomes, states)
+    plot = {name: found for one in modules for name, found in vars(one).items()}[snakemake.rule]
     tables = {
         name: pd.concat(map(pd.read_csv, np.atleast_1d(paths)))
         for name, paths in snakemake.input.items()

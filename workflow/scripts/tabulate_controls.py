@@ -4,12 +4,10 @@ from spon.job import job
 from spon.tables import controls, outcomes, perplexity
 
 with job(snakemake):
-    paths, statistics = snakemake.input, snakemake.params.spec["statistics"]
+    paths = snakemake.input
     table = controls.tabulate_controls(
         outcomes.read_outcomes(dict(paths.items()), snakemake.params.spec),
         on_dense=controls.read_blocks(paths.on_dense),
         draws=controls.read_blocks(paths.draws),
-        resamples=statistics["draws"],
-        seed=statistics["seed"],
     )
     perplexity.write_table(table, *snakemake.output.controls)

@@ -1,7 +1,7 @@
-"""Effects in the analyses: claims about hidden states, and about biases alone.
+"""Effects in the biases alone: how alike they are, how their entries are spread, their norms.
 
-Biases alone are judged against chance (random directions, normal numbers, entries of random sign)
-and against other seeds, as there are no blocks of text to draw from.
+There are no blocks of text to be uncertain about, so they are held against chance: random
+directions, normal numbers, entries of random sign; and the trainings differ.
 """
 
 from collections.abc import Callable
@@ -9,125 +9,25 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, binomtest, combine_pvalues, norm
+from scipy.stats import binom, binomtest, norm
 
 from spon import stats
 from spon.claims.effects import (
     HALF,
+    RUN,
     Effect,
     Evidence,
+    average_runs,
     effects_per_run,
     locate_effect,
     mean_over_sites,
     normal_effect,
     not_applicable,
-    rank_with_depth,
+    rank_sites,
+    ranks_per_run,
     say_number,
     select_rows,
 )
-
-SHIFT = {"analysis": "hidden_state_shift", "definition": "sound", "positions": "rest"}
-
-
-def shift_recovery(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
-    """Percent of TEAL's shift that biases take away at the biased sites, in the sparse model."""
-    return effects_per_run(
-        evidence,
-        allocations=allocations,
-        measure=lambda rows: read_recovery(rows.iloc[0], against),
-        place="site",
-        site="all",
-        **SHIFT,
-    )
-
-
-def residual_recovery(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
-    """Percent of TEAL's shift that biases take away in the residual stream, behind all layers."""
-    return effects_per_run(
-        evidence,
-        allocations=allocations,
-        measure=lambda rows: read_recovery(rows.sort_values("layer").iloc[-1], against),
-        place="residual",
-        **SHIFT,
-    )
-
-
-def read_recovery(row: pd.Series, against: float) -> Effect:
-    """The recovery in a row, with its interval."""
-    if np.isnan(row["p_value"]):
-        return not_applicable("TEAL shifts nothing there")
-    spon, teal = say_number(row["spon_shift"]), say_number(row["teal_shift"])
-    return Effect(
-        float(row["recovery_percent"]),
-        float(row["recovery_low"]),
-        float(row["recovery_high"]),
-        float(row["p_value"]),
-        null=against,
-        context=f"shift {spon} under SPON, {teal} under TEAL",
-    )
-
-
-def shift_recovery_with_depth(
-    evidence: Evidence, allocations: list[str], against: float
-) -> list[Effect]:
-    """Spearman's correlation of that recovery with depth, over the biased sites."""
-    return effects_per_run(
-        evidence,
-        allocations=allocations,
-        measure=lambda rows: rank_column(rows[rows["site"] != "all"], "recovery_percent", against),
-        place="site",
-        biased=True,
-        **SHIFT,
-    )
-
-
-def rank_column(rows: pd.DataFrame, column: str, against: float) -> Effect:
-    """Spearman's correlation of a column with the layer."""
-    return rank_with_depth(rows["layer"].to_numpy(float), rows[column].to_numpy(float), against)
-
-
-def category_share(evidence: Evidence, allocations: list[str]) -> list[Effect]:
-    """Percent of the variance of the prompts' mean shifts that lies between their categories."""
-    return effects_per_run(
-        evidence,
-        "category_shift",
-        allocations,
-        lambda rows: read_category_share(rows.iloc[0]),
-        definition="sound",
-        category="prompts",
-        site="all",
-    )
-
-
-def read_category_share(row: pd.Series) -> Effect:
-    """The share of one run, without an interval and a null value.
-
-    Chance is the prompts dealt to categories at random, of which only the p-value is known.
-    """
-    share = 100 * float(row["category_share"])
-    return Effect(share, np.nan, np.nan, float(row["category_p"]), np.nan)
-
-
-def held_out_cka(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
-    """Linear CKA of dense and biased sparse outputs on held-out text, mean over sites."""
-    return effects_per_run(
-        evidence,
-        "category_shift",
-        allocations,
-        lambda rows: read_cka(rows.iloc[0], against),
-        definition="sound",
-        category="held_out",
-        site="all",
-    )
-
-
-def read_cka(row: pd.Series, against: float) -> Effect:
-    """The CKA of one run, with the interval over groups of blocks."""
-    value, low, high = (float(row[name]) for name in ("cka", "cka_low", "cka_high"))
-    # ASSUME: normal, for the analysis gives an interval and no p-value.
-    effect = normal_effect(value, against, (high - low) / 2 / HALF)
-    context = f"{row['cka_noised']:.5f} with noise of the shift's size instead of the shift"
-    return replace(effect, low=low, high=high, context=context)
 
 
 def cosine_across_allocations(evidence: Evidence, first: str, second: str) -> list[Effect]:
@@ -135,11 +35,9 @@ def cosine_across_allocations(evidence: Evidence, first: str, second: str) -> li
     return effects_per_pair(evidence, first, second, mean_cosine)
 
 
-def cosine_with_depth(evidence: Evidence, first: str, second: str, against: float) -> list[Effect]:
-    """Spearman's correlation of that cosine with depth."""
-    return effects_per_pair(
-        evidence, first, second, lambda rows: rank_column(rows, "cosine", against)
-    )
+def cosine_drop(evidence: Evidence, first: str, second: str, against: float) -> list[Effect]:
+    """That cosine at the first shared site, less that at the last one."""
+    return effects_per_pair(evidence, first, second, lambda rows: drop_cosine(rows, against))
 
 
 def cosine_across_seeds(evidence: Evidence, allocations: list[str]) -> list[Effect]:
@@ -149,7 +47,10 @@ def cosine_across_seeds(evidence: Evidence, allocations: list[str]) -> list[Effe
         names = " or ".join(allocations)
         return [not_applicable(f"the study has no run of {names} with a second seed")]
     return [
-        locate_effect(mean_cosine(average_pairs(pairs)), (sparsity,), None, allocation)
+        replace(
+            locate_effect(mean_cosine(average_pairs(pairs)), (sparsity,), allocation),
+            seeds=count_seeds(pairs),
+        )
         for (sparsity, allocation), pairs in rows.groupby(["sparsity", "allocation"])
     ]
 
@@ -168,12 +69,18 @@ def seeds_beside_allocations(
     crossed = select_allocations(evidence, first, second)
     effects = []
     for sparsity in sorted(set(seeds["sparsity"]) & set(crossed["sparsity"])):
-        rows = (table[table["sparsity"] == sparsity] for table in (seeds, crossed))
-        effects.append(locate_effect(pair_by_site(*rows, against), (sparsity,), None))
+        rows = [table[table["sparsity"] == sparsity] for table in (seeds, crossed)]
+        effect = locate_effect(pair_by_site(*rows, against), (sparsity,))
+        effects.append(replace(effect, seeds=count_seeds(rows[0])))
     if not effects:
         why = f"the study has no second seed of {first} or {second} where it has both"
         return [not_applicable(why)]
     return effects
+
+
+def count_seeds(pairs: pd.DataFrame) -> int:
+    """How many trainings take part in pairs of runs."""
+    return len(set(pairs["seed"]) | set(pairs["reference_seed"]))
 
 
 def pair_by_site(seeds: pd.DataFrame, crossed: pd.DataFrame, against: float) -> Effect:
@@ -195,7 +102,7 @@ def pair_by_site(seeds: pd.DataFrame, crossed: pd.DataFrame, against: float) -> 
 def effects_per_pair(
     evidence: Evidence, first: str, second: str, measure: Callable[[pd.DataFrame], Effect]
 ) -> list[Effect]:
-    """One effect for each sparsity and seed at which the study has both allocations."""
+    """One effect for each sparsity with both allocations, averaged over seeds."""
     crossed = select_allocations(evidence, first, second)
     if crossed.empty:
         return [
@@ -205,8 +112,8 @@ def effects_per_pair(
             )
         ]
     return [
-        locate_effect(measure(rows), (sparsity,), int(seed))
-        for (sparsity, seed), rows in crossed.groupby(["sparsity", "seed"])
+        locate_effect(average_runs(measure)(rows), (sparsity,))
+        for sparsity, rows in crossed.groupby("sparsity")
     ]
 
 
@@ -234,24 +141,22 @@ def mean_cosine(rows: pd.DataFrame) -> Effect:
     return replace(effect, low=max(effect.low, -1.0), high=min(effect.high, 1.0), context=context)
 
 
-def alignment(evidence: Evidence, allocations: list[str]) -> list[Effect]:
-    """Largest |cosine| of a bias with principal components, mean over sites.
+def drop_cosine(rows: pd.DataFrame, against: float) -> Effect:
+    """The cosine at the shared site nearest the input, less that at the farthest one."""
+    if len(rows) < 2:
+        return not_applicable("a drop needs 2 or more shared sites")
+    ends = rows.sort_values("layer").iloc[[0, -1]]
+    first, last = ends["cosine"].to_numpy(float)
+    # ASSUME: entries of two biases are like draws of two normal numbers with this correlation,
+    # whose estimate has the error (1 - cosine²) / sqrt(d_out).
+    errors = (1 - ends["cosine"] ** 2) * ends["null_95"] / HALF
+    effect = normal_effect(first - last, against, float(np.sqrt(np.sum(errors**2))))
+    return replace(effect, context=say_ends(first, last))
 
-    The null is that of random directions.
-    """
-    return effects_per_run(
-        evidence, "pca_alignment", allocations, combine_alignment, definition="sound"
-    )
 
-
-def combine_alignment(rows: pd.DataFrame) -> Effect:
-    """The sites of one run together; their p-values are combined by Fisher's method."""
-    sites = rows.drop_duplicates("site")
-    p_value = float(combine_pvalues(sites["p_value"].to_numpy(float), method="fisher").pvalue)
-    bound = say_number(float(sites["null_95"].mean()))
-    context = f"95 % of random directions stay under {bound} at a site"
-    value, null = float(sites["max_abs_cosine"].mean()), float(sites["null_mean"].mean())
-    return Effect(value, np.nan, np.nan, p_value, null, context=context)
+def say_ends(first: float, last: float) -> str:
+    """The numbers at the first and at the last layer."""
+    return f"{say_number(first)} at the first layer, {say_number(last)} at the last"
 
 
 def positive_share(
@@ -294,6 +199,34 @@ def margin_p_value(positive: int, entries: int, low: float, high: float) -> floa
     return min(1.0, 2 * min(below_low, above_high))
 
 
+def mean_of_entries(
+    evidence: Evidence, allocations: list[str], against: float, margin: int | float
+) -> list[Effect]:
+    """Mean of the entries, each in units of its site's standard deviation, over all sites."""
+
+    def pool(rows: pd.DataFrame) -> Effect:
+        counts = rows["d_out"].to_numpy(float)
+        mean = float(np.average(rows["mean_over_std"], weights=counts))
+        return normal_effect(mean, against, float(1 / np.sqrt(counts.sum())), float(margin))
+
+    return effects_per_run(evidence, "bias_statistics", allocations, pool)
+
+
+def skewness_of_entries(
+    evidence: Evidence, allocations: list[str], against: float, margin: int | float
+) -> list[Effect]:
+    """Skewness of a run's biases, mean over sites; the interval is that of normal numbers."""
+
+    def combine(rows: pd.DataFrame) -> Effect:
+        sites = rows.dropna(subset=["skewness"])
+        counts = sites["d_out"].to_numpy(float)
+        variances = 6 * (counts - 2) / ((counts + 1) * (counts + 3))
+        deviation = float(np.sqrt(variances.sum()) / len(sites))
+        return normal_effect(float(sites["skewness"].mean()), against, deviation, float(margin))
+
+    return effects_per_run(evidence, "bias_statistics", allocations, combine)
+
+
 def tails(evidence: Evidence, allocations: list[str]) -> list[Effect]:
     """Excess kurtosis of a run's biases, mean over sites; the null is that of normal numbers."""
     return effects_per_run(evidence, "bias_statistics", allocations, combine_kurtosis)
@@ -323,16 +256,58 @@ def combine_kurtosis(rows: pd.DataFrame) -> Effect:
     return replace(normal_effect(value, null, deviation), p_value=p_value, context=context)
 
 
+def kurtosis_with_depth(
+    evidence: Evidence, allocations: list[str], against: float
+) -> list[Effect]:
+    """Spearman's correlation of the excess kurtosis with the layer."""
+    rows = select_rows(evidence, "bias_statistics", allocation=allocations)
+    return ranks_per_run(
+        evidence,
+        "bias_statistics",
+        allocations,
+        lambda run: rank_column(
+            run.dropna(subset=["excess_kurtosis"]), "excess_kurtosis", against
+        ),
+        rows,
+    )
+
+
 def norm_with_depth(
     evidence: Evidence, allocations: list[str], inside: bool, against: float
 ) -> list[Effect]:
-    """Spearman's correlation of the biases' norms with depth.
+    """Spearman's correlation of the biases' norms with the layer.
 
     `inside` leaves out the layers at an allocation's edge.
     """
+    where = {"boundary": False} if inside else {}
+    rows = select_rows(evidence, "norm_ranking", allocation=allocations, **where)
+    return ranks_per_run(
+        evidence,
+        "norm_ranking",
+        allocations,
+        lambda run: rank_column(run, "l2_norm", against),
+        rows,
+    )
 
-    def rank_norms(rows: pd.DataFrame) -> Effect:
-        ranked = rows[~rows["boundary"]] if inside else rows
-        return rank_column(ranked, "l2_norm", against)
 
-    return effects_per_run(evidence, "norm_ranking", allocations, rank_norms)
+def norm_with_damage(evidence: Evidence, allocations: list[str], against: float) -> list[Effect]:
+    """Spearman's correlation of the biases' norms with TEAL's shift of their sites' outputs."""
+    place = {"definition": "sound", "place": "site", "positions": "rest", "biased": True}
+    shifts = select_rows(evidence, "hidden_state_shift", allocation=allocations, **place)
+    norms = select_rows(evidence, "bias_statistics", allocation=allocations)
+    both = [*RUN, "site"]
+    rows = norms.reindex(columns=[*both, "l2_norm"]).merge(
+        shifts.reindex(columns=[*both, "teal_shift"]), on=both
+    )
+    return ranks_per_run(
+        evidence,
+        "hidden_state_shift",
+        allocations,
+        lambda run: rank_sites(*run[["teal_shift", "l2_norm"]].to_numpy(float).T, against),
+        rows,
+    )
+
+
+def rank_column(rows: pd.DataFrame, column: str, against: float) -> Effect:
+    """Spearman's correlation of a column with the layer."""
+    return rank_sites(rows["layer"].to_numpy(float), rows[column].to_numpy(float), against)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, RANDOM, TRAINED
 from spon.sites import DENSE, EVALUATION, RUN, TEAL
 
 # How runs are learned that are evaluated one by one; random directions are evaluated many at a
 # time.
-LEARNED = (TRAINED, MEAN_RESIDUAL)
+LEARNED = (TRAINED, MEAN_RESIDUAL, FISHER, MODE)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Allocation:
         maps: The linear maps of the scope; all of them are sparsified.
         biases: Those of them that get a bias.
         layers: As `allocate.choose_layers` takes them.
-        learn: `kl` (trained), `mean_residual` or `random`.
+        learn: `kl` (trained), `mean_residual`, `fisher`, `mode` or `random`.
         norms_of: The trained allocation whose norms random directions take; None for any other.
     """
 
@@ -263,7 +263,7 @@ class Study:
         return dict(zip(EVALUATION, names, strict=True))
 
     def learning(self, run: Mapping) -> str:
-        """Return how the biases of a run are learned: `kl`, `mean_residual` or `random`."""
+        """Return how the biases of a run are learned: `kl`, or what else `learn` may be."""
         return self.allocations[run["allocation"]].learn
 
 

@@ -15,6 +15,7 @@ from spon.allocate import choose_layers
 
 STATES = "float32"  # in which hidden states are compared, as `spon.models` says
 CHARACTERS_PER_TOKEN = 4  # about
+PRODUCTS, CURVATURE_BLOCKS, SCALE_BLOCKS = 12, 48, 16  # of a Newton step, as `spon.newton` says
 # With fewer samples, a product of states takes as long as writing and reading its matrix.
 FEWEST_SAMPLES = 64
 # Operations of a symmetric eigendecomposition, in cubes of the dimensions (Golub and Van Loan,
@@ -172,6 +173,27 @@ def average_residual(scale: Scale, job: Mapping) -> Work:
     return Work(forward=scale.passes(scale.settings["train"]["blocks"]))
 
 
+def take_newton_step(scale: Scale, job: Mapping) -> Work:
+    """Count a dense pass and one forwards and backwards for the gradient, and the curvature's.
+
+    A product with the curvature takes a pass with tangents, about two forwards, and the way back;
+    of both, there are three products with the head. An estimate of the scales comes before.
+    """
+    blocks, length = scale.settings["train"]["blocks"], scale.length
+    bent = PRODUCTS * min(blocks, CURVATURE_BLOCKS)
+    sampled = min(blocks, SCALE_BLOCKS)
+    return Work(
+        forward=scale.passes(blocks + bent),
+        trained=scale.passes(blocks + bent + sampled),
+        compared=(3 * (blocks + bent) + 2 * sampled) * length,
+    )
+
+
+def centre_on_mode(scale: Scale, job: Mapping) -> Work:
+    """Count three dense passes: for the spread of inputs, their modes, and the thresholds."""
+    return Work(forward=3 * scale.passes(scale.settings["calibrate"]["blocks"]))
+
+
 def evaluate_dense(scale: Scale, job: Mapping) -> Work:
     """Count one pass, whose final states all other evaluations share, and the temperature.
 
@@ -252,6 +274,8 @@ WORK: dict[str, Callable[[Scale, Mapping], Work]] = {
     "choose_thresholds": choose_thresholds,
     "train_spon": train_spon,
     "average_residual": average_residual,
+    "take_newton_step": take_newton_step,
+    "centre_on_mode": centre_on_mode,
     "evaluate_dense": evaluate_dense,
     "evaluate_teal": evaluate_against_dense,
     "evaluate_spon": evaluate_against_dense,

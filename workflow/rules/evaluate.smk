@@ -1,6 +1,6 @@
 """Held-out likelihood. Dense and TEAL are the SPON evaluation with inputs left out."""
 
-from spon.allocate import RANDOM
+from spon.allocate import MODE, RANDOM
 from spon.sites import DENSE, TEAL
 from spon.study import name_baseline
 
@@ -14,13 +14,21 @@ def imitated(wildcards):
     return rules.train_spon.output.biases.replace("{allocation}", run)
 
 
+def is_centred(wildcards):
+    """Whether a run's inputs are sparsified around centres."""
+    return study(wildcards).allocations[wildcards.allocation].learn == MODE
+
+
 rule evaluate_spon:
     """Evaluate a run: negative log-likelihood and KL to the dense model, per held-out block."""
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
         calibration=CALIBRATION,
-        thresholds=thresholds,
+        thresholds=branch(
+            is_centred, rules.centre_on_mode.output.thresholds, otherwise=thresholds
+        ),
+        centres=branch(is_centred, rules.centre_on_mode.output.centres),
         biases=rules.train_spon.output.biases,
     output:
         nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/nll.parquet",

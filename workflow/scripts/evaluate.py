@@ -1,6 +1,6 @@
 """Evaluate a run, a TEAL baseline or the dense model on held-out blocks."""
 
-from spon import evaluate, models, sparsify, temperature
+from spon import centre, evaluate, models, sparsify, temperature
 from spon.inputs.tokens import pick_blocks, read_tokens
 from spon.job import job
 from spon.sites import name_rows
@@ -16,6 +16,7 @@ with job(snakemake) as here:
             snakemake.input.get("thresholds"),
             spec["sparsification"],
             float(snakemake.wildcards.get("sparsity", 0)),
+            centre.read_centres(snakemake.input.get("centres")),
         ),
         "biases": sparsify.load_biases(snakemake.input.get("biases")),
         "batch_tokens": spec["batch_tokens"],

@@ -73,7 +73,7 @@ MISTAKES = [
     (
         "train/blocks",
         4096,
-        "train.blocks is 4096: allowed is 1 to 2048, studies.pydoc.text.calibration.blocks",
+        "train.blocks and train.held_out_blocks are 4096 and 64: allowed are 2048 together",
     ),
     (
         "studies/pydoc/model",

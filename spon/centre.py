@@ -103,7 +103,7 @@ def choose_thresholds(
     batch_tokens: int,
     dense_share: float = 0.0,
 ) -> dict[str, float]:
-    """Return by site the distance from the modes that the share `sparsity` of entries is within."""
+    """Return by site the distance from their modes within which a share of all entries lies."""
     counts = {site: torch.zeros(calibrate.BINS, dtype=torch.int64) for site in centres}
 
     def count(site: str, x: Tensor) -> None:
@@ -135,8 +135,8 @@ def write_centres(
     save_file(tensors, path, metadata={"made_by": made_by})
 
 
-def read_centres(path: str | Path | None) -> dict[str, Float[Tensor, "d_in"]]:
-    """Read centres by site; none without a file, which runs whose inputs have no centre lack."""
+def read_centres(path: str | Path | Sequence | None) -> dict[str, Float[Tensor, "d_in"]]:
+    """Read centres by site; none without a file, which most runs do not have."""
     if not path:
         return {}
     return {name.removesuffix(SUFFIX): centre for name, centre in load_file(path).items()}

@@ -29,7 +29,7 @@ PUBLISHED = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.
 EVALUATIONS = {
     "evaluate_dense": 1,
     "evaluate_teal": 2,
-    "evaluate_spon": 6,
+    "evaluate_spon": 8,
     "evaluate_on_dense": 1,
     "evaluate_draws": 1,
 }
@@ -37,7 +37,10 @@ REPORT = {"write_findings": 1, "render_page": 1}
 STATES = OF_STATES | {"plot_pca_alignment": 1, "plot_hidden_state_shift": 1} | FINDINGS
 TRAINED = TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
 CALIBRATED = (
-    TRAINED | EVALUATIONS | {"read_quantiles": 2, "choose_thresholds": 2, "average_residual": 1}
+    TRAINED
+    | EVALUATIONS
+    | {"read_quantiles": 2, "choose_thresholds": 2}
+    | dict.fromkeys(("average_residual", "take_newton_step", "centre_on_mode"), 1)
 )
 del CALIBRATED["evaluate_dense"]
 # What a change of one setting reruns, and nothing else.

@@ -113,7 +113,7 @@ MISTAKES = [
     (
         "allocations/TOP-50/learn",
         "mean",
-        'TOP-50.learn is "mean": allowed are kl, mean_residual, random',
+        'TOP-50.learn is "mean": allowed are kl, mean_residual, fisher, mode, random',
     ),
     (
         "sweep/allocations",

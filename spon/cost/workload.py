@@ -11,11 +11,18 @@ from typing import Any
 
 import yaml
 
-from spon.allocate import choose_layers
+from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, TRAINED, choose_layers
 
 STATES = "float32"  # in which hidden states are compared, as `spon.models` says
 CHARACTERS_PER_TOKEN = 4  # about
 PRODUCTS, CURVATURE_BLOCKS, SCALE_BLOCKS = 12, 48, 16  # of a Newton step, as `spon.newton` says
+# The rule that makes the biases of a run, by how they are learned.
+LEARNING = {
+    TRAINED: "train_spon",
+    MEAN_RESIDUAL: "average_residual",
+    FISHER: "take_newton_step",
+    MODE: "centre_on_mode",
+}
 # With fewer samples, a product of states takes as long as writing and reading its matrix.
 FEWEST_SAMPLES = 64
 # Operations of a symmetric eigendecomposition, in cubes of the dimensions (Golub and Van Loan,

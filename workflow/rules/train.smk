@@ -123,7 +123,10 @@ rule take_newton_step:
     params:
         spec=spec(
             "take_newton_step.py",
-            "train",
+            "train.blocks",
+            "train.order",
+            "train.chunk_tokens",
+            "calibrate.batch_tokens",
             "memory_gib",
             sparsification=of_study("sparsification"),
         ),

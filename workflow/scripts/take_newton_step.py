@@ -12,27 +12,30 @@ from spon.inputs.tokens import read_tokens, take_blocks
 from spon.job import job
 
 with job(snakemake) as here:
-    spec, train = snakemake.params.spec, snakemake.params.spec["train"]
+    spec, seed = snakemake.params.spec, int(snakemake.wildcards.seed)
     sites = pd.read_csv(snakemake.input.sites)["site"].tolist()
     tokens = read_tokens(snakemake.input.tokens)
-    # Twice the length, as every activation has a tangent.
+    # Blocks count as twice as long, as every activation has a tangent.
     split_blocks = memory.choose_split(
         json.loads(Path(snakemake.input.model).read_text())["shape"],
         dtype=spec["sparsification"]["dtype"],
         block_length=2 * tokens.shape[1],
         lowest_layer=layers.lowest_layer(sites),
-        train={**train, "checkpointing": False},
+        train={
+            "batch_blocks": max(1, spec["batch_tokens"] // tokens.shape[1]),
+            "chunk_tokens": spec["chunk_tokens"],
+            "checkpointing": False,
+        },
         memory_gib=spec["memory_gib"],
         device=here.device,
     )
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
-    seed = int(snakemake.wildcards.seed)
     generator = torch.Generator().manual_seed(seed)
     biases = newton.newton_step(
         network,
-        tokens=take_blocks(tokens, train["blocks"], train["order"], generator),
+        tokens=take_blocks(tokens, spec["blocks"], spec["order"], generator),
         sparsifiers=sparsify.read_sparsifiers(
             network,
             snakemake.input.thresholds,
@@ -41,7 +44,7 @@ with job(snakemake) as here:
         ),
         sites=sites,
         batch_tokens=split_blocks * tokens.shape[1],
-        chunk_tokens=train["chunk_tokens"],
+        chunk_tokens=spec["chunk_tokens"],
         seed=seed,
     )
     write_biases(biases, snakemake.output.biases, here.stamp)

@@ -137,7 +137,7 @@ def save(figure: Figure, png: str | Path, pdf: str | Path, metadata: dict[str, s
 
 
 def plot_run(
-    ax: Axes, x: float, y: float, run: Any, span: tuple = (), face: str | None = None
+    ax: Axes, x: float, y: float | int, run: Any, span: tuple = (), face: str | None = None
 ) -> None:
     """Plot one run as a point in its allocation's style; one seed of several is small.
 

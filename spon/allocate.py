@@ -10,7 +10,7 @@ from spon.sites import name_site
 
 COLUMNS = ["site", "layer", "map", "d_in", "d_out"]
 # The values of `learn`: how the biases of an allocation are learned.
-TRAINED, MEAN_RESIDUAL, RANDOM = "kl", "mean_residual", "random"
+TRAINED, MEAN_RESIDUAL, FISHER, MODE, RANDOM = "kl", "mean_residual", "fisher", "mode", "random"
 
 
 def choose_layers(layers: object, count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Held-out likelihood: negative log-likelihood and KL to the dense model, per block."""
+"""Held-out likelihood, divergence from the dense model, and confidence, per block."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from spon import cache, models, progress, sparsify
 
+# Of single predictions, by column of the evaluation.
+PERCENTILES = {"kl_median": 50, "kl_95": 95, "kl_99": 99}
+
 
 def evaluate(
     network: nn.Module,
@@ -18,6 +21,7 @@ def evaluate(
     biases: Mapping[str, Float[Tensor, "d_out"]],
     batch_tokens: int,
     chunk_tokens: int,
+    temperature: float = 1.0,
     keep: cache.Keep = cache.compute,
 ) -> pd.DataFrame:
     """Compare a sparsified and biased model with the dense one on the same tokens, block by block.
@@ -29,16 +33,34 @@ def evaluate(
         biases: b by site; none for TEAL.
         batch_tokens: Tokens per forward pass.
         chunk_tokens: Tokens whose logits exist at one time.
+        temperature: What the model's logits are divided by for the columns that say so.
         keep: Gives the dense model's final states, which other evaluations need too.
 
     Returns:
-        `block, predictions, nll_nats, kl_nats`: sums over the block's next-token predictions,
-        float64.
+        `block, predictions`, and sums over the block's next-token predictions, float64:
+        `nll_nats`, `kl_nats` (dense || sparse), `entropy_nats` of the sparse model, `top1` (how
+        often both models find the same token likeliest), and `nll_at_temperature_nats` and
+        `kl_at_temperature_nats` of the sparse model at its temperature. The same in every row are
+        `temperature` and `kl_median, kl_95, kl_99`, percentiles of single predictions, in nats.
     """
-    draws = evaluate_draws(
-        network, tokens, sparsifiers, [biases], batch_tokens, chunk_tokens, keep
+    head = models.head_weight(network)
+    batches, parts = models.batches(tokens, batch_tokens), []
+    dense_states = models.keep_final_states(network, tokens, batch_tokens, keep)
+    with torch.inference_mode():
+        for batch, states in zip(
+            progress.follow(batches), dense_states.split(len(batches[0])), strict=True
+        ):
+            dense, targets = states.to(network.device), batch.to(network.device, torch.long)
+            sparse = run_sparse(network, batch, dense, sparsifiers, biases)
+            parts.append(compare(dense, sparse, targets, head, chunk_tokens, temperature))
+    measured = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+    sums = {name: values.double().sum(dim=1).numpy() for name, values in measured.items()}
+    blocks = pd.DataFrame(
+        {"block": np.arange(len(tokens)), "predictions": tokens.shape[1] - 1, **sums}
     )
-    return draws.drop(columns="draw")
+    kl = measured["kl_nats"].numpy()
+    percentiles = {name: float(np.percentile(kl, q)) for name, q in PERCENTILES.items()}
+    return blocks.astype({"top1": int}).assign(temperature=temperature, **percentiles)
 
 
 def evaluate_draws(
@@ -56,7 +78,8 @@ def evaluate_draws(
         draws: Sets of b by site.
 
     Returns:
-        The columns of `evaluate` behind `draw`, which numbers the sets from 0.
+        `draw`, which numbers the sets from 0, then `block, predictions, nll_nats, kl_nats` as
+        `evaluate` has them.
     """
     head = models.head_weight(network)
     batches, scores = models.batches(tokens, batch_tokens), []
@@ -130,3 +153,45 @@ def score(
             rows.append(torch.stack([nll, kl]).double())
         chunks.append(torch.stack(rows))
     return torch.cat(chunks, dim=-1).unflatten(-1, (len(tokens), -1)).sum(dim=-1)
+
+
+def compare(
+    dense: Float[Tensor, "blocks length d_model"],
+    sparse: Float[Tensor, "blocks length d_model"],
+    tokens: Int[Tensor, "blocks length"],
+    head: Float[Tensor, "vocabulary d_model"],
+    chunk_tokens: int,
+    temperature: float,
+) -> dict[str, Float[Tensor, "blocks predictions"]]:
+    """Return what `evaluate` sums over a block, for each of its predictions.
+
+    Args:
+        dense: Final states of the dense model.
+        sparse: Those of the sparse one; `dense` itself has no divergence.
+        tokens: Every position but the last predicts the token after it.
+        head: The output head.
+        chunk_tokens: Tokens whose logits exist at one time.
+        temperature: Of the sparse model.
+    """
+    chunks = []
+    for d, s, target in zip(
+        dense[:, :-1].flatten(0, 1).split(chunk_tokens),
+        sparse[:, :-1].flatten(0, 1).split(chunk_tokens),
+        tokens[:, 1:].flatten().split(chunk_tokens),
+        strict=True,
+    ):
+        p = models.log_probabilities(d, head)
+        q = p if sparse is dense else models.log_probabilities(s, head)
+        tempered = torch.log_softmax(q / temperature, dim=-1)
+        weights, index = p.exp(), target[:, None]
+        chunk = {
+            "nll_nats": -q.gather(1, index)[:, 0],
+            "kl_nats": (p - q).mul_(weights).sum(dim=-1),
+            "entropy_nats": -q.exp().mul_(q).sum(dim=-1),
+            "top1": (p.argmax(dim=-1) == q.argmax(dim=-1)).float(),
+            "nll_at_temperature_nats": -tempered.gather(1, index)[:, 0],
+            "kl_at_temperature_nats": (p - tempered).mul_(weights).sum(dim=-1),
+        }
+        chunks.append(chunk)
+    shape = (len(tokens), tokens.shape[1] - 1)
+    return {name: torch.cat([one[name] for one in chunks]).view(shape) for name in chunks[0]}

@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from spon import memory
-from spon.allocate import RANDOM, TRAINED, allocate_biases, choose_layers
+from spon.allocate import MODE, RANDOM, TRAINED, allocate_biases, choose_layers
 from spon.inputs import corpus, source
 from spon.sites import DENSE, TEAL
 from spon.study import Allocation, read_allocation
@@ -22,7 +22,7 @@ from spon.study import Allocation, read_allocation
 # The text, and the section and key that say how many of its blocks are used.
 BLOCKS = [
     ("calibration", "calibrate", "blocks"),
-    ("calibration", "train", "blocks"),
+    ("calibration", "evaluate", "temperature_blocks"),
     ("evaluation", "calibrate", "held_out_blocks"),
     ("evaluation", "controls", "draw_blocks"),
     ("evaluation", "analyses", "blocks"),
@@ -169,12 +169,16 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
     for catalogue in ("studies", "allocations"):
         for name in sweep[catalogue]:
             require(name, config[catalogue], f"sweep.{catalogue}")
-    for name in sweep.get("repeats", {}).get("allocations", []):
-        require(name, config["allocations"], "sweep.repeats.allocations")
+    for number, grid in enumerate(sweep.get("further", [])):
+        for name in grid["allocations"]:
+            require(name, config["allocations"], f"sweep.further.{number}.allocations")
     for name in config["controls"]["on_dense"]:
         require(name, config["allocations"], "controls.on_dense")
+    # Analyses sparsify around zero, so they do not know runs whose inputs are centred.
     learned = [
-        name for name in config["allocations"] if read_allocation(name, config).learn != RANDOM
+        name
+        for name in config["allocations"]
+        if read_allocation(name, config).learn not in (RANDOM, MODE)
     ]
     for number, run in enumerate(config["analyses"]["runs"]):
         require(run["allocation"], learned, f"analyses.runs.{number}.allocation")
@@ -209,6 +213,7 @@ def check_study(name: str, config: Mapping) -> None:
             raise SettingsError(
                 f"config: {section}.{key} is {blocks}: allowed is 1 to {available}, {limit}"
             )
+    check_training(name, study, config["train"])
     if not Path(config["analyses"]["prompts"]).is_file():
         raise SettingsError(
             f"config: analyses.prompts is '{config['analyses']['prompts']}', which is no file"
@@ -218,6 +223,17 @@ def check_study(name: str, config: Mapping) -> None:
         check_memory(study, source.read_shape(Path(study["model"]["path"])), config)
     elif study["model"]["repository"] in source.read_catalogue(SHAPES):
         check_memory(study, source.look_up(study["model"]["repository"], SHAPES), config)
+
+
+def check_training(name: str, study: Mapping, train: Mapping) -> None:
+    """Check that there are calibration blocks to train on, and others to measure the KL on."""
+    available = study["text"]["calibration"]["blocks"]
+    if train["blocks"] + train["held_out_blocks"] > available:
+        raise SettingsError(
+            f"config: train.blocks and train.held_out_blocks are {train['blocks']} and "
+            f"{train['held_out_blocks']}: allowed are {available} together, "
+            f"studies.{name}.text.calibration.blocks"
+        )
 
 
 def check_text(key: str, text: Mapping, config: Mapping) -> None:

@@ -9,6 +9,7 @@ import csv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from torch.nn.functional import hardshrink
 from spon.biases import read_biases
 
 Sparsifier = Callable[[Tensor], Tensor]
+NO_CENTRES: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tensor, "*batch d_in"]:
@@ -79,6 +81,11 @@ def leave_start_dense(sparsifier: Sparsifier, dense_share: float) -> Sparsifier:
     return apply
 
 
+def subtract(sparsifier: Sparsifier, centre: Float[Tensor, "d_in"]) -> Sparsifier:
+    """Return an S that acts on inputs less a centre, which the site's bias has to make up for."""
+    return lambda x: sparsifier(x - centre.to(x.device, x.dtype))
+
+
 def read_thresholds(path: str | Path | None) -> dict[str, float]:
     """Read thresholds by site, NaN where a site is sparsified by rank; none without a file."""
     if path is None:
@@ -93,18 +100,25 @@ def make_sparsifiers(
     method: str,
     sparsity: float,
     dense_share: float,
+    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_CENTRES,
 ) -> dict[str, Sparsifier]:
-    """Return the S of every site that has a threshold."""
+    """Return the S of every site that has a threshold; around its centre, if it has one."""
     sparsifiers = {}
     for site, threshold in thresholds.items():
         d_in = model.get_submodule(site).in_features
         sparsifier = make_sparsifier(method, sparsity, threshold, d_in)
         sparsifiers[site] = leave_start_dense(sparsifier, dense_share)
+        if site in centres:
+            sparsifiers[site] = subtract(sparsifiers[site], centres[site])
     return sparsifiers
 
 
 def read_sparsifiers(
-    model: nn.Module, thresholds: str | Path | None, sparsification: Mapping, sparsity: float
+    model: nn.Module,
+    thresholds: str | Path | None,
+    sparsification: Mapping,
+    sparsity: float,
+    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_CENTRES,
 ) -> dict[str, Sparsifier]:
     """Return the S of every site that a file of thresholds names; none without a file.
 
@@ -113,6 +127,7 @@ def read_sparsifiers(
         thresholds: The `thresholds.csv` of a scope at a sparsity.
         sparsification: The study's `method` and `dense_share`.
         sparsity: Share of a site's input entries set to zero, if it is sparsified by rank.
+        centres: By site, what is taken from the inputs before; none but in mode centring.
     """
     return make_sparsifiers(
         model,
@@ -120,6 +135,7 @@ def read_sparsifiers(
         method=sparsification["method"],
         sparsity=sparsity,
         dense_share=sparsification["dense_share"],
+        centres=centres,
     )
 
 

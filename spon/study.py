@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, RANDOM, TRAINED
 from spon.sites import DENSE, EVALUATION, RUN, TEAL
 
 # How runs are learned that are evaluated one by one; random directions are evaluated many at a
 # time.
-LEARNED = (TRAINED, MEAN_RESIDUAL)
+LEARNED = (TRAINED, MEAN_RESIDUAL, FISHER, MODE)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Allocation:
         maps: The linear maps of the scope; all of them are sparsified.
         biases: Those of them that get a bias.
         layers: As `allocate.choose_layers` takes them.
-        learn: `kl` (trained), `mean_residual` or `random`.
+        learn: `kl` (trained), `mean_residual`, `fisher`, `mode` or `random`.
         norms_of: The trained allocation whose norms random directions take; None for any other.
     """
 
@@ -131,7 +131,7 @@ class Study:
         shared = {"study": self.settings, "analyses": self.config["analyses"]}
         if not self.has_model:
             return shared
-        sections = ("calibrate", "train", "controls", "statistics")
+        sections = ("calibrate", "train", "evaluate", "controls")
         allocations = {allocation.name: asdict(allocation) for allocation in self.swept}
         return shared | {key: self.config[key] for key in sections} | {"allocations": allocations}
 
@@ -152,30 +152,43 @@ class Study:
         Args:
             ways: Values of an allocation's `learn`.
         """
-        sweep = self.config["sweep"]
-        repeats = sweep.get("repeats", {"allocations": [], "sparsities": [], "seeds": []})
         runs = []
         for allocation in self.swept:
-            if allocation.learn not in ways:
-                continue
-            repeated = repeats["sparsities"] if allocation.name in repeats["allocations"] else []
-            for sparsity in sweep["sparsities"]:
-                seeds = sweep["seeds"] + (repeats["seeds"] if sparsity in repeated else [])
+            if allocation.learn in ways:
+                places = {
+                    (sparsity, seed)
+                    for grid in self.grids
+                    if allocation.name in grid["allocations"]
+                    for sparsity in grid["sparsities"]
+                    for seed in grid["seeds"]
+                }
                 runs += [
                     {"allocation": allocation.name, "sparsity": sparsity, "seed": seed}
-                    for seed in dict.fromkeys(seeds)
+                    for sparsity, seed in sorted(places)
                 ]
         return runs
+
+    @property
+    def grids(self) -> list[dict]:
+        """The grids of the sweep, each of `allocations`, `sparsities` and `seeds`."""
+        sweep = self.config["sweep"]
+        return [sweep, *sweep.get("further", [])]
 
     @cached_property
     def baselines(self) -> list[dict]:
         """Scope and sparsity of every TEAL baseline of the sweep."""
         if not self.has_model:
             return []
-        scopes = dict.fromkeys(allocation.scope for allocation in self.swept)
-        sparsities = self.config["sweep"]["sparsities"]
+        places = {
+            (self.allocations[run["allocation"]].scope, run["sparsity"])
+            for run in self.runs(*LEARNED, RANDOM)
+        }
+        scopes = list(dict.fromkeys(allocation.scope for allocation in self.swept))
         return [
-            {"scope": scope, "sparsity": sparsity} for scope in scopes for sparsity in sparsities
+            {"scope": scope, "sparsity": sparsity}
+            for scope, sparsity in sorted(
+                places, key=lambda place: (scopes.index(place[0]), place[1])
+            )
         ]
 
     @property
@@ -250,7 +263,7 @@ class Study:
         return dict(zip(EVALUATION, names, strict=True))
 
     def learning(self, run: Mapping) -> str:
-        """Return how the biases of a run are learned: `kl`, `mean_residual` or `random`."""
+        """Return how the biases of a run are learned: `kl`, or what else `learn` may be."""
         return self.allocations[run["allocation"]].learn
 
 

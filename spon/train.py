@@ -13,7 +13,20 @@ from torch import Tensor, nn
 from spon import cache, divergence, layers, models, progress, sparsify
 from spon.inputs.tokens import take_blocks
 
-CURVE = ["step", "epoch", "learning_rate", "kl_nats_per_token", "gradient_norm"]
+CURVE = [
+    "step",
+    "epoch",
+    "learning_rate",
+    "kl_nats_per_token",
+    "gradient_norm",
+    "held_out_kl",
+    "event",
+]
+# What happened to a training after a step.
+LOWERED, CONVERGED = "rate lowered", "converged"
+# ASSUME: on a plateau, biases are averaged over about the last 20 steps. At a rate that is still
+# useful, single steps scatter by more than a measurement should tell apart.
+MEMORY = 0.95
 
 
 @dataclass(frozen=True)
@@ -22,12 +35,18 @@ class Recipe:
 
     Attributes:
         blocks: Calibration blocks trained on.
+        held_out_blocks: Further calibration blocks, on which the KL is measured during training.
         order: `random` takes random blocks, in another order in each epoch, by the seed; `first`
             takes the first ones in order, so that a seed changes nothing (as published).
-        epochs: Passes over the blocks.
+        epochs: Passes over the blocks, at most.
         batch_blocks: Blocks per optimizer step.
-        learning_rate: Of AdamW; without weight decay.
-        schedule: `constant`, or `cosine` to zero.
+        measure_every: Steps between two measurements of the held-out KL.
+        learning_rate: Of AdamW, at the start; without weight decay.
+        schedule: `constant`; `cosine` to zero; or `plateau`, which lowers the rate where the
+            held-out KL stops falling, and then ends the training.
+        plateau: When that is: `improvement`, the share of all that was won so far which a
+            measurement has to add; `cuts`, how often the rate is lowered before the training ends;
+            and `factor`, what the rate is multiplied by.
         chunk_tokens: Tokens whose logits exist at one time.
         parametrisation: What is learned: `bias`, b itself; or `alpha`, a constant on the site's
             input, so that b = W alpha (as in the original paper).
@@ -37,11 +56,14 @@ class Recipe:
     """
 
     blocks: int
+    held_out_blocks: int
     order: str
     epochs: int
     batch_blocks: int
+    measure_every: int
     learning_rate: float
     schedule: str
+    plateau: Mapping
     chunk_tokens: int
     parametrisation: str
     checkpointing: bool
@@ -49,6 +71,7 @@ class Recipe:
 
     @property
     def steps(self) -> int:
+        """Optimizer steps, at most."""
         return self.epochs * -(-self.blocks // self.batch_blocks)
 
 
@@ -77,50 +100,127 @@ def learn_biases(
 
     Returns:
         The biases, float32, and the curve, a row per step: `step, epoch, learning_rate,
-        kl_nats_per_token, gradient_norm`.
+        kl_nats_per_token, gradient_norm, held_out_kl, event`. Step 0 is the sparse model without
+        biases. `held_out_kl` is nats per token, None where it was not measured; `event` says that
+        the rate was lowered or that the training converged.
     """
     generator = torch.Generator().manual_seed(seed)
-    blocks = take_blocks(tokens, recipe.blocks, recipe.order, generator)
-    assert len(blocks) == recipe.blocks, f"{len(blocks)} blocks were taken for {recipe.blocks}"
+    wanted = recipe.blocks + recipe.held_out_blocks
+    blocks = take_blocks(tokens, wanted, recipe.order, generator)
     split_blocks = split_blocks or recipe.batch_blocks
     dense = models.keep_final_states(network, blocks, split_blocks * blocks.shape[1], keep)
     head = models.head_weight(network)
     learned = {site: start(network.get_submodule(site), recipe.parametrisation) for site in sites}
+    average = Average(learned, MEMORY if recipe.schedule == "plateau" else 0.0)
     optimizer = torch.optim.AdamW(learned.values(), lr=recipe.learning_rate, weight_decay=0.0)
-    scheduler = make_scheduler(optimizer, recipe)
-    curve = []
-    counter = progress.Progress(recipe.epochs * blocks.numel())
+    rate = Rate(optimizer, recipe)
+    counter = progress.Progress(recipe.epochs * recipe.blocks * blocks.shape[1])
     with (
         sparsified(network, sparsifiers, recipe),
         begin_above(network, blocks, sites, split_blocks, recipe.compile) as run,
     ):
+
+        def diverge(part: Int[Tensor, "part"]) -> Float[Tensor, ""]:
+            """Return the KL of some blocks, nats per token."""
+            states = dense[part].to(network.device)
+            return divergence.kl_to_dense(run(part), states, head, recipe.chunk_tokens)
+
+        @torch.no_grad()
+        def measure() -> float:
+            """Return the held-out KL, nats per token."""
+            biases = express(network, average.values, recipe.parametrisation)
+            parts = torch.arange(recipe.blocks, wanted).split(split_blocks)
+            with sparsify.biased(network, biases):
+                losses = [diverge(part).double() * len(part) for part in parts]
+            return torch.stack(losses).sum().item() / recipe.held_out_blocks
+
+        curve = [(0, 0, None, None, None, rate.begin(measure()), "")]
         for epoch, batch in order_batches(recipe, generator):
-            rate = scheduler.get_last_lr()[0]
             biases = express(network, learned, recipe.parametrisation)
             losses = []
-            for part in batch.split(split_blocks):
-                with sparsify.biased(network, biases):
-                    loss = divergence.kl_to_dense(
-                        run(part), dense[part].to(network.device), head, recipe.chunk_tokens
-                    )
-                    losses.append(loss.detach() * (len(part) / len(batch)))
-                    (loss * (len(part) / len(batch))).backward()
+            # The way back is inside too, as checkpointed layers run once more on it.
+            with sparsify.biased(network, biases):
+                for part in batch.split(split_blocks):
+                    loss = diverge(part) * (len(part) / len(batch))
+                    losses.append(loss.detach())
+                    loss.backward()
             pull_back(network, biases, learned, recipe.parametrisation)
             # ASSUME: the norm is clipped at 1 over all biases together, as the published code
             # does.
             norm = nn.utils.clip_grad_norm_(learned.values(), 1.0)
             optimizer.step()
-            scheduler.step()
             optimizer.zero_grad()
-            loss = torch.stack(losses).sum()
-            curve.append((len(curve) + 1, epoch + 1, rate, loss, norm))
+            average.add(learned)
+            loss, step = torch.stack(losses).sum(), len(curve)
+            measured = step % recipe.measure_every == 0 or step == recipe.steps
+            held_out = measure() if measured else None
+            used, event = rate.current, rate.advance(held_out)
+            curve.append((step, epoch + 1, used, loss, norm, held_out, event))
             counter.advance(
                 batch.numel() * blocks.shape[1],
                 lambda loss=loss: f", KL {loss.item():.4f} nats per token",
             )
-    final = express(network, learned, recipe.parametrisation)
+            if event == CONVERGED:
+                break
+    final = express(network, average.values, recipe.parametrisation)
     biases = {site: bias.detach() for site, bias in final.items()}
     return biases, [read_point(point) for point in curve]
+
+
+class Average:
+    """The exponential average of what is learned over its steps; with no memory, the last step.
+
+    Early on it is the mean of all steps so far.
+    """
+
+    def __init__(self, learned: Mapping[str, Float[Tensor, "_"]], memory: float):
+        self.memory, self.steps = memory, 0
+        self.values = {site: value.detach().clone() for site, value in learned.items()}
+
+    @torch.no_grad()
+    def add(self, learned: Mapping[str, Float[Tensor, "_"]]) -> None:
+        """Add a step."""
+        self.steps += 1
+        weight = max(1 - self.memory, 1 / self.steps)
+        for site, value in self.values.items():
+            value.lerp_(learned[site], weight)
+
+
+class Rate:
+    """The learning rate, and when the training has converged."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, recipe: Recipe):
+        self.optimizer, self.schedule = optimizer, recipe.schedule
+        self.cuts_left = recipe.plateau["cuts"]
+        self.scheduler = make_scheduler(optimizer, recipe)
+
+    @property
+    def current(self) -> float:
+        """The rate of the next step."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def begin(self, held_out_kl: float) -> float:
+        """Take the held-out KL without biases, which all gains are measured from; return it."""
+        self.without_biases = held_out_kl
+        return held_out_kl
+
+    def advance(self, held_out_kl: float | None) -> str:
+        """Go on after a step, with the KL if it was measured; return what happened.
+
+        On a plateau the training has converged where the held-out KL has stopped falling once
+        more after the last cut. A fixed length says nothing about convergence.
+        """
+        if self.schedule != "plateau":
+            self.scheduler.step()
+            return ""
+        if held_out_kl is None:
+            return ""
+        before = self.current
+        self.scheduler.step(self.without_biases - held_out_kl)
+        if self.current == before:
+            return ""
+        self.cuts_left -= 1
+        return CONVERGED if self.cuts_left < 0 else LOWERED
 
 
 def order_batches(
@@ -211,19 +311,27 @@ def pull_back(network: nn.Module, biases: Mapping, learned: Mapping, parametrisa
 def make_scheduler(
     optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the scheduler of the learning rate."""
-    assert recipe.schedule in ("constant", "cosine"), recipe.schedule
+    """Return the scheduler of the learning rate; that of a plateau is told how much was won."""
+    assert recipe.schedule in ("constant", "cosine", "plateau"), recipe.schedule
     if recipe.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
-    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    if recipe.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        mode="max",
+        factor=recipe.plateau["factor"],
+        patience=0,
+        threshold=recipe.plateau["improvement"],
+    )
 
 
-def write_curve(curve: Sequence[Mapping], path: str | Path) -> None:
-    """Write a training's curve as CSV."""
+def write_curve(curve: Sequence[Mapping], path: str | Path, names: Mapping) -> None:
+    """Write a training's curve as CSV; every row begins with the names of its run."""
     with Path(path).open("w", newline="") as file:
-        writer = csv.DictWriter(file, CURVE, lineterminator="\n")
+        writer = csv.DictWriter(file, [*names, *CURVE], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(curve)
+        writer.writerows({**names, **point} for point in curve)
 
 
 def read_point(point: tuple) -> dict:

@@ -3,17 +3,18 @@
 from functools import cache
 
 import numpy as np
-from small_study import ALL, BLOCKS, SHAPE, gather, score
+from small_study import ALL, BLOCKS, DOWN, SHAPE, gather, score
 
 from spon.report.findings import write_findings
 from spon.tables import controls, gains, pareto, perplexity
 
-MEAN_DOWN = score("MEAN-DOWN", "down_proj", 0.5, 0, 2.45, 0.35)
+MEAN_DOWN = score("MEAN-DOWN", "down_proj", 0.5, 0, 2.45, 0.35, cooled=0.02)
 LOUD = score("UNIF-ALL", "down_proj", 0.5, 0, 2.5, 0.4, noise=np.resize([0.3, -0.3], BLOCKS))
+OF_DOWN = {"scope": "down_proj", "maps": [DOWN], "biases": [DOWN]}
 ALLOCATIONS = {
-    "UNIF-ALL": {"scope": "down_proj", "layers": "all", "learn": "kl"},
-    "TOP-50": {"scope": "down_proj", "layers": {"first": 0.5}, "learn": "kl"},
-    "MEAN-DOWN": {"scope": "down_proj", "layers": "all", "learn": "mean_residual"},
+    "UNIF-ALL": OF_DOWN | {"layers": "all", "learn": "kl"},
+    "TOP-50": OF_DOWN | {"layers": {"first": 0.5}, "learn": "kl"},
+    "MEAN-DOWN": OF_DOWN | {"layers": "all", "learn": "mean_residual"},
 }
 SETTINGS = {"study": {"method": "threshold"}, "allocations": ALLOCATIONS}
 MODEL = {
@@ -54,9 +55,7 @@ def tabulate(loud=False):
         "layer_position": gains.tabulate_layer_position(outcomes),
         "marginal_gain": gains.tabulate_marginal_gain(outcomes),
         "pareto": pareto.tabulate_pareto(outcomes),
-        "controls": controls.tabulate_controls(
-            outcomes, controls.NO_BLOCKS, controls.NO_BLOCKS, resamples=200, seed=0
-        ),
+        "controls": controls.tabulate_controls(outcomes, controls.NO_BLOCKS, controls.NO_BLOCKS),
     }
 
 

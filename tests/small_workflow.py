@@ -20,7 +20,13 @@ PARTS = [
     "envs",
     "constraints.txt",
 ]
-TRAININGS = {"train_spon": 5, "evaluate_spon": 5, "evaluate_on_dense": 1, "evaluate_draws": 1}
+TRAININGS = {
+    "train_spon": 5,
+    "tabulate_trainings": 1,
+    "evaluate_spon": 5,
+    "evaluate_on_dense": 1,
+    "evaluate_draws": 1,
+}
 ANALYSES, FIGURES = (
     (ROOT / f"workflow/rules/{name}.smk").read_text() for name in ("analyses", "figures")
 )

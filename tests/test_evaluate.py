@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from spon import evaluate
+from spon import evaluate, sparsify
 
 # Two tokens, hidden states that are the logits: head = identity.
 HEAD = torch.eye(2)
@@ -38,6 +38,57 @@ def test_the_dense_model_has_no_divergence_from_itself(network, tokens):
     )
     assert blocks["nll_nats"].sum() == pytest.approx(loss.item(), rel=1e-5)
     assert blocks["predictions"].tolist() == [7] * 6
+
+
+def test_confidence_of_a_prediction_is_what_one_computes_by_hand():
+    # The model says 3/4 and 1/4; at temperature 2 its odds are the root of 3.
+    measured = evaluate.compare(DENSE, SPARSE, torch.tensor([[0, 1]]), HEAD, 10, temperature=2.0)
+    numbers = {name: values.item() for name, values in measured.items()}
+    likely = math.sqrt(3) / (1 + math.sqrt(3))
+    assert numbers == pytest.approx(
+        {
+            "nll_nats": math.log(4),
+            "kl_nats": 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25),
+            "entropy_nats": math.log(4) - 0.75 * math.log(3),
+            "top1": 1.0,
+            "nll_at_temperature_nats": -math.log(1 - likely),
+            "kl_at_temperature_nats": -0.5 * math.log(4 * likely * (1 - likely)),
+        }
+    )
+
+
+def test_models_agree_on_a_token_where_both_find_it_likeliest():
+    dense = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 0.0]]])
+    sparse = torch.tensor([[[2.0, 0.0], [3.0, 1.0], [0.0, 9.0], [0.0, 0.0]]])
+    top1 = evaluate.compare(dense, sparse, torch.zeros(1, 4).long(), HEAD, 2, 1.0)["top1"]
+    assert top1.tolist() == [[1.0, 0.0, 1.0]]
+
+
+def test_at_temperature_one_nothing_changes_and_the_dense_model_agrees_with_itself(
+    network, tokens
+):
+    masks = {"model.layers.0.mlp.down_proj": torch.zeros_like}
+    sparse, dense = (evaluate.evaluate(network, tokens, m, {}, 32, 9) for m in (masks, {}))
+    for name in ("nll", "kl"):
+        assert sparse[f"{name}_at_temperature_nats"].tolist() == pytest.approx(
+            sparse[f"{name}_nats"].tolist(), rel=1e-4
+        )
+    assert dense["top1"].tolist() == [7] * 6
+    assert (sparse["top1"] <= 7).all()
+    assert (dense["entropy_nats"] < 7 * math.log(network.config.vocab_size)).all()
+
+
+def test_percentiles_are_of_single_predictions_over_all_of_the_text(network, tokens):
+    masks = {"model.layers.0.mlp.down_proj": torch.zeros_like}
+    blocks = evaluate.evaluate(network, tokens, masks, {}, 16, 9)
+    with torch.no_grad():
+        p = network(input_ids=tokens.long()).logits[:, :-1].log_softmax(-1)
+        with sparsify.sparsified(network, masks):
+            q = network(input_ids=tokens.long()).logits[:, :-1].log_softmax(-1)
+    kl = (p.exp() * (p - q)).sum(-1).flatten()
+    for name, share in (("kl_median", 0.5), ("kl_95", 0.95), ("kl_99", 0.99)):
+        assert blocks[name].nunique() == 1
+        assert blocks[name][0] == pytest.approx(kl.quantile(share).item(), rel=1e-3)
 
 
 def test_sums_over_blocks_do_not_depend_on_batches_and_chunks(network, tokens):

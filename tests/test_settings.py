@@ -73,7 +73,7 @@ MISTAKES = [
     (
         "train/blocks",
         4096,
-        "train.blocks is 4096: allowed is 1 to 2048, studies.pydoc.text.calibration.blocks",
+        "train.blocks and train.held_out_blocks are 4096 and 64: allowed are 2048 together",
     ),
     (
         "studies/pydoc/model",
@@ -113,7 +113,7 @@ MISTAKES = [
     (
         "allocations/TOP-50/learn",
         "mean",
-        'TOP-50.learn is "mean": allowed are kl, mean_residual, random',
+        'TOP-50.learn is "mean": allowed are kl, mean_residual, fisher, mode, random',
     ),
     (
         "sweep/allocations",

@@ -34,47 +34,89 @@ def test_an_allocation_has_every_default_spelled_out(study):
     assert study.allocations["RANDOM-ATTN"].norms_of == "ATTN-ONLY"
 
 
-def test_a_sweep_holds_every_run_once_and_repeats_only_what_it_holds(config):
-    runs = Study("pydoc", config).runs(*LEARNED, RANDOM)
-    assert len(runs) == len({tuple(run.values()) for run in runs}) == 9 * 3 + 2
+GRIDS = {
+    "allocations": ["UNIF-ALL", "TOP-50", "ATTN-ONLY", "ALL-DOWN", "MEAN-ATTN", "RANDOM-DOWN"],
+    "sparsities": [0.5],
+    "seeds": [0],
+    "further": [
+        {"allocations": ["TOP-50", "UNIF-ALL"], "sparsities": [0.5], "seeds": [0, 1]},
+        {"allocations": ["ALL-DOWN", "TOP-75"], "sparsities": [0.6], "seeds": [0]},
+    ],
+}
+
+
+@pytest.fixture
+def small(config):
+    """A study of six allocations at 50 %, of which two have a second seed and one is at 60 %."""
+    config["sweep"] |= GRIDS
+    return Study("pydoc", config)
+
+
+def test_further_grids_add_runs_of_the_sweep_s_allocations_and_no_run_stands_twice(small):
+    runs = small.runs(*LEARNED, RANDOM)
+    assert len(runs) == len({tuple(run.values()) for run in runs}) == 6 + 2 + 1
     assert RUN | {"seed": 1} in runs
-    assert RUN | {"sparsity": 0.6, "seed": 1} not in runs
-    config["sweep"]["repeats"]["seeds"] = [0, 1]
-    assert len(Study("pydoc", config).runs(*LEARNED, RANDOM)) == 9 * 3 + 2
+    assert {"allocation": "ALL-DOWN", "sparsity": 0.6, "seed": 0} in runs
+    # Not in the sweep's own list, so it is run nowhere.
+    assert count(runs, "TOP-75") == 0
 
 
-def test_runs_are_told_by_how_they_are_learned(study):
-    assert {run["allocation"] for run in study.runs(RANDOM)} == {"RANDOM-DOWN", "RANDOM-ATTN"}
-    assert len(study.runs(TRAINED)) == 5 * 3 + 2
-    assert study.learning({"allocation": "MEAN-ATTN"}) == "mean_residual"
+def test_a_sweep_without_further_grids_is_one_grid(config):
+    config["sweep"] |= GRIDS | {"further": [], "sparsities": [0.5, 0.6], "seeds": [0, 1]}
+    assert len(Study("pydoc", config).runs(*LEARNED, RANDOM)) == 6 * 2 * 2
+
+
+def test_runs_are_told_by_how_they_are_learned(small):
+    assert {run["allocation"] for run in small.runs(RANDOM)} == {"RANDOM-DOWN"}
+    assert len(small.runs(TRAINED)) == 4 + 2 + 1
+    assert small.learning({"allocation": "MEAN-ATTN"}) == "mean_residual"
 
 
 def test_evaluations_are_the_dense_model_a_baseline_per_scope_and_sparsity_and_every_learned_run(
-    study,
+    small,
 ):
-    dense, *others = study.evaluations
+    dense, *others = small.evaluations
     assert dense == {"allocation": "DENSE", "scope": "", "sparsity": None, "seed": None}
-    assert count(others, "BASELINE-TEAL") == len(study.baselines) == 2 * 3
-    assert len(others) == 2 * 3 + len(study.runs(*LEARNED))
+    assert [tuple(baseline.values()) for baseline in small.baselines] == [
+        ("down_proj", 0.5),
+        ("o_proj", 0.5),
+        ("all", 0.5),
+        ("all", 0.6),
+    ]
+    assert len(others) == 4 + len(small.runs(*LEARNED))
     assert RUN | {"scope": "down_proj"} in others
 
 
-def test_only_the_scopes_of_the_sweep_count(study):
-    assert list(study.scopes) == ["down_proj", "o_proj"]
+def test_only_the_scopes_of_the_sweep_count(small, config):
+    assert list(small.scopes) == ["down_proj", "o_proj", "all"]
+    config["sweep"]["allocations"] = ["ATTN-ONLY"]
+    assert list(Study("pydoc", config).scopes) == ["o_proj"]
 
 
-def test_biases_of_first_seeds_are_put_on_the_dense_model_where_the_config_says_so(study):
-    assert [(run["allocation"], run["seed"]) for run in study.adaptations] == [("UNIF-ALL", 0)] * 3
+def test_biases_of_first_seeds_are_put_on_the_dense_model_where_the_config_says_so(config):
+    config["sweep"] |= GRIDS
+    config["controls"]["on_dense"] = ["UNIF-ALL", "TOP-75"]
+    adaptations = Study("pydoc", config).adaptations
+    assert [tuple(run.values()) for run in adaptations] == [("UNIF-ALL", 0.5, 0)]
 
 
-def test_analysed_runs_are_compared_with_the_sweep_s_runs_of_the_same_allocations(study):
+def test_analysed_runs_are_compared_with_the_sweep_s_runs_of_the_same_allocations(config):
+    config["sweep"] |= GRIDS
+    config["analyses"]["runs"] = [RUN, RUN | {"allocation": "UNIF-ALL"}]
+    study = Study("pydoc", config)
     assert study.analysed == [RUN, RUN | {"allocation": "UNIF-ALL"}]
     assert study.compared[:2] == study.analysed
-    assert count(study.compared, "TOP-50") == count(study.compared, "UNIF-ALL") == 3 + 1
+    assert count(study.compared, "TOP-50") == count(study.compared, "UNIF-ALL") == 2
+    assert count(study.compared, "ATTN-ONLY") == 0
 
 
 def test_what_is_analysed_or_imitated_is_learned_though_the_sweep_leaves_it_out(config):
-    config["sweep"] |= {"allocations": ["ATTN-ONLY", "RANDOM-DOWN"], "sparsities": [0.6]}
+    config["sweep"] |= {
+        "allocations": ["ATTN-ONLY", "RANDOM-DOWN"],
+        "sparsities": [0.6],
+        "further": [],
+    }
+    config["analyses"]["runs"] = [RUN, RUN | {"allocation": "UNIF-ALL"}]
     study = Study("pydoc", config)
     learned = [(run["allocation"], run["sparsity"]) for run in study.learned]
     assert learned == [("ATTN-ONLY", 0.6), ("TOP-50", 0.5), ("UNIF-ALL", 0.5), ("UNIF-ALL", 0.6)]

@@ -11,11 +11,14 @@ from spon import cache, divergence, evaluate, layers, models, sparsify, train
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
 RECIPE = train.Recipe(
     blocks=4,
+    held_out_blocks=1,
     order="random",
     epochs=2,
     batch_blocks=2,
+    measure_every=3,
     learning_rate=1e-2,
     schedule="constant",
+    plateau={"improvement": 0.1, "cuts": 1, "factor": 0.5},
     chunk_tokens=5,
     parametrisation="bias",
     checkpointing=False,
@@ -95,22 +98,22 @@ def assert_same(first, second, atol):
     assert first[0].keys() == second[0].keys()
     for site in first[0]:
         torch.testing.assert_close(first[0][site], second[0][site], rtol=0, atol=atol)
-    losses = [[point["kl_nats_per_token"] for point in curve] for _, curve in (first, second)]
+    losses = [[point["kl_nats_per_token"] for point in curve[1:]] for _, curve in (first, second)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5, abs=1e-6)
 
 
 def test_without_sparsity_there_is_nothing_to_learn(network, tokens):
     biases, curve = train.learn_biases(network, tokens, {}, SITES, RECIPE, seed=0)
-    assert [point["kl_nats_per_token"] for point in curve] == [0.0] * RECIPE.steps
+    assert [point["kl_nats_per_token"] for point in curve[1:]] == [0.0] * RECIPE.steps
     assert all(bias.eq(0).all() for bias in biases.values())
 
 
 def test_training_lowers_the_kl_to_the_dense_model(network, tokens):
     more = {
-        "blocks": 6,
+        "blocks": 5,
         "order": "first",
         "epochs": 20,
-        "batch_blocks": 6,
+        "batch_blocks": 5,
         "schedule": "cosine",
         "chunk_tokens": 100,
     }
@@ -122,7 +125,7 @@ def test_training_lowers_the_kl_to_the_dense_model(network, tokens):
         for b in ({}, biases)
     )
     assert after < before
-    assert curve[-1]["learning_rate"] < curve[0]["learning_rate"]
+    assert curve[-1]["learning_rate"] < curve[1]["learning_rate"]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_other_biases(network, tokens):
@@ -153,15 +156,15 @@ def test_only_the_sites_of_the_allocation_get_a_bias_and_the_model_is_left_as_it
         network, tokens, sparsifiers(network), SITES[1:], RECIPE, seed=0
     )
     assert list(biases) == SITES[1:]
-    assert len(curve) == RECIPE.steps == 4
+    assert len(curve) == 1 + RECIPE.steps == 5
     after = network.state_dict()
     assert before.keys() == after.keys()
     assert all(before[name].equal(after[name]) for name in before)
 
 
 def test_a_run_cannot_be_trained_on_more_blocks_than_there_are(network, tokens):
-    recipe = dataclasses.replace(RECIPE, blocks=7)
-    with pytest.raises(ValueError, match="train.blocks is 7: allowed is 1 to 6"):
+    recipe = dataclasses.replace(RECIPE, blocks=6)
+    with pytest.raises(ValueError, match="are 7 together: allowed are 6"):
         train.learn_biases(network, tokens, {}, SITES, recipe, seed=0)
 
 
@@ -183,17 +186,19 @@ def test_a_whole_training_learns_what_the_naive_one_does(sure, tokens, method, p
     )
     naive, losses = Naive(sure, method).learn(tokens, recipe, seed=3)
     assert_same(
-        (biases, curve), (naive, [{"kl_nats_per_token": loss} for loss in losses]), atol=2e-6
+        (biases, curve),
+        (naive, [{}, *({"kl_nats_per_token": loss} for loss in losses)]),
+        atol=2e-6,
     )
-    assert len(curve) == recipe.steps == 12
+    assert len(curve) == 1 + recipe.steps == 13
     assert all(bias.abs().max() > 1e-2 for bias in biases.values())
-    norms = [point["gradient_norm"] for point in curve]
+    norms = [point["gradient_norm"] for point in curve[1:]]
     assert max(norms) > 1
 
 
 @pytest.mark.parametrize("split_blocks", [1, 2, 3])
 def test_a_step_in_parts_is_the_step_of_the_whole(sure, tokens, split_blocks):
-    recipe = dataclasses.replace(RECIPE, blocks=6, batch_blocks=4, epochs=3)
+    recipe = dataclasses.replace(RECIPE, blocks=5, batch_blocks=4, epochs=3)
     parts, whole = (
         train.learn_biases(
             sure, tokens, sparsifiers(sure), SITES, recipe, seed=0, split_blocks=split
@@ -201,9 +206,13 @@ def test_a_step_in_parts_is_the_step_of_the_whole(sure, tokens, split_blocks):
         for split in (split_blocks, None)
     )
     assert_same(parts, whole, atol=2e-6)
-    norms = [[point["gradient_norm"] for point in curve] for _, curve in (parts, whole)]
-    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
-    assert [point["step"] for point in parts[1]] == [1, 2, 3, 4, 5, 6]
+    for name in ("gradient_norm", "held_out_kl"):
+        numbers = [
+            [point[name] for point in curve if point[name] is not None]
+            for _, curve in (parts, whole)
+        ]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4)
+    assert [point["step"] for point in parts[1]] == [0, 1, 2, 3, 4, 5, 6]
 
 
 def count_calls(network, stack):
@@ -232,9 +241,9 @@ def test_what_no_bias_can_change_runs_once(network, tokens, monkeypatch):
                     network, tokens, sparsifiers(network), SITES[1:], RECIPE, seed=0
                 )
             )
-    # Four blocks, two at a time: two dense passes, then four steps; the first layer twice more,
-    # sparse, or in each.
-    assert passes == [[2 + 2, 2 + 4], [2 + 4, 2 + 4]]
+    # Five blocks, two at a time: three dense passes, then four steps and three measurements; the
+    # first layer three times more, sparse, or in each.
+    assert passes == [[3 + 3, 3 + 7], [3 + 7, 3 + 7]]
     assert_same(*runs, atol=1e-6)
     assert runs[0][0][SITES[1]].abs().max() > 1e-2
 
@@ -292,13 +301,17 @@ def test_training_begins_at_the_sparse_model_without_biases(
 ):
     assert train.start(network.get_submodule(SITES[0]), parametrisation).equal(torch.zeros(size))
     recipe = dataclasses.replace(
-        RECIPE, blocks=6, batch_blocks=6, epochs=1, parametrisation=parametrisation
+        RECIPE, blocks=5, batch_blocks=5, epochs=1, order="first", parametrisation=parametrisation
     )
-    (point,) = train.learn_biases(network, tokens, sparsifiers(network), SITES, recipe, seed=0)[1]
+    start, point = train.learn_biases(
+        network, tokens, sparsifiers(network), SITES, recipe, seed=0
+    )[1]
     with torch.no_grad():
-        loss = Naive(network, "threshold").loss(tokens, dict.fromkeys(SITES, torch.zeros(32)))
+        naive, zeros = Naive(network, "threshold"), dict.fromkeys(SITES, torch.zeros(32))
+        loss, held_out = naive.loss(tokens[:5], zeros), naive.loss(tokens[5:], zeros)
     # To the rounding of differences of float32 sums.
     assert point["kl_nats_per_token"] == pytest.approx(loss.item(), rel=1e-4)
+    assert start["held_out_kl"] == pytest.approx(held_out.item(), rel=1e-4)
     assert loss > 1e-3
 
 
@@ -330,7 +343,7 @@ def test_the_dense_states_are_asked_for_once_by_one_key_for_all_allocations_of_t
     for sites, seed in ((SITES, 0), (SITES[1:], 0), (SITES, 1)):
         train.learn_biases(network, tokens, sparsifiers(network), sites, RECIPE, seed, keep=keep)
     first, changed = dataclasses.replace(RECIPE, order="first"), tokens.clone()
-    changed[3, 7] = 0  # the last token of four blocks
+    changed[4, 7] = 0  # the last token of five blocks
     for text in (tokens, changed):
         train.learn_biases(network, text, {}, SITES, first, 0, keep=keep)
     train.learn_biases(network, tokens, {}, SITES, first, 0, split_blocks=1, keep=keep)
@@ -352,18 +365,87 @@ def test_states_that_were_kept_give_the_same_bits_as_those_just_computed(
         assert curve == runs[0][1]
 
 
-def test_a_curve_is_written_as_a_row_per_step(network, tokens, tmp_path):
+NAMES = {"allocation": "UNIF-ALL", "scope": "down_proj", "sparsity": 0.5, "seed": 0}
+
+
+def test_a_curve_is_written_as_a_row_per_step_that_names_its_run(network, tokens, tmp_path):
     curve = train.learn_biases(network, tokens, sparsifiers(network), SITES, RECIPE, seed=0)[1]
-    train.write_curve(curve, tmp_path / "curve.csv")
+    train.write_curve(curve, tmp_path / "curve.csv", NAMES)
     with (tmp_path / "curve.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["step"], row["epoch"]) for row in rows] == [
+        start, *rows = csv.DictReader(file)
+    assert [(row["step"], row["epoch"]) for row in (start, *rows)] == [
+        ("0", "0"),
         ("1", "1"),
         ("2", "1"),
         ("3", "2"),
         ("4", "2"),
     ]
+    assert {(row["allocation"], row["sparsity"]) for row in rows} == {("UNIF-ALL", "0.5")}
     assert {row["learning_rate"] for row in rows} == {"0.01"}
     for name in ("kl_nats_per_token", "gradient_norm"):
-        assert [float(row[name]) for row in rows] == [point[name] for point in curve]
-        assert all(point[name] > 0 for point in curve)
+        assert [float(row[name]) for row in rows] == [point[name] for point in curve[1:]]
+        assert all(point[name] > 0 for point in curve[1:])
+    # Every third step, and the last one.
+    measured = [row["step"] for row in (start, *rows) if row["held_out_kl"]]
+    assert measured == ["0", "3", "4"]
+
+
+def make_rate(**plateau):
+    recipe = dataclasses.replace(RECIPE, schedule="plateau", plateau=RECIPE.plateau | plateau)
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=recipe.learning_rate)
+    rate = train.Rate(optimizer, recipe)
+    rate.begin(1.0)
+    return rate
+
+
+def test_the_rate_falls_where_too_little_is_won_and_then_the_training_has_converged():
+    rate = make_rate(improvement=0.1, cuts=1, factor=0.5)
+    # Won are 0.40, 0.45 (an eighth more), nothing measured, 0.49 (less than a tenth more).
+    assert [rate.advance(kl) for kl in (0.6, 0.55, None)] == ["", "", ""]
+    assert rate.current == 1e-2
+    assert rate.advance(0.51) == train.LOWERED
+    assert rate.current == 5e-3
+    # The most that was won counts: 0.56 is a quarter more than 0.45.
+    assert rate.advance(0.44) == ""
+    assert rate.advance(0.44) == train.CONVERGED
+
+
+def test_a_fixed_length_does_not_say_whether_it_has_converged():
+    recipe = dataclasses.replace(RECIPE, schedule="constant")
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=recipe.learning_rate)
+    rate = train.Rate(optimizer, recipe)
+    rate.begin(1.0)
+    assert {rate.advance(kl) for kl in (0.5, 0.5, 0.5, 0.6)} == {""}
+    assert rate.current == 1e-2
+
+
+def test_a_training_on_a_plateau_ends_when_it_has_converged(network, tokens):
+    recipe = dataclasses.replace(
+        RECIPE,
+        epochs=400,
+        measure_every=10,
+        schedule="plateau",
+        plateau={"improvement": 0.2, "cuts": 1, "factor": 0.3},
+    )
+    masks = sparsifiers(network)
+    curve = train.learn_biases(network, tokens, masks, SITES, recipe, seed=0)[1]
+    assert [point["event"] for point in curve if point["event"]] == [
+        train.LOWERED,
+        train.CONVERGED,
+    ]
+    assert curve[-1]["event"] == train.CONVERGED
+    assert len(curve) < 1 + recipe.steps
+    assert curve[-1]["learning_rate"] == pytest.approx(0.3 * curve[1]["learning_rate"])
+
+
+def test_an_average_is_the_mean_of_the_first_steps_and_forgets_them_later():
+    average = train.Average({"site": torch.zeros(1)}, memory=0.5)
+    seen = []
+    for value in (4.0, 8.0, 0.0):
+        average.add({"site": torch.tensor([value])})
+        seen.append(average.values["site"].item())
+    assert seen == [4.0, 6.0, 3.0]
+    last = train.Average({"site": torch.zeros(1)}, memory=0.0)
+    for value in (4.0, 8.1):
+        last.add({"site": torch.tensor([value])})
+    assert last.values["site"].equal(torch.tensor([8.1]))

@@ -138,16 +138,17 @@ def test_another_number_of_epochs_reruns_trainings_and_what_follows(tiny):
     )
 
 
-def test_another_way_of_drawing_intervals_reruns_tables_and_figures(tiny):
-    assert tiny.plan(overlays=tiny.overlay(statistics={"draws": 500})) == REPORTING
-
-
 def test_a_new_allocation_is_one_more_run(tiny):
     overlays = tiny.overlay(
         allocations={"LAST": {"scope": "down_proj", "layers": [1]}},
         sweep={"allocations": ["UNIF-ALL", "TOP-50", "BOTTOM-50", "ATTN-ONLY", "LAST"]},
     )
-    one_more = {"allocate_biases": 1, "train_spon": 1, "evaluate_spon": 1}
+    one_more = {
+        "allocate_biases": 1,
+        "train_spon": 1,
+        "tabulate_trainings": 1,
+        "evaluate_spon": 1,
+    }
     assert tiny.plan(overlays=overlays) == one_more | REPORTING
 
 

@@ -279,14 +279,14 @@ def norm_with_depth(
 
     `inside` leaves out the layers at an allocation's edge.
     """
-    rows = select_rows(evidence, "norm_ranking", allocation=allocations)
-    ranked = rows[~rows["boundary"].astype(bool)] if inside else rows
+    where = {"boundary": False} if inside else {}
+    rows = select_rows(evidence, "norm_ranking", allocation=allocations, **where)
     return ranks_per_run(
         evidence,
         "norm_ranking",
         allocations,
         lambda run: rank_column(run, "l2_norm", against),
-        ranked,
+        rows,
     )
 
 

@@ -242,7 +242,7 @@ def mean_over_sites(values: Float[np.ndarray, "sites"], against: float) -> Effec
 
 
 def student_effect(
-    value: float, error: float, degrees: float, null: float, margin: float = np.nan
+    value: float, error: float, degrees: int | float, null: float, margin: float = np.nan
 ) -> Effect:
     """A number with Student's interval and p-value; of error zero it is certain."""
     half = float(t.ppf((1 + stats.LEVEL) / 2, degrees)) * error

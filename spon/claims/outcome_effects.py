@@ -153,6 +153,8 @@ def judge_frontier(
     against = min(1.0, len(better) * min(better))
     if against < 1 - stats.LEVEL:
         return against, False
+    # ASSUME: an allocation may be tied with one of equal cost, which can be shown only up to a
+    # tolerance; a cheaper one has to be worse, for a tie does not pay for a cost.
     worse = [
         bound_above_zero(-1 * rival if name in cheaper else tolerance - rival)
         for name, rival in excess.items()

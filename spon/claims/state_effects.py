@@ -116,14 +116,14 @@ def read_category_share(rows: pd.DataFrame, against: float) -> Effect:
     share = max(0.0, 1 - (1 - found) * (count - 1) / degrees[1])
     low, high = (bound_share(ratio, degrees, (1 + sign * stats.LEVEL) / 2) for sign in (1, -1))
     # A share of the variance s among n prompts is the noncentrality n s / (1 - s).
-    null = ncf(*degrees, count * against / (100 - against))
-    tail = null.sf(ratio) if 100 * share > against else null.cdf(ratio)
+    below = float(ncf.cdf(ratio, *degrees, count * against / (100 - against)))
+    tail = 1 - below if 100 * share > against else below
     chance = say_number(float(prompts.loc["sound", "category_p"]))
     context = (
         f"{say_number(100 * found)} % among these {count:.0f} prompts; dealt to the categories "
         f"at random they reach it with p = {chance}"
     )
-    p_value = min(1.0, 2 * float(tail))
+    p_value = min(1.0, 2 * tail)
     return Effect(100 * share, low, high, p_value, against, context=context)
 
 

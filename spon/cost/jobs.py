@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.allocate import RANDOM
+from spon.cost.workload import LEARNING
 from spon.sites import DENSE, TEAL
 from spon.study import Study
 
@@ -34,8 +35,12 @@ def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> l
         *(("read_quantiles", {"scope": scope}) for scope in read_scopes),
         *(("choose_thresholds", thresholds) for thresholds in study.thresholds),
         *(("allocate_biases", {"allocation": name}) for name in allocations),
-        *(("train_spon", run) for run in learned if study.learning(run) == TRAINED),
-        *(("average_residual", run) for run in learned if study.learning(run) == MEAN_RESIDUAL),
+        *(
+            (rule, run)
+            for way, rule in LEARNING.items()
+            for run in learned
+            if study.learning(run) == way
+        ),
         *((baselines.get(row["allocation"], "evaluate_spon"), row) for row in study.evaluations),
         *(("evaluate_on_dense", run) for run in study.adaptations),
         *(("evaluate_draws", run) for run in study.runs(RANDOM)),

@@ -9,7 +9,7 @@ import pandas as pd
 from spon import memory
 from spon.cost import workload
 from spon.cost.benchmarks import count, count_cost, sort_rules, stage_of
-from spon.cost.workload import Scale, Work
+from spon.cost.workload import LEARNING, Scale, Work
 
 # What a job imports and loads before it computes, by rule; every other rule starts as a `table`.
 STARTS = dict.fromkeys((*workload.WORK, "tokenize_text", "tokenize_prompts"), "model")
@@ -150,7 +150,7 @@ def estimate_disk(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> dict[str, 
     rows += draws * settings["controls"]["draws"] * settings["controls"]["draw_blocks"]
     entries, maps = 0, 0
     for job in jobs:
-        if job["rule"] in ("train_spon", "average_residual"):
+        if job["rule"] in LEARNING.values():
             entries += sum(site["d_out"] for site in scale.sites_of(job["allocation"]))
         elif job["rule"] == "read_quantiles":
             maps += len(settings["scopes"][job["scope"]])

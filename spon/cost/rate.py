@@ -228,7 +228,8 @@ def time_head(network: nn.Module, settings: Mapping[str, Any], tokens: int) -> d
     targets = torch.randint(network.config.vocab_size, (1, tokens), device=device)
 
     def score() -> None:
-        evaluate.score(dense, [sparse], targets, head, settings["evaluate"]["chunk_tokens"])
+        chunk_tokens = settings["evaluate"]["chunk_tokens"]
+        evaluate.compare(dense, sparse, targets, head, chunk_tokens, temperature=1.1)
 
     def compare() -> None:
         chunk_tokens = settings["train"]["chunk_tokens"]

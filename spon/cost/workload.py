@@ -11,10 +11,18 @@ from typing import Any
 
 import yaml
 
-from spon.allocate import choose_layers
+from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, TRAINED, choose_layers
 
 STATES = "float32"  # in which hidden states are compared, as `spon.models` says
 CHARACTERS_PER_TOKEN = 4  # about
+PRODUCTS, CURVATURE_BLOCKS, SCALE_BLOCKS = 12, 48, 16  # of a Newton step, as `spon.newton` says
+# The rule that makes the biases of a run, by how they are learned.
+LEARNING = {
+    TRAINED: "train_spon",
+    MEAN_RESIDUAL: "average_residual",
+    FISHER: "take_newton_step",
+    MODE: "centre_on_mode",
+}
 # With fewer samples, a product of states takes as long as writing and reading its matrix.
 FEWEST_SAMPLES = 64
 # Operations of a symmetric eigendecomposition, in cubes of the dimensions (Golub and Van Loan,
@@ -145,18 +153,25 @@ def choose_thresholds(scale: Scale, job: Mapping) -> Work:
 def train_spon(scale: Scale, job: Mapping) -> Work:
     """Count the passes of a training, and its products with the head.
 
-    Passes go forwards and backwards through the layers from the lowest trained one on; those below
-    it run once. The first run of a seed makes the dense model's final states, which the others
-    share. With checkpointing, the way back begins with another pass forwards.
+    Passes go forwards and backwards through the layers from the lowest trained one on, and only
+    forwards where the held-out KL is measured; the layers below run once. The first run of a seed
+    makes the dense model's final states, which the others share. With checkpointing, the way back
+    begins with another pass forwards. Counted are all epochs, though a training that has converged
+    ends before.
     """
     recipe, layers = scale.settings["train"], scale.shape["layers"]
-    lowest = min(scale.layers_of(job["allocation"]))
-    tokens = recipe["blocks"] * scale.length
-    trained = recipe["epochs"] * tokens * (layers - lowest)
+    above = layers - min(scale.layers_of(job["allocation"]))
+    tokens, held_out = (recipe[name] * scale.length for name in ("blocks", "held_out_blocks"))
+    steps = recipe["epochs"] * -(-recipe["blocks"] // recipe["batch_blocks"])
+    measured = held_out * (1 + -(-steps // recipe["measure_every"]))
+    trained = recipe["epochs"] * tokens * above
+    once = (tokens + held_out) * (layers - above + layers * job["first"])
     return Work(
-        forward=tokens * (lowest + layers * job["first"]) + trained * recipe["checkpointing"],
+        forward=once + measured * above + trained * recipe["checkpointing"],
         trained=trained,
-        compared=3 * recipe["epochs"] * tokens,
+        # Of the three products of a training step, a measurement takes all: the gradient is a
+        # part of the forward pass.
+        compared=3 * (recipe["epochs"] * tokens + measured),
     )
 
 
@@ -165,10 +180,36 @@ def average_residual(scale: Scale, job: Mapping) -> Work:
     return Work(forward=scale.passes(scale.settings["train"]["blocks"]))
 
 
+def take_newton_step(scale: Scale, job: Mapping) -> Work:
+    """Count a dense pass and one forwards and backwards for the gradient, and the curvature's.
+
+    A product with the curvature takes a pass with tangents, about two forwards, and the way back;
+    of both, there are three products with the head. An estimate of the scales comes before.
+    """
+    blocks, length = scale.settings["train"]["blocks"], scale.length
+    bent = PRODUCTS * min(blocks, CURVATURE_BLOCKS)
+    sampled = min(blocks, SCALE_BLOCKS)
+    return Work(
+        forward=scale.passes(blocks + bent),
+        trained=scale.passes(blocks + bent + sampled),
+        compared=(3 * (blocks + bent) + 2 * sampled) * length,
+    )
+
+
+def centre_on_mode(scale: Scale, job: Mapping) -> Work:
+    """Count three dense passes: for the spread of inputs, their modes, and the thresholds."""
+    return Work(forward=3 * scale.passes(scale.settings["calibrate"]["blocks"]))
+
+
 def evaluate_dense(scale: Scale, job: Mapping) -> Work:
-    """Count one pass, whose final states all other evaluations share."""
+    """Count one pass, whose final states all other evaluations share, and the temperature.
+
+    The temperature takes a pass over its own blocks, and a product with the head for each step of
+    Newton's method, of which there are about three.
+    """
     blocks = scale.settings["text"]["evaluation"]["blocks"]
-    return Work(forward=scale.passes(blocks), scored=blocks * scale.length)
+    fitted = scale.settings["evaluate"]["temperature_blocks"]
+    return Work(forward=scale.passes(blocks + fitted), scored=(blocks + 3 * fitted) * scale.length)
 
 
 def evaluate_against_dense(scale: Scale, job: Mapping) -> Work:
@@ -240,6 +281,8 @@ WORK: dict[str, Callable[[Scale, Mapping], Work]] = {
     "choose_thresholds": choose_thresholds,
     "train_spon": train_spon,
     "average_residual": average_residual,
+    "take_newton_step": take_newton_step,
+    "centre_on_mode": centre_on_mode,
     "evaluate_dense": evaluate_dense,
     "evaluate_teal": evaluate_against_dense,
     "evaluate_spon": evaluate_against_dense,

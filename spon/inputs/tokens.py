@@ -173,7 +173,8 @@ def take_blocks(
     assert order in ("first", "random"), order
     if count > len(tokens):
         raise ValueError(
-            f"train.blocks is {count}: allowed is 1 to {len(tokens)}, the calibration blocks"
+            f"train.blocks and train.held_out_blocks are {count} together: "
+            f"allowed are {len(tokens)}, the calibration blocks"
         )
     if order == "first":
         return tokens[:count]

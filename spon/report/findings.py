@@ -10,10 +10,16 @@ import pandas as pd
 
 from spon.report.markdown import join_blocks
 from spon.report.sections.biases import describe_agreement, describe_norms, describe_statistics
-from spon.report.sections.claims import describe_claims
+from spon.report.sections.claims import describe_claims, describe_reasons
+from spon.report.sections.confidence import describe_confidence
 from spon.report.sections.controls import describe_controls
 from spon.report.sections.layers import describe_layers
-from spon.report.sections.results import describe_baselines, describe_results
+from spon.report.sections.published import describe_as_published
+from spon.report.sections.results import (
+    describe_baselines,
+    describe_results,
+    describe_whole_model,
+)
 from spon.report.sections.setup import (
     describe_checkpoints,
     describe_environment,
@@ -22,12 +28,11 @@ from spon.report.sections.setup import (
 )
 from spon.report.sections.states import describe_alignment, describe_categories, describe_shifts
 from spon.report.sections.summary import summarise
+from spon.report.sections.trainings import describe_trainings
 
-ANALYSES = (
-    "What do the biases encode? Each analysis gives the published definition, so that numbers "
-    "can be compared, beside a sound one with its null. P-values here are of each analysis by "
-    "itself; the verdicts above adjust them over all tests."
-)
+ANALYSES = "What do the biases encode? P-values here are of each analysis by itself."
+# The line across the page behind which sections are details: a page folds them.
+DETAILS = "---"
 
 
 @dataclass(frozen=True)
@@ -49,42 +54,71 @@ class Section:
 
 
 OF_BIASES = ("bias_statistics", "norm_ranking", "cross_configuration")
-SECTIONS = [
+OUTCOMES = ("perplexity", "contrasts", "damage_recovery", "settings")
+FIRST_PAGE = [
     Section(
         "## Summary",
         summarise,
-        (),
-        ("perplexity", "damage_recovery", "controls", "claims", "settings", *OF_BIASES),
+        ("figures",),
+        (
+            "perplexity",
+            "damage_recovery",
+            "controls",
+            "claims",
+            "settings",
+            "trainings",
+            "model",
+            "protocol",
+            *OF_BIASES,
+        ),
     ),
+    Section("## The published claims", describe_claims, ("claims",)),
+]
+BEHIND_IT = [
     Section("## Checkpoints", describe_checkpoints, ("checkpoints",)),
+    Section("## Setup", describe_setup, ("model", "protocol", "settings"), ("perplexity",)),
+    Section("## Baselines", describe_baselines, ("perplexity", "contrasts"), ("thresholds",)),
+    Section("## Trainings", describe_trainings, ("trainings",)),
+    Section("## Results", describe_results, (*OUTCOMES, "figures")),
+    Section("## The whole model sparsified", describe_whole_model, OUTCOMES),
     Section(
-        "## Setup and protocol",
-        describe_setup,
-        ("model", "protocol", "settings"),
-        ("thresholds", "perplexity"),
-    ),
-    Section("## Baselines", describe_baselines, ("perplexity", "contrasts")),
-    Section(
-        "## Results at each sparsity",
-        describe_results,
-        ("perplexity", "contrasts", "damage_recovery", "settings", "figures"),
-    ),
-    Section(
-        "### Which layers, and at what cost",
+        "## Layers and cost",
         describe_layers,
         ("layer_position", "marginal_gain", "pareto", "figures"),
     ),
-    Section("## Key findings: the published claims", describe_claims, ("claims",)),
-    Section("## Analyses", lambda **_: ANALYSES, ("bias_statistics",)),
-    Section("### PCA alignment", describe_alignment, ("pca_alignment", "figures")),
-    Section("### Category shift", describe_categories, ("category_shift",)),
-    Section("### Bias statistics", describe_statistics, ("bias_statistics", "figures")),
-    Section("### Hidden-state shift", describe_shifts, ("hidden_state_shift", "figures")),
-    Section("### Norm ranking", describe_norms, ("norm_ranking",)),
-    Section("### Cross-configuration", describe_agreement, ("cross_configuration", "figures")),
-    Section("## What the controls say", describe_controls, ("controls",)),
+    Section("## Controls", describe_controls, ("controls",)),
     Section(
-        "## Limits", describe_limits, ("settings",), ("model", "perplexity", "bias_statistics")
+        "## Repair or confidence?",
+        describe_confidence,
+        ("perplexity", "damage_recovery", "settings"),
+        ("controls", "figures"),
+    ),
+    Section("## Analyses of the biases", lambda **_: ANALYSES, ("bias_statistics",)),
+    Section("### Hidden-state shift", describe_shifts, ("hidden_state_shift", "figures")),
+    Section("### Alignment", describe_alignment, ("pca_alignment", "figures")),
+    Section("### Category of the prompt", describe_categories, ("category_shift",)),
+    Section("### Agreement of runs", describe_agreement, ("cross_configuration", "figures")),
+    Section("### Norms", describe_norms, ("norm_ranking",)),
+    Section("### Entries", describe_statistics, ("bias_statistics", "figures")),
+    Section(
+        "## As published",
+        describe_as_published,
+        ("settings",),
+        (
+            "perplexity",
+            "pca_alignment",
+            "hidden_state_shift",
+            "category_shift",
+            "bias_statistics",
+            "cross_configuration",
+        ),
+    ),
+    Section("## Reasons of the verdicts", describe_reasons, ("claims",)),
+    Section(
+        "## Limits",
+        describe_limits,
+        ("settings",),
+        ("model", "perplexity", "trainings", "bias_statistics"),
     ),
     Section("## Environment", describe_environment, ("environment",)),
 ]
@@ -110,8 +144,11 @@ def write_findings(
         the same text.
     """
     evidence = {**tables, **facts, "figures": figures}
-    sections = [write_section(section, evidence) for section in SECTIONS]
-    return join_blocks(f"# Findings of the study `{study}`", *sections) + "\n"
+    first_page = [write_section(section, evidence) for section in FIRST_PAGE]
+    behind_it = [write_section(section, evidence) for section in BEHIND_IT]
+    line = DETAILS if any(behind_it) else ""
+    title = f"# Findings of the study `{study}`"
+    return join_blocks(title, *first_page, line, *behind_it) + "\n"
 
 
 def write_section(section: Section, evidence: Mapping[str, object]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -80,12 +81,12 @@ def say_bounds(
     return f"{number} [{say_fixed(scale * low, decimals)}, {say_fixed(scale * high, decimals)}]"
 
 
-def say_fixed(value: float, decimals: int) -> str:
+def say_fixed(value: Real, decimals: int) -> str:
     """Write a number with a fixed number of decimals."""
     return NOTHING if pd.isna(value) else f"{fix(value, decimals):.{decimals}f}"
 
 
-def say_range(values: Iterable[float], decimals: int, unit: str = "") -> str:
+def say_range(values: Iterable[Real], decimals: int, unit: str = "") -> str:
     """Write the smallest and the largest of some numbers: `1.0 to 2.5 %`.
 
     Returns:
@@ -113,7 +114,7 @@ def say_origin(text: str) -> str:
     return text.replace("→", " → ")
 
 
-def fix(value: float, decimals: int) -> float:
+def fix(value: Real, decimals: int) -> float:
     """Round a number; a zero never has a sign."""
     # Adding zero turns -0.0 into 0.0.
     return float(np.round(value, decimals)) + 0.0

@@ -28,7 +28,7 @@ text-size-adjust: 100%; }
 body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 78rem; line-height: 1.55; \
 overflow-wrap: break-word;
   font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main > :is(h1, h2, h3, h4, p, ul, ol, blockquote), figcaption { max-width: 72ch; }
+:is(main, .folded) > :is(h1, h2, h3, h4, p, ul, ol, blockquote), figcaption { max-width: 72ch; }
 h1, h2, h3, h4 { line-height: 1.25; margin: 2rem 0 0.6rem; text-wrap: balance; \
 scroll-margin-top: 1rem; }
 h1 { font-size: 1.8rem; margin-top: 0; }
@@ -55,14 +55,18 @@ th { font-weight: 600; vertical-align: bottom; border-bottom: 1px solid var(--in
 td { border-bottom: 1px solid var(--faint); }
 thead:not(:has(th:not(:empty))) { display: none; }
 .short { white-space: nowrap; }
-.long { min-width: 16rem; }
+.long { min-width: 12.5rem; }
 figure { margin: 1.6rem 0 2rem; }
 figure img { display: block; max-width: 100%; height: auto; }
 figcaption { margin-top: 0.6rem; font-size: 0.9rem; color: var(--muted); }
+details { border-bottom: 1px solid var(--faint); }
+summary { padding: 0.7rem 0; cursor: pointer; }
+summary h2 { display: inline; font-size: 1.1rem; }
+.folded { padding: 0.3rem 0 1rem; scroll-margin-top: 4rem; }
 nav { margin: 0 0 2rem; padding: 0.9rem 0; border: solid var(--faint); border-width: 1px 0; \
 font-size: 0.92rem; }
 nav ul { margin: 0; padding: 0; list-style: none; }
-nav li { margin: 0.3rem 0; }
+nav li { display: inline-block; margin: 0.2rem 1rem 0.2rem 0; }
 nav a { text-decoration: none; }
 nav a:hover { text-decoration: underline; }
 @media (min-width: 64rem) {
@@ -71,12 +75,15 @@ nav a:hover { text-decoration: underline; }
   nav { position: fixed; top: 2.5rem; width: 13.5rem; max-height: calc(100vh - 5rem); \
 overflow-y: auto;
     margin: 0 0 0 -16.25rem; border: 0; padding: 0.4rem 0 0; }
+  nav li { display: block; margin: 0.3rem 0; }
 }
 @media print {
   @page { margin: 18mm 15mm; }
   body, body.listed { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
-  main > :is(h1, h2, h3, h4, p, ul, ol, blockquote), figcaption { max-width: none; }
+  :is(main, .folded) > :is(h1, h2, h3, h4, p, ul, ol, blockquote), figcaption \
+{ max-width: none; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   h1, h2, h3, h4 { break-after: avoid; }
   figure, tr { break-inside: avoid; }
   .table { overflow: visible; background: none; font-size: 7.5pt; }
@@ -95,8 +102,9 @@ def render_page(
     """Render markdown as one HTML page.
 
     Wide tables scroll by themselves, images are embedded, and the headings of the second level are
-    listed as contents. Links to other files lose their target and stay as text, since the page may
-    be sent without them.
+    listed as contents. Behind the first line across the page (`---`), every section of the second
+    level is folded: its heading shows, and opens it. Links to other files lose their target and
+    stay as text, since the page may be sent without them.
 
     Args:
         markdown: The report. HTML in it is shown as text. An image alone in its paragraph becomes
@@ -124,7 +132,8 @@ def render_page(
             token.content = token.content.replace(" %", "\u00a0%")
     mark_cells(tokens)
     make_figures(tokens)
-    body = parser.renderer.render(list(wrap_tables(tokens)), parser.options, {})
+    tokens = list(fold_sections(list(wrap_tables(tokens))))
+    body = parser.renderer.render(tokens, parser.options, {})
     if not any(token.type == "heading_open" and token.tag == "h1" for token in tokens):
         body = f"<h1>{html.escape(title)}</h1>\n{body}"
     return complete_page(body, title, contents, made_by or {})
@@ -226,6 +235,28 @@ def wrap_tables(tokens: list[Token]) -> Iterator[Token]:
         yield token
         if token.type == "table_close":
             yield Token("html_block", "", 0, content="</div>\n")
+
+
+def fold_sections(tokens: list[Token]) -> Iterator[Token]:
+    """Yield the tokens, with an element that opens and closes around every section of details.
+
+    Details are what stands behind the first line across the page; the line itself is dropped.
+    """
+    lines = [index for index, token in enumerate(tokens) if token.type == "hr"]
+    first = lines[0] if lines else len(tokens)
+    yield from tokens[:first]
+    closing = ""
+    for token in tokens[first + 1 :]:
+        if token.type == "heading_open" and token.tag == "h2":
+            # A link to what is folded opens it, so the anchor is the text behind the heading.
+            anchor = token.attrs.pop("id")
+            yield Token("html_block", "", 0, content=f"{closing}<details>\n<summary>\n")
+            closing = "</div>\n</details>\n"
+        yield token
+        if token.type == "heading_close" and token.tag == "h2":
+            folded = f'</summary>\n<div class="folded" id="{anchor}">\n'
+            yield Token("html_block", "", 0, content=folded)
+    yield Token("html_block", "", 0, content=closing)
 
 
 def complete_page(

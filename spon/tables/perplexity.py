@@ -37,7 +37,9 @@ RECOVERIES = {
     OWN_TEMPERATURE: "recovery_own_temperature_percent",
 }
 CHANGE = ["gain_percent", "over_dense_percent", *RECOVERIES.values()]
-PERPLEXITY = [*KEYS, *COST, *LEVEL, *CONFIDENCE, *CHANGE]
+TRAINING = ["steps", "converged"]
+PERPLEXITY = [*KEYS, *COST, *LEVEL, *CONFIDENCE, *CHANGE, *TRAINING]
+NO_TRAININGS = pd.DataFrame(columns=[*KEYS, *TRAINING])
 PAIR = ["contrast", "allocation", "reference", "scope", "sparsity"]
 CONTRASTS = [
     "contrast",
@@ -59,8 +61,14 @@ CONTRASTS = [
 RECOVERY = [*KEYS, "seeds", "measure", "dense", "teal", "spon", "recovery_percent", "low", "high"]
 
 
-def tabulate_perplexity(outcomes: Outcomes) -> pd.DataFrame:
+def tabulate_perplexity(
+    outcomes: Outcomes, trainings: pd.DataFrame = NO_TRAININGS
+) -> pd.DataFrame:
     """Every evaluation: what it costs, its perplexity with an interval, and what it gains.
+
+    Args:
+        outcomes: All evaluations.
+        trainings: Of `trainings.tabulate_trainings`, for its `steps` and `converged`.
 
     Returns:
         One row per point. Gain and recovery are percent of TEAL's perplexity and of its damage;
@@ -90,6 +98,10 @@ def tabulate_perplexity(outcomes: Outcomes) -> pd.DataFrame:
     for measure, column in RECOVERIES.items():
         recovered = {run: outcomes.recovery(measure, run).value for run in outcomes.runs()}
         frame[column] = [recovered.get(point, np.nan) for point in frame.index]
+    by_run = trainings.set_index(KEYS)[TRAINING]
+    named = frame.set_index(KEYS).index
+    frame["steps"] = by_run["steps"].reindex(named).astype("Int64").array
+    frame["converged"] = by_run["converged"].reindex(named).astype("boolean").array
     return frame[PERPLEXITY].assign(protocol=outcomes.protocol)
 
 

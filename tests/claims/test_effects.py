@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
+from scipy import stats
 from scipy.stats import spearmanr
 from small_study import ALL, SCOPES, SHAPE, SITES, gather
 
@@ -26,22 +28,20 @@ def measure_size(rows):
 
 def test_a_correlation_over_many_layers_is_that_of_scipy():
     values = np.random.default_rng(0).standard_normal(12)
-    effect = effects.rank_with_depth(np.arange(12.0), values, 0.0)
+    effect = effects.rank_sites(np.arange(12.0), values, 0.0)
     expected = spearmanr(np.arange(12), values)
     np.testing.assert_allclose(
         [effect.value, effect.p_value], [expected.statistic, expected.pvalue]
     )
-    assert effect.least == ""
+    assert effect.least == 0
 
 
-def test_an_effect_says_when_too_few_layers_keep_its_p_value_from_being_smaller():
-    effect = effects.rank_with_depth(np.arange(4.0), np.array([4.0, 3.0, 2.0, 1.0]), 0.0)
-    assert (effect.value, effect.least) == (-1.0, "the least that 4 layers can show")
+def test_a_correlation_over_few_layers_says_the_least_p_value_that_it_could_have():
+    effect = effects.rank_sites(np.arange(4.0), np.array([4.0, 1.0, 2.0, 3.0]), 0.0)
+    assert (effect.least, effect.limit) == (2 / 24, "the order of 4 layers")
     assert np.isnan([effect.low, effect.high]).all()
-    assert (
-        "needs 3 or more" in effects.rank_with_depth(np.arange(2.0), np.arange(2.0), 0.0).missing
-    )
-    assert "different values" in effects.rank_with_depth(np.arange(4.0), np.ones(4), 0.0).missing
+    assert "needs 3 or more" in effects.rank_sites(np.arange(2.0), np.arange(2.0), 0.0).missing
+    assert "different values" in effects.rank_sites(np.arange(4.0), np.ones(4), 0.0).missing
 
 
 def test_a_mean_over_sites_has_students_interval():
@@ -63,16 +63,52 @@ def test_two_standard_deviations_of_chance_are_five_percent():
     assert effects.normal_effect(1.1, 1.0, 0.0).p_value == 0
 
 
+@pytest.mark.parametrize(("value", "p_value"), [(0.0, 0.05), (0.5, 0.327), (2.0, 0.05)])
+def test_inside_or_beyond_a_margin_the_nearer_end_is_tested(value, p_value):
+    # The margin of 1 is 1.96, 0.98 and again 1.96 standard deviations away.
+    effect = effects.normal_effect(value, 0.0, 1 / effects.HALF, margin=1.0)
+    np.testing.assert_allclose(effect.p_value, p_value, atol=5e-4)
+
+
+def normal(value, deviation):
+    return effects.normal_effect(value, 0.0, deviation)
+
+
+def test_an_average_over_trainings_adds_the_spread_between_them():
+    average = effects.average_effects(
+        {0: normal(1.0, 0.3), 1: normal(2.0, 0.3), 4: normal(3.0, 0.3)}
+    )
+    # Within 0.09, between 1 / 3, together 0.42333, and 2 (0.42333 / 0.33333)^2 = 3.2258 degrees.
+    half = stats.t.ppf(0.975, 2 * (0.09 + 1 / 3) ** 2 * 9) * (0.09 + 1 / 3) ** 0.5
+    np.testing.assert_allclose(
+        [average.value, average.low, average.high], [2, 2 - half, 2 + half], rtol=1e-9
+    )
+    assert (average.seeds, list(average.by_seed)) == (3, [0, 1, 4])
+    assert average.context == "1, 2, 3 in single trainings"
+
+
+def test_trainings_that_agree_are_as_uncertain_as_one():
+    average = effects.average_effects({0: normal(2.0, 0.3), 1: normal(2.0, 0.3)})
+    one = effects.average_effects({0: normal(2.0, 0.3)})
+    assert (one.low, one.high, one.seeds) == (average.low, average.high, 1)
+
+
+def test_trainings_without_a_number_do_not_count():
+    missing = effects.not_applicable("it was not run")
+    assert effects.average_effects({0: missing, 1: normal(2.0, 0.3)}).seeds == 1
+    assert effects.average_effects({0: missing}).missing == "it was not run"
+
+
 def test_runs_are_looked_up_by_name_so_that_controls_are_not_taken_for_learned_ones():
     evidence = effects.Evidence(None, {"bias_statistics": RUNS})
     of_runs = effects.effects_per_run(
         evidence, "bias_statistics", ["TOP-50"], measure_size, definition="sound"
     )
     assert [
-        (effect.sparsities, effect.seed, effect.subject, effect.value) for effect in of_runs
+        (effect.sparsities, effect.seeds, effect.subject, effect.value) for effect in of_runs
     ] == [
-        ((0.5,), 0, "TOP-50", 2.0),
-        ((0.6,), 0, "TOP-50", 3.0),
+        ((0.5,), 1, "TOP-50", 2.0),
+        ((0.6,), 1, "TOP-50", 3.0),
     ]
 
 
@@ -102,7 +138,7 @@ def test_what_a_study_does_not_have_is_not_applicable_and_says_why():
 
 def test_an_effect_without_a_number_is_not_applicable():
     broken = effects.Effect(np.nan, np.nan, np.nan, np.nan, 0.0)
-    placed = effects.locate_effect(broken, (0.5,), 0, "TOP-50")
+    placed = effects.locate_effect(broken, (0.5,), "TOP-50")
     assert (placed.missing, placed.subject) == ("the analysis has no number there", "TOP-50")
 
 
@@ -139,12 +175,12 @@ def test_a_study_is_read_from_its_files(tmp_path):
     paths["norm_ranking"] = tmp_path / "norm_ranking.csv"
     RUNS.to_csv(paths["norm_ranking"], index=False)
     paths |= {"bias_statistics": [paths["norm_ranking"]] * 2, "pca_alignment": []}
-    spec = {"scopes": SCOPES, "statistics": {"draws": 200, "seed": 0}}
-    spec["allocations"] = [rows["allocation"].iloc[0] for rows in SITES]
+    allocations = [rows["allocation"].iloc[0] for rows in SITES]
+    spec = {"scopes": SCOPES, "allocations": allocations}
     evidence = effects.read_evidence(paths, spec)
     expected = gather(*ALL)
     assert evidence.outcomes.points["label"].tolist() == expected.points["label"].tolist()
-    np.testing.assert_array_equal(evidence.outcomes.draws["kl"], expected.draws["kl"])
+    np.testing.assert_array_equal(evidence.outcomes.series["kl"], expected.series["kl"])
     pd.testing.assert_frame_equal(evidence.analyses["norm_ranking"], RUNS)
     assert evidence.analyses["bias_statistics"].index.tolist() == list(range(6))
     assert set(evidence.analyses) == {"norm_ranking", "bias_statistics"}

@@ -46,11 +46,11 @@ def test_a_clause_knows_its_test_with_all_arguments():
         ({"unit": ...}, r"^claims: '2-early' lacks the key 'unit'$"),
         (
             {"test": "guess"},
-            r"^claims: '2-early' has the test 'guess': allowed are recovery_difference, .*$",
+            r"^claims: '2-early' has the test 'guess': allowed are damage_difference, .*$",
         ),
         (
             {"direction": "up"},
-            r"^claims: '2-early' has the direction 'up': allowed are greater, less, within, none$",
+            r"^claims: '2-early' has the direction 'up': allowed are greater, .*, frontier$",
         ),
         (
             {"arguments": {"over": "TOP-50"}},
@@ -82,8 +82,12 @@ def test_the_ledger_asks_every_test_and_all_seven_findings():
         "1-recovery-o_proj-kl",
     ]
     for clause in clauses:
-        assert (clause.direction == "none") == bool(clause.chance), clause.id
-        assert (clause.direction == "within") == ("margin" in clause.arguments), clause.id
+        if clause.direction in {"within", "frontier"}:
+            assert "margin" in clause.arguments, clause.id
+        if clause.id.endswith("-kl"):
+            assert clause.extension, clause.id
+        if isinstance(clause.published, dict):
+            assert not clause.extension, clause.id
         assert clause.statement.endswith(".")
         assert not clause.quantity.endswith(".")
 
@@ -122,7 +126,10 @@ def test_published_gains_are_those_of_the_table():
     places = {"s0.5": 0.5, "s0.6": 0.6}
     names = ["UNIF-ALL", "TOP-75", "TOP-50", "BOTTOM-50", "ATTN-ONLY"]
     ratio = {place: gain[s, "TOP-50"] / gain[s, "BOTTOM-50"] for place, s in places.items()}
-    share = {place: 100 * gain[s, "TOP-50"] / gain[s, "UNIF-ALL"] for place, s in places.items()}
+    share = {
+        place: 100 * (gain[s, "TOP-50"] - gain[s, "BOTTOM-50"]) / gain[s, "UNIF-ALL"]
+        for place, s in places.items()
+    }
     perplexity = runs["perplexity"]
     nats = {
         p: np.log(perplexity[s, "TOP-50"] / perplexity[s, "BOTTOM-50"]) for p, s in places.items()
@@ -142,12 +149,19 @@ def test_published_gains_are_those_of_the_table():
     assert_published("5-perplexity-improves", both, 0.001)
 
 
+def test_published_damages_are_those_of_the_table():
+    teal = read_published("perplexity").query("allocation == 'TEAL'")
+    teal = teal.set_index(["sparsity", "module"])["perplexity"]
+    nats = {f"s{s}": np.log(teal[s, "o_proj"] / teal[s, "down_proj"]) for s in (0.5, 0.6)}
+    assert_published("1-damage-o_proj", nats, 0.0001)
+
+
 def test_published_shifts_are_those_of_the_tables():
     table = read_published("hidden_state_shift")
     overall = 100 * (1 - table["spon_l2"].sum() / table["teal_l2"].sum())
     assert_published("5-states-move-away", {"s0.5 TOP-50": overall}, 0.05)
-    depth = table["recovery_pct"].corr(table["layer"], method="spearman")
-    assert_published("5-most-in-early-layers", {"s0.5 TOP-50": depth}, 0.005)
+    drop = table["recovery_pct"].iloc[0] - table["recovery_pct"].iloc[-1]
+    assert_published("5-most-in-early-layers", {"s0.5 TOP-50": drop}, 0.05)
     categories = read_published("category_shift")
     assert_published("5-cka", {"s0.5 TOP-50": categories["mean_cka"].mean()}, 0.0001)
     shifts = categories["mean_l2_shift"]
@@ -155,13 +169,12 @@ def test_published_shifts_are_those_of_the_tables():
 
 
 def test_published_biases_are_those_of_the_tables():
-    crossed, aligned, biases = map(
-        read_published, ["cross_config", "pca_alignment", "bias_statistics"]
-    )
+    names = ["cross_config", "pca_alignment", "bias_statistics", "hidden_state_shift"]
+    crossed, aligned, biases, shifts = map(read_published, names)
     assert_published("6-agreement", {"s0.5": crossed["cosine"].mean()}, 0.0005)
     assert_published(
         "6-less-with-depth",
-        {"s0.5": crossed["cosine"].corr(crossed["layer"], method="spearman")},
+        {"s0.5": crossed["cosine"].iloc[0] - crossed["cosine"].iloc[-1]},
         1e-9,
     )
     means = {
@@ -169,6 +182,14 @@ def test_published_biases_are_those_of_the_tables():
         "7-symmetric": (100 * biases["positive_fraction"].mean(), 0.05),
         "7-platykurtic": (biases["kurtosis_as_published"].mean(), 0.005),
         "7-norm-grows": (biases["l2_norm"].corr(biases["layer"], method="spearman"), 0.005),
+        "7-kurtosis-rises": (
+            biases["kurtosis_as_published"].corr(biases["layer"], method="spearman"),
+            0.005,
+        ),
+        "7-norms-follow-damage": (
+            biases["l2_norm"].corr(shifts["teal_l2"], method="spearman"),
+            0.005,
+        ),
     }
     for clause, (value, within) in means.items():
         assert_published(clause, {"s0.5 TOP-50": value}, within)

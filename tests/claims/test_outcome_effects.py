@@ -10,7 +10,6 @@ from small_study import (
     NOISE,
     TEAL,
     TOP_50,
-    TOP_75,
     UNIF_ALL,
     gather,
     score,
@@ -43,7 +42,7 @@ def test_recovery_at_one_scope_is_compared_with_that_at_another():
             outcome_effects.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", measure, 0.0)
         )
         np.testing.assert_allclose([effect.value, effect.low, effect.high], points)
-        assert (effect.sparsities, effect.seed) == ((0.5,), 0)
+        assert (effect.sparsities, effect.seeds) == ((0.5,), 1)
     assert effect.context == "ATTN-ONLY 80, UNIF-ALL 25"
     reverse = only(outcome_effects.recovery_difference(SMALL, "UNIF-ALL", "ATTN-ONLY", "kl", 0.0))
     np.testing.assert_allclose(reverse.value, -55)
@@ -58,16 +57,20 @@ def test_recovery_in_perplexity_is_of_the_means_and_not_of_nats():
     np.testing.assert_allclose(effect.value, 100 * (gains[0] / damages[0] - gains[1] / damages[1]))
 
 
-def test_a_p_value_cannot_be_smaller_than_the_draws_can_show():
-    effect = only(outcome_effects.recovery_difference(SMALL, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0))
-    np.testing.assert_allclose(effect.p_value, 2 / 201)
-    assert effect.least == "the least that 200 draws can show"
-    uncertain = score("UNIF-ALL", "down_proj", 0.5, 0, 2.45, 0.3, noise=NOISE[0])
-    noisy = Evidence(gather(DENSE, TEAL, uncertain), {})
-    effect = only(outcome_effects.relative_gain(noisy, ["UNIF-ALL"], 0.0))
-    assert effect.low < 0 < effect.high
-    assert effect.p_value > 0.05
-    assert effect.least == ""
+def test_sparsity_at_one_scope_is_compared_with_that_at_another():
+    # 0.1 nats against 0.5, by KL 0.1 against 0.4.
+    for measure, nats in (("nll", -0.4), ("kl", -0.3)):
+        effect = only(
+            outcome_effects.damage_difference(SMALL, "o_proj", "down_proj", measure, 0.0)
+        )
+        np.testing.assert_allclose([effect.value, effect.low, effect.high], nats)
+        assert (effect.sparsities, effect.seeds, effect.by_seed) == ((0.5,), 0, {})
+    assert effect.context == "o_proj 0.1, down_proj 0.4"
+    one = Evidence(gather(DENSE, TEAL), {})
+    assert (
+        "no TEAL at both"
+        in only(outcome_effects.damage_difference(one, "o_proj", "down_proj", "nll", 0.0)).missing
+    )
 
 
 def test_a_damage_that_may_be_zero_is_divided_by_nowhere():
@@ -119,23 +122,33 @@ def test_of_two_gains_that_may_be_zero_that_at_the_lower_sparsity_is_named():
     assert effect.missing.startswith("the gain of BOTTOM-50 at 50 % may be zero")
 
 
-def test_a_share_of_the_gain_is_held_against_the_share_of_the_parameters():
-    effects = outcome_effects.share_of_gain(BOTH, "TOP-75", "UNIF-ALL", "nll")
-    np.testing.assert_allclose([effects[0].value, effects[0].null], [90, 75])
-    assert effects[1].missing == "the study has no run of TOP-75 beside one of UNIF-ALL there"
-    assert effects[1].sparsities == (0.6,)
+def test_a_share_of_the_gain_is_held_against_that_of_another_half():
+    arguments = {"part": "TOP-50", "other": "BOTTOM-50", "whole": "UNIF-ALL"}
+    effects = outcome_effects.share_difference(BOTH, **arguments, measure="nll", against=0.0)
+    # 80 % against 40 %, at 60 % sparsity 80 % against 20 %.
+    np.testing.assert_allclose([effect.value for effect in effects], [40, 60])
+    assert effects[0].context == "TOP-50 80, BOTTOM-50 40"
+    absent = outcome_effects.share_difference(
+        BOTH, "TOP-75", "BOTTOM-50", "UNIF-ALL", measure="nll", against=0.0
+    )[1]
+    assert absent.missing.startswith("the study has no run of TOP-75 beside one of BOTTOM-50")
+    assert absent.sparsities == (0.6,)
+
+
+def frontier(study, allocation, *rivals, margin=10.0):
+    return only(outcome_effects.on_frontier(study, allocation, list(rivals), "nll", 0.0, margin))
 
 
 def test_an_allocation_is_compared_with_the_best_of_at_most_its_cost_in_its_scope():
     rivals = ["BOTTOM-50", "TOP-75", "UNIF-ALL", "ATTN-ONLY"]
-    effect = only(outcome_effects.pareto_advantage(SMALL, "TOP-50", rivals, "nll", 0.0))
+    effect = frontier(SMALL, "TOP-50", *rivals)
     np.testing.assert_allclose([effect.value, effect.low, effect.high], -0.04)
     assert effect.context == "the best of at most its cost is BOTTOM-50"
-    worse = only(
-        outcome_effects.pareto_advantage(SMALL, "BOTTOM-50", ["TOP-50", "TOP-75"], "nll", 0.0)
-    )
+    assert (effect.holds, effect.p_value < 1e-9) == (True, True)
+    worse = frontier(SMALL, "BOTTOM-50", "TOP-50", "TOP-75")
     np.testing.assert_allclose(worse.value, 0.04)
-    whole = only(outcome_effects.pareto_advantage(SMALL, "UNIF-ALL", rivals, "nll", 0.0))
+    assert (worse.holds, worse.p_value < 1e-9) == (False, True)
+    whole = frontier(SMALL, "UNIF-ALL", *rivals)
     assert (round(whole.value, 9), whole.context) == (
         -0.01,
         "the best of at most its cost is TOP-75",
@@ -143,13 +156,34 @@ def test_an_allocation_is_compared_with_the_best_of_at_most_its_cost_in_its_scop
 
 
 def test_without_rivals_the_best_is_no_bias_at_all():
-    effect = only(
-        outcome_effects.pareto_advantage(
-            Evidence(gather(DENSE, TEAL, TOP_50), {}), "TOP-50", ["TOP-75"], "nll", 0.0
-        )
-    )
+    effect = frontier(Evidence(gather(DENSE, TEAL, TOP_50), {}), "TOP-50", "TOP-75")
     np.testing.assert_allclose(effect.value, -0.08)
     assert effect.context == "the best of at most its cost is BASELINE-TEAL"
+
+
+@pytest.mark.parametrize(
+    ("excess", "holds"), [(0.0, True), (-0.01, True), (0.004, False), (0.012, False)]
+)
+def test_a_tie_stays_on_the_frontier_and_a_better_rival_does_not(excess, holds):
+    rival = score("BOTTOM-50", "down_proj", 0.5, 0, 2.42 - excess, 0.38)
+    effect = frontier(Evidence(gather(DENSE, TEAL, TOP_50, rival), {}), "TOP-50", "BOTTOM-50")
+    assert (effect.holds, effect.p_value < 0.05) == (holds, True)
+
+
+def test_a_noisy_tie_is_neither_on_the_frontier_nor_off_it():
+    rival = score("BOTTOM-50", "down_proj", 0.5, 0, 2.42, 0.38, noise=NOISE[0])
+    effect = frontier(Evidence(gather(DENSE, TEAL, TOP_50, rival), {}), "TOP-50", "BOTTOM-50")
+    assert effect.p_value > 0.05
+    wide = frontier(
+        Evidence(gather(DENSE, TEAL, TOP_50, rival), {}), "TOP-50", "BOTTOM-50", margin=1000.0
+    )
+    assert (wide.holds, wide.p_value < 0.05) == (True, True)
+
+
+def test_what_is_no_better_than_no_bias_is_not_shown_to_be_on_the_frontier():
+    useless = score("TOP-50", "down_proj", 0.5, 0, 2.499, 0.32, noise=NOISE[0])
+    effect = frontier(Evidence(gather(DENSE, TEAL, useless), {}), "TOP-50")
+    assert (effect.holds, effect.p_value > 0.05) == (True, True)
 
 
 def test_each_step_of_a_chain_is_compared_with_the_one_before_per_layer():
@@ -165,7 +199,8 @@ def test_each_step_of_a_chain_is_compared_with_the_one_before_per_layer():
 
 
 def test_relative_gain_is_of_teals_perplexity():
-    effects = outcome_effects.relative_gain(SMALL, ["UNIF-ALL", "ATTN-ONLY", "RARE"], 0.0)
+    names = ["UNIF-ALL", "ATTN-ONLY", "RARE"]
+    effects = outcome_effects.relative_gain(SMALL, names, "perplexity", 0.0)
     np.testing.assert_allclose(
         [effect.value for effect in effects[:2]], 100 * (1 - np.exp([-0.1, -0.08]))
     )
@@ -174,7 +209,8 @@ def test_relative_gain_is_of_teals_perplexity():
 
 
 def test_relative_gain_grows_by_what_it_is_more_at_the_next_sparsity():
-    effects = outcome_effects.relative_gain_growth(BOTH, ["UNIF-ALL", "ATTN-ONLY"], 0.0)
+    names = ["UNIF-ALL", "ATTN-ONLY"]
+    effects = outcome_effects.relative_gain_growth(BOTH, names, "perplexity", 0.0)
     np.testing.assert_allclose(effects[0].value, 100 * (np.exp(-0.1) - np.exp(-0.3)))
     assert (effects[0].sparsities, effects[0].subject) == ((0.5, 0.6), "UNIF-ALL")
     assert (
@@ -182,34 +218,42 @@ def test_relative_gain_grows_by_what_it_is_more_at_the_next_sparsity():
     )
 
 
-def test_runs_are_compared_with_runs_of_their_own_seed():
+def test_of_kl_divergence_the_share_of_teals_own_is_meant():
+    names = ["UNIF-ALL"]
+    effect = only(outcome_effects.relative_gain(SMALL, names, "kl", 0.0))
+    np.testing.assert_allclose(effect.value, 25)
+    # 0.1 of 0.4, then 0.2 of 0.8.
+    growth = only(outcome_effects.relative_gain_growth(BOTH, names, "kl", 0.0))
+    np.testing.assert_allclose(growth.value, 0, atol=1e-12)
+    assert growth.context == "25 before, 25 now"
+
+
+def test_one_test_is_of_all_trainings_and_single_ones_stand_beside_it():
     second = [
-        score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33),
+        score("TOP-50", "down_proj", 0.5, 1, 2.44, 0.33),
         score("UNIF-ALL", "down_proj", 0.5, 1, 2.3, 0.3),
+        score("BOTTOM-50", "down_proj", 0.5, 1, 2.46, 0.3),
     ]
     study = Evidence(gather(*ALL, *second), {})
-    effects = outcome_effects.share_of_gain(study, "TOP-50", "UNIF-ALL", "nll")
-    np.testing.assert_allclose([effect.value for effect in effects], [80, 35])
-    assert [effect.seed for effect in effects] == [0, 1]
-    # The second seed has no BOTTOM-50 to compare with.
-    assert only(outcome_effects.gain_ratio(study, "TOP-50", "BOTTOM-50", "nll", 1.0)).seed == 0
-    assert (
-        only(outcome_effects.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", 0.0)).seed
-        == 0
-    )
+    effect = only(outcome_effects.gain_ratio(study, "TOP-50", "BOTTOM-50", "nll", 1.0))
+    # Gains of 0.08 and 0.06 over 0.04 and 0.04: the ratio of their means, with the spread.
+    np.testing.assert_allclose(effect.value, 1.75)
+    assert (effect.seeds, effect.low < 1.5, effect.high > 2) == (2, True, True)
+    np.testing.assert_allclose([one.value for one in effect.by_seed.values()], [2, 1.5])
+    # The second seed has no ATTN-ONLY.
+    recovery = outcome_effects.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0)
+    assert only(recovery).seeds == 1
 
 
 def test_a_null_other_than_zero_moves_the_p_value_and_not_the_effect():
-    runs = [score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0]), BOTTOM_50, TOP_75]
-    study = Evidence(gather(DENSE, TEAL, *runs), {})
+    noisy = score("TOP-50", "down_proj", 0.5, 0, 2.42, 0.32, noise=NOISE[0])
+    study = Evidence(gather(DENSE, TEAL, noisy, UNIF_ALL, BOTTOM_50), {})
     apart, equal = (
-        only(outcome_effects.pareto_advantage(study, "TOP-50", ["BOTTOM-50"], "nll", at))
-        for at in (1.0, -0.04)
+        only(outcome_effects.gain_ratio(study, "TOP-50", "BOTTOM-50", "nll", against))
+        for against in (20.0, 2.0)
     )
-    np.testing.assert_allclose(
-        [apart.value, apart.low, apart.high], [equal.value, equal.low, equal.high]
-    )
-    assert apart.p_value < 0.001
+    assert (apart.low, apart.high) == (equal.low, equal.high)
+    assert apart.p_value < 0.05
     np.testing.assert_allclose(equal.p_value, 1)
 
 
@@ -219,11 +263,12 @@ def test_a_null_other_than_zero_moves_the_p_value_and_not_the_effect():
         ("recovery_difference", ("ATTN-ONLY", "UNIF-ALL", "nll", 0.0)),
         ("gain_ratio", ("TOP-50", "BOTTOM-50", "nll", 1.0)),
         ("gain_ratio_growth", ("TOP-50", "BOTTOM-50", "nll", 0.0)),
-        ("share_of_gain", ("TOP-50", "UNIF-ALL", "nll")),
-        ("pareto_advantage", ("TOP-50", ["BOTTOM-50"], "nll", 0.0)),
+        ("damage_difference", ("o_proj", "down_proj", "nll", 0.0)),
+        ("share_difference", ("TOP-50", "BOTTOM-50", "UNIF-ALL", "nll", 0.0)),
+        ("on_frontier", ("TOP-50", ["BOTTOM-50"], "nll", 0.0, 10.0)),
         ("marginal_gain_change", (["TOP-50", "TOP-75", "UNIF-ALL"], "nll", 0.0)),
-        ("relative_gain", (["TOP-50", "UNIF-ALL"], 0.0)),
-        ("relative_gain_growth", (["TOP-50", "UNIF-ALL"], 0.0)),
+        ("relative_gain", (["TOP-50", "UNIF-ALL"], "kl", 0.0)),
+        ("relative_gain_growth", (["TOP-50", "UNIF-ALL"], "kl", 0.0)),
     ],
 )
 def test_biases_alone_say_nothing_about_text(test, arguments):

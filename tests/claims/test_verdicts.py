@@ -16,9 +16,9 @@ from spon.claims.effects import Effect, Evidence
 
 ROOT = Path(__file__).parents[2]
 ASKED = ledger.read_claims((ROOT / "resources/claims.yaml").read_text(encoding="utf-8"))
-SMALL = gather(*ALL, draws=4000)
+SMALL = gather(*ALL)
 RUN = {"allocation": "TOP-50", "sparsity": 0.5, "seed": 0, "definition": "sound"}
-EFFECT = Effect(2.0, 1.0, 3.0, 0.01, 0.0, sparsities=(0.5,), seed=0)
+EFFECT = Effect(2.0, 1.0, 3.0, 0.01, 0.0, sparsities=(0.5,), seeds=1)
 
 
 def ask(*names, outcomes=SMALL, **analyses):
@@ -41,8 +41,9 @@ def decide(*names, **study):
         ("within", replace(EFFECT, margin=2.5), 0.01, "supported"),
         ("within", replace(EFFECT, margin=1.5), 0.01, "contradicted"),
         ("within", replace(EFFECT, margin=2.5), 0.5, "indistinguishable"),
-        ("none", EFFECT, 0.01, "contradicted"),
-        ("none", EFFECT, 0.5, "indistinguishable"),
+        ("frontier", replace(EFFECT, holds=True), 0.01, "supported"),
+        ("frontier", replace(EFFECT, holds=False), 0.01, "contradicted"),
+        ("frontier", replace(EFFECT, holds=True), 0.5, "indistinguishable"),
         ("greater", replace(EFFECT, missing="it was not run"), np.nan, "not applicable"),
     ],
 )
@@ -50,6 +51,24 @@ def test_one_rule_decides_by_the_side_of_the_null_and_the_adjusted_p_value(
     direction, effect, p_holm, verdict
 ):
     assert verdicts.judge(effect, direction, p_holm) == verdict
+
+
+@pytest.mark.parametrize(
+    ("direction", "effect", "published", "verdict"),
+    [
+        ("greater", EFFECT, 3.1, "supported, smaller"),
+        ("greater", EFFECT, 2.9, "supported"),
+        ("greater", EFFECT, 0.5, "supported"),
+        ("greater", EFFECT, "much", "supported"),
+        ("less", replace(EFFECT, value=-2.0, low=-3.0, high=-1.0), -3.1, "supported, smaller"),
+        ("less", replace(EFFECT, value=-2.0, low=-3.0, high=-1.0), -0.5, "supported"),
+        ("greater", replace(EFFECT, null=2.5), 9.0, "contradicted"),
+        ("greater", replace(EFFECT, low=np.nan, high=np.nan), 9.0, "supported"),
+        ("within", replace(EFFECT, margin=2.5), 9.0, "supported"),
+    ],
+)
+def test_the_sign_can_hold_where_the_size_does_not(direction, effect, published, verdict):
+    assert verdicts.judge(effect, direction, 0.01, published) == verdict
 
 
 def test_a_clear_effect_on_the_stated_side_supports_a_claim():
@@ -61,8 +80,8 @@ def test_a_clear_effect_on_the_stated_side_supports_a_claim():
     assert record["reason"] == (
         "At 50 % sparsity, the share of the KL divergence that ATTN-ONLY takes away at o_proj, "
         "less the share that UNIF-ALL takes away at down_proj, is 55 [55, 55] points "
-        "(ATTN-ONLY 80, UNIF-ALL 25): above 0 points, as stated (p < 0.001, after Holm's "
-        "adjustment over 1 test p < 0.001); conditional on this training (one seed)."
+        "(ATTN-ONLY 80, UNIF-ALL 25): above 0 points, as stated (p < 0.001); "
+        "conditional on one training."
     )
     assert record["published"] == "15 to 17 % at o_proj, 5 to 7 % at down_proj"
     assert record["retracted"].startswith("The author took back")
@@ -70,7 +89,7 @@ def test_a_clear_effect_on_the_stated_side_supports_a_claim():
 
 def test_a_clear_effect_on_the_other_side_contradicts_it():
     late = score("BOTTOM-50", "down_proj", 0.5, 0, 2.4, 0.3)
-    (record,) = ask("2-early-layers", outcomes=gather(DENSE, TEAL, TOP_50, late, draws=4000))
+    (record,) = ask("2-early-layers", outcomes=gather(DENSE, TEAL, TOP_50, late))
     assert record["verdict"] == "contradicted"
     np.testing.assert_allclose(record["effect"], 0.8)
     assert (
@@ -81,10 +100,27 @@ def test_a_clear_effect_on_the_other_side_contradicts_it():
 
 def test_an_effect_that_blocks_blur_is_indistinguishable():
     noisy = score("BOTTOM-50", "down_proj", 0.5, 0, 2.42, 0.38, noise=NOISE[0])
-    (record,) = ask("3-pareto", outcomes=gather(DENSE, TEAL, TOP_50, noisy))
-    assert record["verdict"] == "indistinguishable"
-    assert record["low"] < 0 < record["high"]
-    assert "not to be told from 0 nats per token (p = " in record["reason"]
+    outcomes = gather(DENSE, TEAL, TOP_50, UNIF_ALL, noisy)
+    share, frontier = ask("3-share-of-gain", "3-pareto", outcomes=outcomes)
+    assert share["verdict"] == frontier["verdict"] == "indistinguishable"
+    assert share["low"] < 0 < share["high"]
+    assert ": not told apart at the 5 % level from 0 points (p = " in share["reason"]
+    assert "too close at the 5 % level to say whether it is on the frontier" in frontier["reason"]
+
+
+def test_a_tie_is_on_the_frontier_and_a_better_rival_is_not():
+    for nll, verdict, words in (
+        (2.42, "supported", "on the frontier, better than every cheaper allocation, and none of"),
+        (
+            2.41,
+            "contradicted",
+            "not on the frontier, as an allocation of at most its cost is better",
+        ),
+    ):
+        rival = score("BOTTOM-50", "down_proj", 0.5, 0, nll, 0.38)
+        (record,) = ask("3-pareto", outcomes=gather(DENSE, TEAL, TOP_50, rival))
+        assert record["verdict"] == verdict
+        assert words in record["reason"]
 
 
 def test_a_ratio_to_what_may_be_zero_is_not_applicable():
@@ -112,41 +148,16 @@ def test_what_was_not_run_is_not_applicable():
     )
 
 
-def align(p_value, cosine=0.2):
-    row = {
-        "site": "a",
-        "max_abs_cosine": cosine,
-        "null_mean": 0.17,
-        "null_95": 0.25,
-        "p_value": p_value,
-    }
+def align(cosine):
+    row = {"site": "a", "max_abs_cosine": cosine, "null_mean": 0.17, "null_95": 0.25}
     return pd.DataFrame([RUN | row])
 
 
-def test_a_claim_that_there_is_nothing_is_contradicted_beyond_chance_and_never_supported():
-    (record,) = ask("7-orthogonal", pca_alignment=align(0.001, 0.4))
-    assert record["verdict"] == "contradicted"
-    assert (
-        "more than chance gives, which is 0.17, the mean of random directions" in record["reason"]
-    )
-    for p_value in (0.4, 1.0):
-        (record,) = ask("7-orthogonal", pca_alignment=align(p_value))
-        assert record["verdict"] == "indistinguishable"
-        assert "what chance gives, which is 0.17" in record["reason"]
-        assert (
-            "a random direction would do the same, so it says nothing about the biases"
-            in record["reason"]
-        )
-
-
-def test_categories_that_are_alike_are_what_chance_gives():
-    row = RUN | {"category": "prompts", "site": "all", "category_share": 0.2, "category_p": 0.3}
-    (record,) = ask("5-category", category_shift=pd.DataFrame([row]))
-    assert (record["verdict"], record["null"], record["effect"]) == ("indistinguishable", None, 20)
-    assert (
-        "is 20 %: what chance gives; prompts dealt to the categories at random differ as much"
-        in record["reason"]
-    )
+def test_a_claim_of_no_effect_is_decided_by_its_margin():
+    for cosine, verdict in ((0.1, "supported"), (0.2, "indistinguishable"), (0.5, "contradicted")):
+        (record,) = ask("7-orthogonal", pca_alignment=align(cosine))
+        assert record["verdict"] == verdict
+        assert "0.27, the mean of random directions and a margin of 0.1" in record["reason"]
 
 
 def signs(share, entries=10_000):
@@ -162,54 +173,72 @@ def test_symmetry_is_supported_inside_the_margin_alone():
     ):
         (record,) = ask("7-symmetric", bias_statistics=signs(share))
         assert record["verdict"] == verdict
-    assert "not within 5 points of 50 %, against what is stated" in record["reason"]
+    assert "beyond 5 points of 50 %, against what is stated" in record["reason"]
     (record,) = ask("7-symmetric", bias_statistics=signs(0.5, entries=100))
     assert record["verdict"] == "indistinguishable"
-    assert "neither surely within nor beyond 5 points of 50 %" in record["reason"]
+    assert "neither to be within nor beyond 5 points of 50 %" in record["reason"]
 
 
 def test_few_layers_cannot_decide_and_the_reason_says_so():
-    rows = pd.DataFrame(
-        [
-            RUN | {"layer": layer, "l2_norm": layer + 1.0, "boundary": layer == 3}
-            for layer in range(4)
-        ]
+    rows = [
+        RUN | {"site": str(layer), "layer": layer, "l2_norm": layer + 1.0, "boundary": False}
+        for layer in range(4)
+    ]
+    (record,) = ask("7-norm-grows", norm_ranking=pd.DataFrame(rows))
+    assert (record["verdict"], record["effect"], record["family"]) == ("not applicable", None, 0)
+    assert record["reason"] == (
+        "At 50 % sparsity (TOP-50): the order of 4 layers cannot give a p-value below 0.0833, "
+        "so no order could be told from chance at the 5 % level."
     )
-    (record,) = ask("7-norm-grows", norm_ranking=rows)
-    assert (record["effect"], record["verdict"]) == (1, "indistinguishable")
-    assert (record["low"], record["high"]) == (None, None)
-    assert (
-        "p = 0.083, after Holm's adjustment over 1 test p = 0.083; "
-        "the first is the least that 4 layers can show"
-    ) in record["reason"]
 
 
-def test_p_values_are_adjusted_over_all_tests_of_the_study():
-    evidence = {"pca_alignment": align(0.03), "bias_statistics": signs(0.5)}
-    records = {
-        record["id"]: record
-        for record in ask("7-orthogonal", "7-symmetric", "2-early-layers-kl", **evidence)
-    }
-    # Three tests: the smallest p-value counts three times, the largest once.
-    np.testing.assert_allclose(records["7-orthogonal"]["p_holm"], 0.03)
-    smallest = min(record["p_value"] for record in records.values())
-    np.testing.assert_allclose(min(record["p_holm"] for record in records.values()), 3 * smallest)
-    assert "over 3 tests" in records["7-orthogonal"]["reason"]
+def sparser(*losses):
+    """TEAL and runs at 60 % sparsity."""
+    teal = score("BASELINE-TEAL", "down_proj", 0.6, None, 3.0, 0.8)
+    return [teal, *[score(name, "down_proj", 0.6, 0, nll, kl) for name, nll, kl in losses]]
 
 
-def test_several_seeds_are_told_apart_and_each_is_conditional_on_its_own_training():
+def test_p_values_are_adjusted_over_the_places_of_a_clause_and_no_further():
+    noisy = score("BOTTOM-50", "down_proj", 0.5, 0, 2.45, 0.38, noise=NOISE[0] / 10)
+    late = sparser(("TOP-50", 2.7, 0.6), ("BOTTOM-50", 2.8, 0.7))
+    outcomes = gather(DENSE, TEAL, TOP_50, noisy, *late)
+    half, sparse, by_kl = ask("2-early-layers", "2-early-layers-kl", outcomes=outcomes)[:3]
+    assert (half["family"], sparse["family"], by_kl["family"]) == (2, 2, 2)
+    # The smaller p-value counts twice, the larger once.
+    np.testing.assert_allclose(half["p_holm"], half["p_value"])
+    np.testing.assert_allclose(sparse["p_holm"], 2 * sparse["p_value"])
+    assert "after Holm's adjustment over 2 places)" in half["reason"]
+
+
+def test_a_place_has_one_verdict_and_every_training_stands_beside_it():
     second = [
         score("TOP-50", "down_proj", 0.5, 1, 2.43, 0.33),
-        score("UNIF-ALL", "down_proj", 0.5, 1, 2.4, 0.3),
+        score("BOTTOM-50", "down_proj", 0.5, 1, 2.46, 0.38),
     ]
-    records = ask("3-share-of-gain", "2-early-layers", outcomes=gather(*ALL, *second, draws=4000))
-    assert [record["at"] for record in records] == ["s0.5", "s0.5 seed0", "s0.5 seed1"]
-    assert [record["published"] for record in records] == [1.39, 85, 85]
-    assert records[0]["reason"].endswith("conditional on this training (one seed).")
-    assert records[1]["reason"].startswith("At 50 % sparsity (seed 0), ")
-    assert records[2]["reason"].endswith("conditional on this training (one of 2 seeds).")
-    summary = verdicts.summarise_claims(records)
-    assert summary["published"].tolist() == ["1.39 at s0.5", "85 % at s0.5"]
+    (record,) = ask("2-early-layers", outcomes=gather(*ALL, *second))
+    assert (record["at"], record["seeds"], record["published"]) == ("s0.5", 2, 1.39)
+    assert [single["seed"] for single in record["by_seed"]] == [0, 1]
+    assert set(record["by_seed"][0]) == {"seed", "effect", "low", "high", "p_value"}
+    np.testing.assert_allclose([one["effect"] for one in record["by_seed"]], [2, 1.75])
+    assert record["reason"].endswith("; mean of 2 trainings.")
+
+
+def test_what_the_published_study_has_not_is_marked_as_ours():
+    late = [
+        score(name, "down_proj", 0.8, seed, nll, kl)
+        for name, seed, nll, kl in [
+            ("BASELINE-TEAL", None, 3.0, 0.8),
+            ("TOP-50", 0, 2.7, 0.6),
+            ("BOTTOM-50", 0, 2.8, 0.7),
+        ]
+    ]
+    records = ask("2-early-layers", "2-early-layers-kl", outcomes=gather(*ALL, *late))
+    assert [(record["at"], record["extension"]) for record in records] == [
+        ("s0.5", False),
+        ("s0.8", True),
+        ("s0.5", True),
+        ("s0.8", True),
+    ]
 
 
 def test_places_are_named_by_sparsity_and_allocation():
@@ -221,7 +250,7 @@ def test_places_are_named_by_sparsity_and_allocation():
         ]
     ]
     verdict_at = decide(
-        "4-relative-gain", outcomes=gather(DENSE, TEAL, UNIF_ALL, BOTTOM_50, *harder, draws=4000)
+        "4-relative-gain", outcomes=gather(DENSE, TEAL, UNIF_ALL, BOTTOM_50, *harder)
     )
     assert verdict_at == {
         "s0.5→s0.6 UNIF-ALL": "supported",
@@ -242,24 +271,27 @@ def test_every_clause_is_decided_in_every_study_and_is_plain_json():
 def test_a_study_of_biases_alone_says_so_once_per_clause():
     entries = np.random.default_rng(0).standard_normal(4000)
     run = Run("TOP-50", 0.5, 0, {"model.layers.0.mlp.down_proj": entries})
-    empty = pd.DataFrame(columns=["allocation", "sparsity", "seed", "comparison", "reference"])
-    analyses = {"bias_statistics": bias_statistics.describe_bias_statistics(run)}
+    columns = ["allocation", "sparsity", "seed", "comparison", "reference", "boundary"]
+    empty = pd.DataFrame(columns=columns)
+    table = bias_statistics.describe_bias_statistics(run).assign(mean_over_std=0.0, skewness=0.0)
+    analyses = {"bias_statistics": table}
     evidence = Evidence(None, analyses | {"norm_ranking": empty, "cross_configuration": empty})
     records = verdicts.decide_claims(ASKED, evidence)
     alone = [
         record for record in records if record["reason"].startswith("The study has biases alone")
     ]
-    assert len(alone) == len({record["id"] for record in alone}) == 17
+    assert len(alone) == len({record["id"] for record in alone}) == 24
     assert {record["claim"] for record in alone} == {1, 2, 3, 4, 5, 7}
     others = {record["id"]: record["verdict"] for record in records if record not in alone}
-    assert others.pop("7-symmetric") == "supported"
+    for clause in ("7-symmetric", "7-zero-mean", "7-skewness"):
+        assert others.pop(clause) == "supported"
     assert others.pop("7-platykurtic") == "indistinguishable"
     assert set(others.values()) == {"not applicable"}
 
 
 def test_the_summary_has_one_row_per_clause_with_the_places_of_each_verdict():
     noisy = score("UNIF-ALL", "down_proj", 0.5, 0, 2.4, 0.3, noise=NOISE[0] / 10)
-    outcomes = gather(DENSE, TEAL, noisy, *ALL[3:], draws=4000)
+    outcomes = gather(DENSE, TEAL, noisy, *ALL[3:])
     records = ask(
         "3-diminishing-returns", "1-recovery-o_proj", "2-advantage-widens", outcomes=outcomes
     )
@@ -284,15 +316,38 @@ def test_the_summary_has_one_row_per_clause_with_the_places_of_each_verdict():
     assert table.loc["1-recovery-o_proj", "retracted"].startswith("The author")
 
 
-def test_a_claim_that_holds_wherever_it_can_be_asked_is_not_mixed():
-    records = [
-        {"verdict": verdict, "at": at, "published": None, "unit": ""}
-        | dict.fromkeys(["claim", "statement", "retracted", "note"])
-        | {"id": "x"}
-        for verdict, at in (("supported", "s0.6"), ("not applicable", "s0.5"))
+def summarise(*records):
+    shared = dict.fromkeys(["claim", "statement", "retracted", "note", "low", "high"])
+    shared |= {"id": "x", "unit": "points", "extension": False}
+    rows = [
+        shared | {"verdict": verdict, "at": at, "effect": effect, "published": published}
+        for verdict, at, effect, published in records
     ]
-    (row,) = verdicts.summarise_claims(records).to_dict("records")
-    assert (row["verdict"], row["verdicts"]) == (
-        "supported",
-        "supported: s0.6; not applicable: s0.5",
+    (row,) = verdicts.summarise_claims(rows).to_dict("records")
+    return row
+
+
+def test_a_claim_that_holds_wherever_it_can_be_asked_is_not_mixed():
+    row = summarise(("supported", "s0.6", 2.0, None), ("not applicable", "s0.5", None, None))
+    assert row["verdict"] == "supported"
+    assert row["verdicts"] == "supported: s0.6; not applicable: s0.5"
+
+
+def test_a_claim_is_smaller_if_it_is_so_wherever_a_size_is_published():
+    smaller = ("supported, smaller", "s0.5", 2.0, 9.0)
+    assert summarise(smaller, ("supported", "s0.8", 5.0, None))["verdict"] == smaller[0]
+    assert summarise(smaller, ("supported", "s0.6", 5.0, 5.0))["verdict"] == "supported"
+    assert summarise(smaller, ("contradicted", "s0.6", -5.0, 5.0))["verdict"] == "mixed"
+
+
+def test_the_summary_shows_our_effects_beside_the_published_ones():
+    row = summarise(("supported", "s0.5", 2.0, 9.0), ("supported", "s0.8", 5.0, None))
+    assert (row["published"], row["ours"]) == ("9 points at s0.5", "2 points at s0.5")
+    # Without a published number, the published sparsities are shown.
+    row = summarise(
+        ("supported", "s0.6", 2.0, "not measured"),
+        ("supported", "s0.6→s0.8 TOP-50", 3.0, "not measured"),
     )
+    assert (row["published"], row["ours"]) == ("not measured", "2 points at s0.6")
+    row = summarise(("not applicable", "study", None, "not measured"))
+    assert (row["verdict"], row["ours"]) == ("not applicable", "")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spon import models
+from spon import models, newton
 from spon.cost import workload
 from spon.cost.workload import Scale, Work
 
@@ -88,6 +88,21 @@ def test_calibration_is_passes():
     assert count("read_quantiles") == Work(forward=20 * 4)
     assert count("choose_thresholds") == Work(forward=2 * 12 * 4)
     assert count("average_residual") == Work(forward=24 * 4)
+    assert count("centre_on_mode") == Work(forward=3 * 20 * 4)
+
+
+def test_a_newton_step_takes_a_gradient_and_twelve_products_with_the_curvature():
+    # Of six blocks, all are in the gradient, in the curvature and in the estimate of its scales.
+    assert count("take_newton_step") == Work(
+        forward=24 * 4 * (1 + 12),
+        trained=24 * 4 * (1 + 12 + 1),
+        compared=24 * (3 * (1 + 12) + 2),
+    )
+
+
+def test_a_newton_step_is_counted_as_it_is_taken():
+    counted = workload.PRODUCTS, workload.CURVATURE_BLOCKS, workload.SCALE_BLOCKS
+    assert counted == (newton.MOST_PRODUCTS, newton.CURVATURE_BLOCKS, newton.SCALE_BLOCKS)
 
 
 def test_analyses_pass_over_blocks_and_prompts_once_twice_and_three_times():

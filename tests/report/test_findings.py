@@ -8,11 +8,17 @@ from spon.report.findings import write_findings
 def test_a_section_without_its_tables_is_left_out():
     text = write(without=("layer_position", "controls"))
     assert "## Baselines" in text
-    missing = ["Which layers", "What the controls say", "Key findings", "Analyses", "Checkpoints"]
+    missing = ["Layers and cost", "Controls", "The published claims", "Analyses", "Checkpoints"]
     for title in missing:
-        assert title not in text
-    assert "## Setup and protocol" not in write(facts={"settings": SETTINGS})
+        assert f"## {title}" not in text
+    assert "## Setup" not in write(facts={"settings": SETTINGS})
     assert write_findings("empty", {}, {}, {}) == "# Findings of the study `empty`\n"
+
+
+def test_details_stand_behind_a_line_across_the_page():
+    first_page, details = write().split("\n---\n")
+    assert "## Summary" in first_page
+    assert "## Results" in details and "## Limits" in details
 
 
 def test_figures_are_embedded_where_they_are_and_with_a_caption():

@@ -9,36 +9,32 @@ from spon.report import headline
 
 ROOT = Path(__file__).parents[2]
 
+PLACE = {"scope": "down_proj", "sparsity": 0.5, "model_sparsity": 0.14}
+DENSE = {"allocation": "DENSE", "scope": "", "sparsity": 0.0, "perplexity": 10.0}
+TEAL = PLACE | {"allocation": "BASELINE-TEAL", "over_dense_percent": 20.0}
+LARGE = PLACE | {"allocation": "LARGE", "bias_parameters": 10}
+OWN = "recovery_own_temperature_percent"
 PERPLEXITY = pd.DataFrame(
     [
-        ("DENSE", None, None, None, 0, 0.0, 10.0, 0.0),
-        ("BASELINE-TEAL", "down_proj", 0.5, None, 0, 0.14, 12.0, 20.0),
-        ("SMALL", "down_proj", 0.5, 0, 5, 0.14, 11.9, 19.0),
-        ("LARGE", "down_proj", 0.5, 0, 10, 0.14, 11.5, 15.0),
-        ("LARGE", "down_proj", 0.5, 1, 10, 0.14, 11.6, 16.0),
-    ],
-    columns=[
-        "allocation",
-        "scope",
-        "sparsity",
-        "seed",
-        "bias_parameters",
-        "model_sparsity",
-        "perplexity",
-        "over_dense_percent",
-    ],
+        DENSE,
+        TEAL,
+        PLACE | {"allocation": "SMALL", "seed": 0, "bias_parameters": 5, OWN: 1.0},
+        LARGE | {"seed": 0, "over_dense_percent": 15.0, OWN: 8.0},
+        LARGE | {"seed": 1, "over_dense_percent": 16.0, OWN: 10.0},
+    ]
 )
 RECOVERY = pd.DataFrame(
     [
-        ("LARGE", "down_proj", 0.5, 0, "kl", 30.0, 28.0, 32.0),
-        ("LARGE", "down_proj", 0.5, 0, "nll", 25.0, None, None),
-        ("LARGE", "down_proj", 0.5, 1, "kl", 1.0, 0.0, 2.0),
+        ("LARGE", "down_proj", 0.5, 0, 1, "kl", 30.0, 28.0, 32.0),
+        ("LARGE", "down_proj", 0.5, None, 2, "kl", 29.0, 27.0, 31.0),
+        ("LARGE", "down_proj", 0.5, None, 2, "nll", 25.0, None, None),
     ],
     columns=[
         "allocation",
         "scope",
         "sparsity",
         "seed",
+        "seeds",
         "measure",
         "recovery_percent",
         "low",
@@ -47,11 +43,11 @@ RECOVERY = pd.DataFrame(
 )
 
 
-def test_a_scope_is_shown_by_its_first_run_with_the_most_biases_and_says_what_is_not_applicable():
+def test_a_scope_is_shown_by_its_allocation_with_the_most_biases_over_all_trainings():
     lines = headline.write_headline(PERPLEXITY, RECOVERY).splitlines()
     assert lines[0] == "Perplexity of the dense model on held-out text: 10.000."
-    row = ["down_proj (LARGE)", "50 %", "14.0 %", "+20.00 %", "+15.00 %"]
-    assert lines[-1] == f"| {' | '.join(row)} | 30.0 % [28.0, 32.0] | n/a |"
+    row = ["down_proj (LARGE)", "50 %", "14.0 %", "29.0 % [27.0, 31.0]", "n/a", "9.0 %"]
+    assert lines[-1] == f"| {' | '.join(row)} | +20.00 % | +15.50 % |"
     assert len(lines) == 5
 
 

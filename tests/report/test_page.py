@@ -160,6 +160,24 @@ def test_a_percent_sign_stays_with_its_number_but_code_is_left_as_it_is():
     assert "It is 50\u00a0% and <code>50 %</code>." in page
 
 
+def test_sections_behind_a_line_are_folded_and_a_link_to_one_opens_it():
+    text = "# Title\n\n## First\n\nOne.\n\n---\n\n## Second\n\nTwo.\n\n### Part\n\n## Third\n"
+    page = Elements(render_page(text, "Title", {}))
+    assert page.open == []
+    names = [name for name, _ in page.elements]
+    assert names.count("details") == 2 and "hr" not in names
+    assert page.texts["summary"].split() == ["Second", "Third"]
+    assert page.texts["details"].split() == ["Second", "Two.", "Part", "Third"]
+    # What a link leads to is folded, so that the browser opens it.
+    folded = [attributes["id"] for attributes in page.attributes("div")]
+    assert folded == ["second", "third"]
+    assert [attributes["href"] for attributes in page.attributes("a")] == [
+        "#first",
+        "#second",
+        "#third",
+    ]
+
+
 def test_html_in_the_markdown_is_shown_and_not_obeyed():
     page = render_page("A <script>alert(1)</script> & <b>.", "1 < 2", {})
     assert "&lt;script&gt;" in page and "<script" not in page

@@ -19,7 +19,8 @@ def test_the_perplexity_table_has_the_columns_that_were_promised():
         "model_sparsity, perplexity, perplexity_low, perplexity_high, nll_nats_per_token, "
         "kl_nats_per_token, entropy_nats, top1_percent, kl_median, kl_95, kl_99, temperature, "
         "nll_at_temperature, gain_percent, over_dense_percent, recovery_percent, "
-        "recovery_nll_percent, recovery_kl_percent, recovery_own_temperature_percent, protocol"
+        "recovery_nll_percent, recovery_kl_percent, recovery_own_temperature_percent, steps, "
+        "converged, protocol"
     )
 
 

@@ -39,6 +39,13 @@ def study(wildcards):
     return read_study(wildcards.study)
 
 
+def names_of_run(wildcards):
+    """What a file of a run calls itself."""
+    return study(wildcards).name_evaluation(
+        wildcards.allocation, float(wildcards.sparsity), int(wildcards.seed)
+    )
+
+
 def of_study(name):
     """A setting of a rule: what the study of its job says under this name."""
     return lambda wildcards: getattr(study(wildcards), name)

@@ -1,15 +1,11 @@
 """Held-out likelihood. Dense and TEAL are the SPON evaluation with inputs left out."""
 
-from spon.allocate import RANDOM
+from spon.allocate import MODE, RANDOM
 from spon.sites import DENSE, TEAL
 from spon.study import name_baseline
 
 
-def names_of_run(wildcards):
-    """What an evaluation of a run calls itself."""
-    return study(wildcards).name_evaluation(
-        wildcards.allocation, float(wildcards.sparsity), int(wildcards.seed)
-    )
+SIZES = ["evaluate.batch_tokens", "evaluate.chunk_tokens"]
 
 
 def imitated(wildcards):
@@ -18,12 +14,21 @@ def imitated(wildcards):
     return rules.train_spon.output.biases.replace("{allocation}", run)
 
 
+def is_centred(wildcards):
+    """Whether a run's inputs are sparsified around centres."""
+    return study(wildcards).allocations[wildcards.allocation].learn == MODE
+
+
 rule evaluate_spon:
     """Evaluate a run: negative log-likelihood and KL to the dense model, per held-out block."""
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
-        thresholds=thresholds,
+        calibration=CALIBRATION,
+        thresholds=branch(
+            is_centred, rules.centre_on_mode.output.thresholds, otherwise=thresholds
+        ),
+        centres=branch(is_centred, rules.centre_on_mode.output.centres),
         biases=rules.train_spon.output.biases,
     output:
         nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/nll.parquet",
@@ -39,7 +44,8 @@ rule evaluate_spon:
     params:
         spec=spec(
             "evaluate.py",
-            "evaluate",
+            *SIZES,
+            "evaluate.temperature_blocks",
             names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
@@ -51,6 +57,7 @@ use rule evaluate_spon as evaluate_teal with:
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
+        calibration=CALIBRATION,
         thresholds=rules.choose_thresholds.output.thresholds,
     output:
         nll="results/{study}/{scope}/s{sparsity}/teal/nll.parquet",
@@ -61,7 +68,8 @@ use rule evaluate_spon as evaluate_teal with:
     params:
         spec=spec(
             "evaluate.py",
-            "evaluate",
+            *SIZES,
+            "evaluate.temperature_blocks",
             names=lambda wildcards: name_baseline(
                 TEAL, wildcards.scope, float(wildcards.sparsity)
             ),
@@ -73,6 +81,7 @@ use rule evaluate_spon as evaluate_dense with:
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
+        calibration=CALIBRATION,
     output:
         nll="results/{study}/dense/nll.parquet",
     log:
@@ -82,7 +91,8 @@ use rule evaluate_spon as evaluate_dense with:
     params:
         spec=spec(
             "evaluate.py",
-            "evaluate",
+            *SIZES,
+            "evaluate.temperature_blocks",
             names=name_baseline(DENSE),
             sparsification=of_study("no_sparsification"),
         ),
@@ -92,6 +102,7 @@ use rule evaluate_dense as evaluate_on_dense with:
     input:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
+        calibration=CALIBRATION,
         biases=rules.train_spon.output.biases,
     output:
         nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/on_dense.parquet",
@@ -102,7 +113,8 @@ use rule evaluate_dense as evaluate_on_dense with:
     params:
         spec=spec(
             "evaluate.py",
-            "evaluate",
+            *SIZES,
+            "evaluate.temperature_blocks",
             names=names_of_run,
             sparsification=of_study("no_sparsification"),
         ),
@@ -131,7 +143,7 @@ rule evaluate_draws:
     params:
         spec=spec(
             "evaluate_draws.py",
-            "evaluate",
+            *SIZES,
             "controls.draws",
             "controls.draw_blocks",
             names=lambda wildcards: {

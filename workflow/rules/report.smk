@@ -41,6 +41,7 @@ def reported(wildcards):
         "model": made_with["model"],
         "protocol": made_with["protocol"],
         **tables_of(rules.tabulate, chosen),
+        **tables_of(rules.tabulate_trainings, chosen),
         **tables_of(rules.tabulate_controls, chosen),
         **analyses,
         "thresholds": files_of_runs(thresholds, chosen.baselines),

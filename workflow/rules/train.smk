@@ -1,6 +1,6 @@
 """Where biases go, and what they learn."""
 
-from spon.allocate import MEAN_RESIDUAL, TRAINED
+from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, TRAINED
 
 
 def learned_by(way):
@@ -59,6 +59,7 @@ rule train_spon:
             "train_spon.py",
             "train",
             "memory_gib",
+            names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
     script:
@@ -96,3 +97,72 @@ rule average_residual:
         ),
     script:
         "../scripts/average_residual.py"
+
+
+rule take_newton_step:
+    """Take biases that one Newton step in the Fisher metric gives: a control between mean and training."""
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=CALIBRATION,
+        thresholds=thresholds,
+        sites=rules.allocate_biases.output.sites,
+    output:
+        biases="results/{study}/{allocation}/s{sparsity}/seed{seed}/biases.safetensors",
+    log:
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/take_newton_step.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/take_newton_step.tsv"
+    wildcard_constraints:
+        allocation=learned_by(FISHER),
+        study=any_of(WITH_MODEL),
+    conda:
+        "../../envs/model.yaml"
+    threads: MODEL_CORES
+    resources:
+        **MODEL,
+    params:
+        spec=spec(
+            "take_newton_step.py",
+            "train.blocks",
+            "train.order",
+            "train.chunk_tokens",
+            "calibrate.batch_tokens",
+            "memory_gib",
+            sparsification=of_study("sparsification"),
+        ),
+    script:
+        "../scripts/take_newton_step.py"
+
+
+rule centre_on_mode:
+    """Sparsify inputs around their mode, whose image is a bias that nobody learns: SCAP, a control."""
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=CALIBRATION,
+        thresholds=thresholds,
+        sites=rules.allocate_biases.output.sites,
+    output:
+        biases="results/{study}/{allocation}/s{sparsity}/seed{seed}/biases.safetensors",
+        centres="results/{study}/{allocation}/s{sparsity}/seed{seed}/centres.safetensors",
+        thresholds="results/{study}/{allocation}/s{sparsity}/seed{seed}/thresholds.csv",
+    log:
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/centre_on_mode.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/centre_on_mode.tsv"
+    wildcard_constraints:
+        allocation=learned_by(MODE),
+        study=any_of(WITH_MODEL),
+    conda:
+        "../../envs/model.yaml"
+    threads: MODEL_CORES
+    resources:
+        **MODEL,
+    params:
+        spec=spec(
+            "centre_on_mode.py",
+            "calibrate.blocks",
+            "calibrate.batch_tokens",
+            sparsification=of_study("sparsification"),
+        ),
+    script:
+        "../scripts/centre_on_mode.py"

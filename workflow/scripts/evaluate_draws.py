@@ -23,7 +23,8 @@ with job(snakemake) as here:
             float(snakemake.wildcards.sparsity),
         ),
         draws=[untrained.random_directions(biases, seed) for seed in range(spec["draws"])],
-        **spec["evaluate"],
+        batch_tokens=spec["batch_tokens"],
+        chunk_tokens=spec["chunk_tokens"],
         keep=here.keep,
     )
     blocks["block"] = taken[blocks["block"].to_numpy()]

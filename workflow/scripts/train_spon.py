@@ -43,4 +43,4 @@ with job(snakemake) as here:
         keep=here.keep,
     )
     write_biases(biases, snakemake.output.biases, here.stamp)
-    train.write_curve(curve, snakemake.output.curve)
+    train.write_curve(curve, snakemake.output.curve, spec["names"])

@@ -1,7 +1,6 @@
 """Describe what biases say by themselves: their statistics, their norms, how runs agree."""
 
 from collections.abc import Iterator, Mapping
-from numbers import Real
 
 import pandas as pd
 
@@ -11,43 +10,33 @@ from spon.report.markdown import (
     embed_figure,
     join_blocks,
     join_words,
-    say_bounds,
     say_fixed,
-    say_p_value,
     say_percent,
     say_range,
     write_table,
 )
+from spon.report.sections.results import LEVEL
+from spon.sites import RUN
 
-RUN = ["allocation", "sparsity", "seed"]
-PAIR = [*RUN, "reference", "reference_sparsity", "reference_seed"]
+PAIR = ["allocation", "sparsity", "reference", "reference_sparsity"]
 COMPARISONS = {
     "allocation": "another allocation",
     "seed": "another seed",
     "sparsity": "another sparsity",
 }
-# Kurtosis is one or more, and excess kurtosis is kurtosis less three.
-LEAST_EXCESS = -2.0
-# Outlier coordinates are named if there are at most so many.
-FEW_OUTLIERS = 3
 # The share of sets of normal numbers whose kurtosis lies above a two-sided 95 % range.
 ABOVE_BY_CHANCE = ALPHA / 2
 
 
 def describe_statistics(bias_statistics: pd.DataFrame, figures: Mapping[str, str]) -> str:
-    """Compare the entries of each site's bias with normal numbers."""
+    """Compare the entries of the biases of each run with normal numbers."""
     introduction = (
-        "Measured are the entries of each bias as a set of numbers. The excess kurtosis of "
-        f"normal numbers is zero on average, and in {say_normal_range(bias_statistics)} for 95 % "
-        "of the sets of this size; above that lie heavy tails, below light ones (platykurtic). "
-        "*As published* it is divided by `std⁴ + 1e-12`, which for small entries is far from "
-        "`std⁴`. Outliers lie beyond the largest of as many normal numbers; *without outliers* "
-        "leaves them out."
+        "The entries of each bias as a set of numbers, as ranges over the sites of a run. Excess "
+        f"kurtosis of normal numbers: {say_normal_range(bias_statistics)} in 95 % of such sets."
     )
     caption = (
-        "By layer: norms (hollow at the edge of an allocation), excess kurtosis beside the grey "
-        "range of normal numbers, share of positive entries with its interval, and the largest "
-        "entry (filled if beyond normal numbers)."
+        "Norms, excess kurtosis beside the range of normal numbers, share of positive entries, "
+        "and the largest entry, by layer."
     )
     return join_blocks(
         introduction,
@@ -67,56 +56,24 @@ def say_normal_range(statistics: pd.DataFrame) -> str:
 
 
 def tabulate_statistics(statistics: pd.DataFrame) -> str:
-    """Write a table with a row per run and site."""
-    header = [
-        "run",
-        "layer",
-        "L2 norm",
-        "std",
-        "largest magnitude",
-        "kurtosis as published",
-        "excess kurtosis",
-        "without outliers",
-        "outliers",
-        "positive [95 %]",
-    ]
+    """Write a table with a row per run."""
+    header = ["run", "mean / std", "skewness", "excess kurtosis", "without outliers"]
+    header += ["heavy tails", "positive"]
     rows = []
     for run, sites in group_by_run(statistics):
-        for site in sites.itertuples():
-            rows.append([run, *describe_site(site, statistics)])
+        heavy = sites["excess_kurtosis"] > sites["kurtosis_null_high"]
+        rows.append(
+            [
+                run,
+                say_range(sites["mean_over_std"], 2),
+                say_range(sites["skewness"], 2),
+                say_range(sites["excess_kurtosis"], 1),
+                say_range(sites["excess_kurtosis_without_outliers"], 1),
+                f"{heavy.sum()}/{len(sites)} sites",
+                say_range(100 * sites["positive_fraction"], 0, "%"),
+            ]
+        )
     return write_table(header, rows)
-
-
-def describe_site(site, statistics: pd.DataFrame) -> list[str]:
-    """Return the cells of one site, behind its run."""
-    return [
-        name_site(site.layer, site.map, statistics),
-        f"{site.l2_norm:#.3g}",
-        f"{site.std:#.3g}",
-        f"{site.max_abs:#.3g}",
-        say_fixed(site.kurtosis_as_published, 2),
-        say_fixed(site.excess_kurtosis, 2),
-        say_fixed(site.excess_kurtosis_without_outliers, 2),
-        say_outliers(site),
-        say_bounds(
-            100 * site.positive_fraction, 100 * site.positive_low, 100 * site.positive_high, 1, "%"
-        ),
-    ]
-
-
-def name_site(layer: Real, kind: str, table: pd.DataFrame) -> str:
-    """Name a site by its layer, and by its map too if the table has several maps."""
-    return f"{layer:g} {kind}" if table["map"].nunique() > 1 else f"{layer:g}"
-
-
-def say_outliers(site) -> str:
-    """Write the number of outliers, and their coordinates if they are few."""
-    if not 0 < site.outliers <= FEW_OUTLIERS:
-        return f"{site.outliers}"
-    # pandas reads a column whose cells all hold one coordinate as numbers, not as text.
-    coordinates = str(site.outlier_coordinates).split(";")
-    numbers = ", ".join(f"{float(coordinate):.0f}" for coordinate in coordinates)
-    return f"{site.outliers} ({numbers})"
 
 
 def conclude_statistics(statistics: pd.DataFrame) -> str:
@@ -131,22 +88,14 @@ def conclude_kurtosis(statistics: pd.DataFrame) -> str:
     heavy = int((kurtosis > highest).sum())
     light = int((kurtosis < statistics["kurtosis_null_low"]).sum())
     still_heavy = int((statistics["excess_kurtosis_without_outliers"] > highest).sum())
-    impossible = int((statistics["kurtosis_as_published"] < LEAST_EXCESS).sum())
-    sentences = [
-        f"Of {sites} sites, {heavy} have heavier tails than normal numbers and "
-        f"{light or 'none'} light ones; by chance about {sites * ABOVE_BY_CHANCE:.1f} of each "
-        "would."
-    ]
-    if heavy:
-        verb = "remains" if still_heavy <= 1 else "remain"
-        sentences.append(f"Without outlier coordinates {still_heavy or 'none'} {verb} heavier.")
-    if impossible:
-        verb = "lies" if impossible == 1 else "lie"
-        sentences.append(
-            f"As published, {impossible} of the values {verb} below -2, which no excess kurtosis "
-            "can."
-        )
-    return " ".join(sentences)
+    sentence = (
+        f"Of {sites} sites, {heavy or 'none'} have heavier tails than normal numbers and "
+        f"{light or 'none'} lighter ones (by chance {sites * ABOVE_BY_CHANCE:.1f} of each)."
+    )
+    if not heavy:
+        return sentence
+    verb = "remains" if still_heavy == 1 else "remain"
+    return f"{sentence} Without outlier entries {still_heavy or 'none'} {verb} heavier."
 
 
 def conclude_signs(statistics: pd.DataFrame) -> str:
@@ -154,64 +103,44 @@ def conclude_signs(statistics: pd.DataFrame) -> str:
     uneven = (statistics["positive_low"] > 0.5) | (statistics["positive_high"] < 0.5)
     if not uneven.any():
         return (
-            "At every site the interval of the share of positive entries holds 50 %: no asymmetry "
-            "can be shown."
+            "At no site do positive and negative entries differ in number by more than chance "
+            "gives."
         )
     return (
-        f"The interval of the share of positive entries leaves out 50 % at {uneven.sum()} of "
-        f"{len(statistics)} sites."
+        f"Positive and negative entries are not equally many at {uneven.sum()} of "
+        f"{len(statistics)} sites, each {LEVEL} by itself."
     )
 
 
 def describe_norms(norm_ranking: pd.DataFrame) -> str:
     """Compare the biases' norms with depth, with and without the layers at a boundary."""
     introduction = (
-        "Measured is Spearman's rank correlation (rho) of a bias's norm with its layer, for each "
-        "run and kind of map; its p-value is not adjusted. *Inside* leaves out boundary layers, "
-        "those beside a layer without a bias, which do part of its work. The last column is the "
-        "norm there over that of the widest allocation at the same layer."
+        "Rank correlation (rho) of a bias's norm with its layer. *Inside* leaves out boundary "
+        "layers, those beside a layer without a bias; *at the boundary* is the norm there over "
+        "that of the widest allocation. Ranges are over trainings."
     )
-    header = [
-        "run",
-        "layers",
-        "norms",
-        "largest at",
-        "rho",
-        "p",
-        "rho inside",
-        "p inside",
-        "at the boundary",
-    ]
-    rows = [describe_norms_of_run(run, sites) for run, sites in group_by_run(norm_ranking, "map")]
+    header = ["allocation", "sparsity", "norms", "rho", "p", "rho inside", "at the boundary"]
+    rows = []
+    for (allocation, sparsity), sites in norm_ranking.groupby(
+        ["allocation", "sparsity"], sort=False
+    ):
+        rows.append([allocation, say_percent(sparsity), *describe_norms_of_place(sites)])
     return join_blocks(introduction, write_table(header, rows), conclude_norms(norm_ranking))
 
 
-def describe_norms_of_run(run: str, sites: pd.DataFrame) -> list[str]:
-    """Return the cells of one run and kind of map."""
-    # The correlations are of the run, so every row of it has the same.
-    first = sites.iloc[0]
-    largest = sites.loc[sites["l2_norm"].idxmax(), "layer"]
+def describe_norms_of_place(sites: pd.DataFrame) -> list[str]:
+    """Return the cells of all trainings of an allocation at one sparsity."""
     boundary = sites[sites["boundary"].astype(bool)]
-    if boundary.empty:
-        inside = ["the same", "", "no boundary"]
-    else:
-        ratios = [
-            f"{say_fixed(site.norm_over_widest, 2)} times (layer {site.layer})"
-            for site in boundary.itertuples()
-        ]
-        inside = [
-            say_fixed(first["spearman_rho_inside"], 2),
-            say_p_value(first["spearman_p_inside"]),
-            ", ".join(ratios),
-        ]
+    inside, ratios = "the same", "no boundary"
+    if len(boundary):
+        inside = say_range(sites["spearman_rho_inside"], 2)
+        ratios = f"{say_range(boundary['norm_over_widest'], 2)} times"
     return [
-        run,
-        str(len(sites)),
-        f"{sites['l2_norm'].min():#.3g} to {sites['l2_norm'].max():#.3g}",
-        f"layer {largest}",
-        say_fixed(first["spearman_rho"], 2),
-        say_p_value(first["spearman_p"]),
-        *inside,
+        say_range(sites["l2_norm"], 2),
+        say_range(sites["spearman_rho"], 2),
+        say_range(sites["spearman_p"], 3),
+        inside,
+        ratios,
     ]
 
 
@@ -225,13 +154,13 @@ def conclude_norms(ranking: pd.DataFrame) -> str:
     if grows or falls:
         falling = f" and falls in {falls}" if falls else ""
         trend = (
-            f"The norm grows with depth in {grows} of {total}{falling} "
+            f"The norm grows with depth in {grows} of {total}{falling} {LEVEL} "
             f"(rho {say_range(runs['spearman_rho'], 2)})."
         )
     else:
         trend = (
-            f"In none of {total} can a growth with depth, or its opposite, be told from a random "
-            "order of the layers."
+            f"In none of {total} does the norm grow or fall with depth {LEVEL} "
+            f"(rho {say_range(runs['spearman_rho'], 2)})."
         )
     boundary = ranking["boundary"].astype(bool)
     at_boundary = ranking.loc[boundary, "norm_over_widest"].dropna()
@@ -251,29 +180,16 @@ def describe_agreement(cross_configuration: pd.DataFrame, figures: Mapping[str, 
     """Compare the biases of two runs by their cosine, beside chance and another seed."""
     chance = say_range(cross_configuration["null_95"], 3)
     introduction = (
-        "Measured is the cosine of two runs' biases at each site that both have: 1 is the same "
-        f"direction. Chance lies below: 95 % of random directions stay under {chance}. "
-        "Another seed of the same allocation, where there is one, says how well two trainings "
-        "agree that differ by chance alone; runs that share a seed share the order of their text, "
-        "too, and can agree better."
+        "Cosine of two runs' biases, a mean over common sites and pairs of runs; 95 % of random "
+        f"directions stay under {chance}. Runs of one seed share the order of their text."
     )
-    header = [
-        "compared with",
-        "run",
-        "and",
-        "sites",
-        "mean cosine",
-        "range",
-        "first layer",
-        "last layer",
-    ]
+    header = ["compared with", "run", "and", "pairs", "cosine", "first / last layer"]
     rows = []
     for comparison, words in COMPARISONS.items():
         compared = cross_configuration[cross_configuration["comparison"] == comparison]
-        rows += [describe_pair(words, sites) for _, sites in compared.groupby(PAIR)]
+        rows += [describe_pair(words, sites) for _, sites in compared.groupby(PAIR, sort=False)]
     caption = (
-        "Cosines of two runs' biases by layer. The grey band is what random directions reach; "
-        "dashed lines, where there are any, compare two seeds of one allocation."
+        "Cosines of two runs' biases by layer; the grey band is what random directions reach."
     )
     return join_blocks(
         introduction,
@@ -286,18 +202,17 @@ def describe_agreement(cross_configuration: pd.DataFrame, figures: Mapping[str, 
 
 
 def describe_pair(comparison: str, sites: pd.DataFrame) -> list[str]:
-    """Return the cells of one pair of runs."""
-    pair, by_depth = sites.iloc[0], sites.sort_values("layer")["cosine"]
-    reference = f"{pair['reference']} {say_percent(pair['reference_sparsity'])}"
+    """Return the cells of two allocations or sparsities, over the seeds of all pairs of runs."""
+    pair = sites.iloc[0]
+    by_depth = sites.groupby("layer")["cosine"].mean().sort_index()
+    ends = (say_fixed(by_depth.iloc[end], 2) for end in (0, -1))
     return [
         comparison,
-        f"{pair['allocation']} {say_percent(pair['sparsity'])}, seed {pair['seed']}",
-        f"{reference}, seed {pair['reference_seed']}",
-        str(len(sites)),
+        f"{pair['allocation']} {say_percent(pair['sparsity'])}",
+        f"{pair['reference']} {say_percent(pair['reference_sparsity'])}",
+        str(len(sites[["seed", "reference_seed"]].drop_duplicates())),
         say_fixed(sites["cosine"].mean(), 3),
-        say_range(sites["cosine"], 3),
-        say_fixed(by_depth.iloc[0], 3),
-        say_fixed(by_depth.iloc[-1], 3),
+        " / ".join(ends),
     ]
 
 
@@ -328,10 +243,7 @@ def conclude_agreement(cosines: pd.DataFrame) -> str:
     )
     if 2 * above <= total:
         return f"{sentence}."
-    return (
-        f"{sentence}: runs that share a seed see the same text in the same order, and part of "
-        "their agreement may be that."
-    )
+    return f"{sentence}; part of that may be the text in the same order."
 
 
 def group_by_run(table: pd.DataFrame, *more: str) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -5,14 +5,19 @@ from collections.abc import Mapping
 import pandas as pd
 
 from spon.report.markdown import (
+    NOTHING,
     embed_figure,
     join_blocks,
-    join_words,
     say_bounds,
     say_percent,
     write_table,
 )
+from spon.report.sections.results import MEASURES, say_scope
+from spon.report.seeds import keep_counting
+from spon.sites import TEAL
 
+RATIO = ["ratio", "ratio_low", "ratio_high"]
+SHARE = ["share_of_full_percent", "share_low", "share_high"]
 # In percent; the interval of a share that is estimated is always wider.
 EXACT = 1e-6
 
@@ -25,50 +30,48 @@ def describe_layers(
 ) -> str:
     """Compare early layers with late ones and with all, and gains with their cost."""
     caption = (
-        "Perplexity against the number of bias parameters, one frontier for each scope and "
-        "sparsity; points whose paired interval holds zero are ties, and are not ranked."
+        "Damage against the number of bias parameters, one frontier for each scope and sparsity."
     )
     return join_blocks(
         compare_halves(layer_position),
         compare_shares(marginal_gain),
         compare_costs(pareto),
-        embed_figure(figures, "fig3_pareto", "Perplexity against bias parameters", caption),
+        embed_figure(figures, "fig3_pareto", "Damage against bias parameters", caption),
     )
 
 
 def compare_halves(position: pd.DataFrame) -> str:
-    """Write a table of the ratios of gains, early layers over late ones."""
+    """Write the ratios of gains, early layers over late ones."""
     if position.empty:
         return ""
     introduction = (
-        "Gain of biases in the early layers over that of as many in the late ones; 1 is no "
-        "difference."
+        "Here a cell is by KL / by log-likelihood, with 95 % intervals. Gain of biases in early "
+        "layers over that of as many in late ones; 1 is no difference:"
     )
-    header = ["", "sparsity", "by log-likelihood [95 %]", "by KL [95 %]", "its interval lies"]
-    rows = []
-    pairs = position.groupby(["sparsity", "seed", "early", "late"], sort=False)
-    for (sparsity, _, early, late), measures in pairs:
-        ratios = measures.set_index("measure")[["ratio", "ratio_low", "ratio_high"]]
-        by_nll, by_kl = ratios.loc["nll"], ratios.loc["kl"]
-        rows.append(
-            [
-                f"{early} over {late}",
-                say_percent(sparsity),
-                say_bounds(*by_nll, 2),
-                say_bounds(*by_kl, 2),
-                f"{conclude_ratio(by_nll)} / {conclude_ratio(by_kl)}",
-            ]
-        )
-    return join_blocks(introduction, write_table(header, rows))
+    key = ["early", "late", "sparsity"]
+    counting = keep_counting(position, [*key, "measure"])
+    counting = counting.assign(
+        name=counting["early"] + " over " + counting["late"],
+        words=[say_bounds(*ratio, 2) for ratio in counting[RATIO].to_numpy()],
+    )
+    return join_blocks(introduction, tabulate_by_sparsity(counting))
 
 
-def conclude_ratio(ratio: pd.Series) -> str:
-    """Say where the interval of a ratio lies: `above 1`, `below 1` or `around 1`."""
-    if pd.isna(ratio["ratio_low"]):
-        return "not applicable"
-    if ratio["ratio_low"] > 1:
-        return "above 1"
-    return "below 1" if ratio["ratio_high"] < 1 else "around 1"
+def tabulate_by_sparsity(rows: pd.DataFrame) -> str:
+    """Write a table with a row per name and a column per sparsity, by both measures in each cell.
+
+    Args:
+        rows: Have `name, sparsity, measure` and, for the cell, `words`.
+    """
+    cells = rows.pivot(index="name", columns=["sparsity", "measure"], values="words")
+    sparsities = sorted(rows["sparsity"].unique())
+    columns = pd.MultiIndex.from_product([sparsities, MEASURES])
+    cells = cells.reindex(index=rows["name"].unique(), columns=columns).fillna(NOTHING)
+    lines = [
+        [name, *(" / ".join(words[sparsity]) for sparsity in sparsities)]
+        for name, words in cells.iterrows()
+    ]
+    return write_table(["", *map(say_percent, sparsities)], lines)
 
 
 def compare_shares(marginal: pd.DataFrame) -> str:
@@ -77,43 +80,33 @@ def compare_shares(marginal: pd.DataFrame) -> str:
     share = marginal["share_of_full_percent"]
     width = marginal["share_high"] - marginal["share_low"]
     full = ((share - 100).abs() < EXACT) & (width < EXACT)
-    shares = marginal[share.notna() & ~full].drop_duplicates(
-        ["scope", "sparsity", "seed", "larger", "measure"]
-    )
+    key = ["scope", "sparsity", "larger"]
+    shares = keep_counting(marginal[share.notna() & ~full], [*key, "measure"])
     if shares.empty:
         return ""
     introduction = "Share of the gain with biases at every layer that fewer layers reach:"
-    header = ["layers with biases", "sparsity", "seed", "by log-likelihood [95 %]", "by KL [95 %]"]
-    rows = []
-    runs = shares.groupby(["sparsity", "seed", "larger"], sort=False)
-    for (sparsity, seed, allocation), measures in runs:
-        bounds = measures.set_index("measure")[
-            ["share_of_full_percent", "share_low", "share_high"]
-        ]
-        # A measure whose share is not known has a row of NaNs.
-        by_nll, by_kl = bounds.reindex(["nll", "kl"]).to_numpy()
-        rows.append(
-            [
-                allocation,
-                say_percent(sparsity),
-                f"{seed:g}",
-                say_bounds(*by_nll, 0, "%"),
-                say_bounds(*by_kl, 0, "%"),
-            ]
-        )
-    return join_blocks(introduction, write_table(header, rows))
+    shares = shares.assign(
+        name=shares["larger"],
+        words=[say_bounds(*share, 0, "%") for share in shares[SHARE].to_numpy()],
+    )
+    return join_blocks(introduction, tabulate_by_sparsity(shares))
 
 
 def compare_costs(pareto: pd.DataFrame) -> str:
-    """List the runs that no cheaper run of the same scope and sparsity beats."""
+    """Write by each measure the allocations that no cheaper one of the same place beats."""
     frontier = pareto[(pareto["frontier"] == "scope") & pareto["on_frontier"].astype(bool)]
     if frontier.empty:
         return ""
-    frontiers = []
-    for (scope, sparsity), runs in frontier.groupby(["scope", "sparsity"], sort=False):
-        allocations = dict.fromkeys(runs.sort_values("cost")["allocation"])
-        frontiers.append(f"{scope} at {say_percent(sparsity)}: {join_words(allocations)}")
-    return (
-        "On the frontier of perplexity against bias parameters (ties included) are, for "
-        f"{'; '.join(frontiers)}."
-    )
+    key = ["scope", "sparsity", "measure"]
+    points = []
+    for place, rows in frontier.groupby(key, sort=False):
+        row = dict(zip(key, place, strict=True))
+        points.append(row | {"name": say_scope(place[0]), "words": name_allocations(rows)})
+    introduction = "On the frontier of damage against bias parameters, ties included, beside TEAL:"
+    return join_blocks(introduction, tabulate_by_sparsity(pd.DataFrame(points)))
+
+
+def name_allocations(points: pd.DataFrame) -> str:
+    """Name the allocations of some points from the cheapest on, without the baseline."""
+    names = dict.fromkeys(points.sort_values("cost", kind="stable")["allocation"])
+    return ", ".join(name for name in names if name != TEAL) or "none"

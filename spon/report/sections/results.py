@@ -1,78 +1,91 @@
-"""Describe what sparsity costs and what biases win back: the baselines, and every run."""
+"""Describe what sparsity costs and what biases win back: the baselines, and every allocation."""
 
 from collections.abc import Mapping
-from numbers import Real
 
 import pandas as pd
 
 from spon.allocate import TRAINED
 from spon.claims.verdicts import ALPHA
 from spon.report.markdown import (
+    NOTHING,
     embed_figure,
     join_blocks,
+    join_words,
     say_bounds,
     say_change,
     say_fixed,
-    say_p_value,
     say_percent,
+    say_range,
     write_table,
 )
-from spon.tables.outcomes import DENSE, TEAL
+from spon.report.seeds import PLACE, average_seeds, keep_counting, say_each
+from spon.sites import DENSE, TEAL
 
-RUN = ["allocation", "scope", "sparsity", "seed"]
+# The scope of all linear maps of the decoder, which is sparsified as a whole.
+WHOLE = "all"
 # Differences in log-likelihood are written in thousandths of a nat.
 MILLI = 1000.0
+LEVEL = f"at the {100 * ALPHA:g} % level"
+# So many pairs of allocations are named; more are counted.
+FEW = 2
+MEASURES = {"kl": "KL divergence", "nll": "log-likelihood"}
 HOW_TO_READ = (
-    "*SPON less TEAL* is the paired difference in negative log-likelihood per token, in "
-    "thousandths of a nat, below zero where biases help. Recovered is the share of TEAL's "
-    "damage that is won back, by KL divergence from the dense model, which is what is trained, "
-    "and by log-likelihood. In brackets: 95 % intervals over blocks. A run is called better or "
-    "worse than TEAL only if the p-value, Holm-adjusted over all contrasts of the study, is "
-    f"below {ALPHA:g}; an interval alone may exclude zero and the verdict still be *not "
-    "distinguishable*."
+    "*Recovered* is the share of TEAL's damage that is won back. A row is the mean over "
+    "trainings, its interval covers their spread, and the last column has the single ones, KL / "
+    "log-likelihood. P-values are Holm-adjusted over all contrasts of the study."
 )
 
 
-def describe_baselines(perplexity: pd.DataFrame, contrasts: pd.DataFrame) -> str:
-    """Describe the dense model, and what TEAL costs at each scope and sparsity."""
+def describe_baselines(
+    perplexity: pd.DataFrame, contrasts: pd.DataFrame, thresholds: pd.DataFrame | None = None
+) -> str:
+    """Describe the dense model, and what TEAL costs and spares at each scope and sparsity."""
     dense = perplexity.loc[perplexity["allocation"] == DENSE].iloc[0]
     level = say_bounds(dense["perplexity"], dense["perplexity_low"], dense["perplexity_high"], 3)
     introduction = (
-        f"The dense model has a perplexity of {level} on held-out text. That interval is wide "
-        "since texts differ; it says nothing about differences between models, which are paired "
-        "by block and far more certain. The last two columns are in thousandths of a nat per "
-        "token: negative log-likelihood above dense, and KL divergence from it."
+        f"The dense model has a perplexity of {level} on held-out text. *Of the model*: share of "
+        "the decoder's linear weights that meet a zero. *Reached*: sparsity on held-out text, "
+        "with the dense model's inputs / the sparse one's. The last two columns are in "
+        "thousandths of a nat per token."
     )
-    header = [
-        "sites sparsified",
-        "sparsity",
-        "TEAL's perplexity",
-        "over dense",
-        "TEAL less dense [95 %]",
-        "KL",
-    ]
+    header = ["sites sparsified", "sparsity", "of the model", "reached", "TEAL's perplexity"]
+    header += ["over dense", "KL", "TEAL less dense [95 %]"]
     damages = contrasts[(contrasts["contrast"] == "teal_dense") & (contrasts["measure"] == "nll")]
+    damages = damages.set_index(["scope", "sparsity"])
     rows = []
     for teal in perplexity[perplexity["allocation"] == TEAL].itertuples():
-        here = (damages["scope"] == teal.scope) & (damages["sparsity"] == teal.sparsity)
-        damage = damages[here].iloc[0]
-        rows.append(
-            [
-                teal.scope,
-                say_percent(teal.sparsity),
-                say_fixed(teal.perplexity, 3),
-                say_change(teal.over_dense_percent),
-                say_bounds(
-                    damage["difference_nats_per_token"],
-                    damage["low"],
-                    damage["high"],
-                    1,
-                    scale=MILLI,
-                ),
-                say_fixed(MILLI * teal.kl_nats_per_token, 1),
-            ]
-        )
+        damage = damages.loc[(teal.scope, teal.sparsity)]
+        rows.append(describe_baseline(teal, damage, thresholds))
     return join_blocks(introduction, write_table(header, rows))
+
+
+def describe_baseline(teal, damage: pd.Series, thresholds: pd.DataFrame | None) -> list[str]:
+    """Return the cells of one baseline.
+
+    Args:
+        teal: Its row of the table of perplexities.
+        damage: Its difference from the dense model.
+        thresholds: A row per site of every baseline, if there is such a table.
+    """
+    difference = [damage[name] for name in ("difference_nats_per_token", "low", "high")]
+    return [
+        say_scope(teal.scope),
+        say_percent(teal.sparsity),
+        say_percent(teal.model_sparsity, 1),
+        NOTHING if thresholds is None else say_reached(thresholds, teal.scope, teal.sparsity),
+        say_fixed(teal.perplexity, 3),
+        say_change(teal.over_dense_percent),
+        say_fixed(MILLI * teal.kl_nats_per_token, 1),
+        say_bounds(*difference, 1, scale=MILLI),
+    ]
+
+
+def say_reached(thresholds: pd.DataFrame, scope: str, sparsity: float) -> str:
+    """Write the sparsity that sites reach on average: in the dense pass, and in the sparse one."""
+    sites = thresholds[(thresholds["scope"] == scope) & (thresholds["sparsity"] == sparsity)]
+    passes = ("sparsity_dense_pass", "sparsity_sparse_pass")
+    means = (say_fixed(100 * sites[name].mean(), 1) for name in passes)
+    return f"{' / '.join(means)} %"
 
 
 def describe_results(
@@ -82,28 +95,45 @@ def describe_results(
     settings: Mapping,
     figures: Mapping[str, str],
 ) -> str:
-    """Describe every trained run at every sparsity, against TEAL and against one another."""
-    trained = keep_trained(perplexity.dropna(subset=["seed"]), settings)
-    sparsities = [
-        describe_sparsity(sparsity, runs, contrasts, damage_recovery)
-        for sparsity, runs in trained.groupby("sparsity", sort=True)
-    ]
+    """Describe the trained allocations of every scope but the whole model."""
+    runs = keep_trained(perplexity.dropna(subset=["seed"]), settings)
+    runs = runs[runs["scope"] != WHOLE]
     bars = embed_figure(
         figures,
         "fig1_perplexity",
         "Perplexity above the dense model",
-        "Perplexity above the dense model (left edge), by sites sparsified and sparsity; further "
-        "left is better. A run whose bar reaches the dashed line cannot be told from TEAL. Grey "
-        "points are controls.",
+        "Perplexity above the dense model; further left is better. Grey points are controls.",
     )
-    shares = embed_figure(
-        figures,
-        "fig2_damage_recovery",
-        "Share of TEAL's damage that is won back",
-        "The share of TEAL's damage that biases win back, by perplexity and by KL divergence, "
-        "with 95 % intervals; 0 % is TEAL, 100 % the dense model. Grey points are controls.",
+    return join_blocks(
+        HOW_TO_READ,
+        tabulate_runs(runs, contrasts, damage_recovery),
+        *(compare_allocations(runs, contrasts, measure) for measure in MEASURES),
+        bars,
     )
-    return join_blocks(HOW_TO_READ, *sparsities, bars, shares)
+
+
+def describe_whole_model(
+    perplexity: pd.DataFrame,
+    contrasts: pd.DataFrame,
+    damage_recovery: pd.DataFrame,
+    settings: Mapping,
+) -> str:
+    """Describe the allocations whose scope is the whole model; nothing if there is none."""
+    runs = keep_trained(perplexity.dropna(subset=["seed"]), settings)
+    runs = runs[runs["scope"] == WHOLE]
+    if runs.empty:
+        return ""
+    introduction = (
+        "Here all linear maps of the decoder are sparsified, as in the original paper, and "
+        "allocations differ in the maps that get a bias."
+    )
+    table = tabulate_runs(runs, contrasts, damage_recovery)
+    return join_blocks(introduction, table)
+
+
+def say_scope(scope: str) -> str:
+    """Name the sites of a scope."""
+    return "whole model" if scope == WHOLE else scope
 
 
 def keep_trained(rows: pd.DataFrame, settings: Mapping) -> pd.DataFrame:
@@ -119,106 +149,108 @@ def keep_trained(rows: pd.DataFrame, settings: Mapping) -> pd.DataFrame:
     return rows[~rows["allocation"].isin(controls)]
 
 
-def describe_sparsity(
-    sparsity: float, runs: pd.DataFrame, contrasts: pd.DataFrame, recovery: pd.DataFrame
+def keep_largest(perplexity: pd.DataFrame, settings: Mapping) -> pd.DataFrame:
+    """Keep of every scope and sparsity the trained allocation with the most biases.
+
+    Returns:
+        A row per scope and sparsity, averaged over trainings; of several allocations with as many
+        biases the first.
+    """
+    trained = average_seeds(keep_trained(perplexity.dropna(subset=["seed"]), settings))
+    largest = trained.sort_values("bias_parameters", ascending=False, kind="stable")
+    return largest.drop_duplicates(["scope", "sparsity"]).sort_index()
+
+
+def tabulate_runs(
+    runs: pd.DataFrame, contrasts: pd.DataFrame, damage_recovery: pd.DataFrame
 ) -> str:
-    """Write the table of the runs at one sparsity, and say which of them differ.
+    """Write a table with a row per allocation and sparsity.
 
     Args:
-        sparsity: Share of zeros.
-        runs: Perplexities of the trained runs at this sparsity.
-        contrasts: Differences of all runs, at all sparsities.
-        recovery: Shares of damage won back by all runs, at all sparsities.
+        runs: Perplexities of the runs to show, a row per training.
+        contrasts: Differences of all runs.
+        damage_recovery: Shares of damage won back by all runs.
     """
-    here = contrasts[(contrasts["sparsity"] == sparsity) & (contrasts["measure"] == "nll")]
-    from_teal = runs[RUN].merge(here[here["contrast"] == "run_teal"], on=RUN)
-    shares = recovery.set_index(RUN)
-    rows = [describe_run(contrast, runs, shares) for contrast in from_teal.itertuples()]
-    header = [
-        "run",
-        "sites",
-        "biases",
-        "perplexity",
-        "SPON less TEAL [95 %]",
-        "p (Holm)",
-        "against TEAL",
-        "KL recovered [95 %]",
-        "log-likelihood recovered [95 %]",
-    ]
-    title = f"### {say_percent(sparsity)} sparsity"
-    return join_blocks(title, write_table(header, rows), compare_runs(runs, here))
+    header = ["allocation", "sparsity", "KL recovered [95 %]", "log-likelihood recovered [95 %]"]
+    header += ["at own temperature", "single trainings"]
+    means = average_seeds(runs).set_index(PLACE)
+    rows = []
+    for place, mean in means.iterrows():
+        here = damage_recovery[(damage_recovery[PLACE] == list(place)).all(axis=1)]
+        shares = keep_counting(here, [*PLACE, "measure"]).set_index("measure")
+        cells = [say_recovery(shares.loc[measure]) for measure in MEASURES]
+        cells.append(say_range([mean["recovery_own_temperature_percent"]], 1, "%"))
+        rows.append([place[0], say_percent(place[2]), *cells, say_single(here)])
+    return join_blocks(write_table(header, rows), judge_runs(runs, contrasts))
 
 
-def describe_run(contrast, runs: pd.DataFrame, shares: pd.DataFrame) -> list[str]:
-    """Return the cells of one run.
-
-    Args:
-        contrast: The run's difference from TEAL.
-        runs: Perplexities of the runs at the same sparsity.
-        shares: Shares of damage won back, by run.
-    """
-    same_seed = (runs["allocation"] == contrast.allocation) & (runs["seed"] == contrast.seed)
-    run = runs[same_seed & (runs["scope"] == contrast.scope)]
-    assert len(run) == 1, f"{contrast.allocation}, seed {contrast.seed}, has {len(run)} rows"
-    by_measure = shares.loc[tuple(getattr(contrast, name) for name in RUN)].set_index("measure")
-    return [
-        name_run(contrast.allocation, contrast.seed, runs),
-        contrast.scope,
-        f"{run['bias_parameters'].item():,}",
-        say_fixed(run["perplexity"].item(), 3),
-        say_bounds(
-            contrast.difference_nats_per_token, contrast.low, contrast.high, 2, scale=MILLI
-        ),
-        say_p_value(contrast.p_holm),
-        judge_difference(contrast),
-        say_recovery(by_measure.loc["kl"]),
-        say_recovery(by_measure.loc["nll"]),
-    ]
+def say_single(recovery: pd.DataFrame) -> str:
+    """Write the recoveries of single trainings by each measure: `6.5, 6.2 / 19.9, 23.1`."""
+    single = recovery[recovery["seed"].notna()].set_index("measure")["recovery_percent"]
+    each = [say_each(single.loc[[measure]], 1) for measure in MEASURES]
+    return " / ".join(filter(None, each))
 
 
 def say_recovery(share: pd.Series) -> str:
-    """Write a share of damage with its interval."""
+    """Write a share of damage with its interval; without an interval it is not applicable."""
+    if pd.isna(share["low"]):
+        return NOTHING
     return say_bounds(share["recovery_percent"], share["low"], share["high"], 1, "%")
 
 
-def name_run(allocation: str, seed: Real, runs: pd.DataFrame) -> str:
-    """Name a run by its allocation, and by its seed too if the table has several seeds."""
-    return f"{allocation}, seed {seed:g}" if runs["seed"].nunique() > 1 else allocation
+def judge_runs(runs: pd.DataFrame, contrasts: pd.DataFrame) -> str:
+    """Say by each measure which allocations are not better than TEAL."""
+    rows = contrasts[contrasts["contrast"] == "run_teal"].merge(runs[PLACE].drop_duplicates())
+    rows = keep_counting(rows, [*PLACE, "measure"])
+    phrases = []
+    for measure, words in MEASURES.items():
+        of_measure = rows[rows["measure"] == measure]
+        verdicts = of_measure.apply(judge_difference, axis=1)
+        others = [
+            f"{row.allocation} at {say_percent(row.sparsity)} ({verdict})"
+            for row, verdict in zip(of_measure.itertuples(), verdicts, strict=True)
+            if verdict != "better"
+        ]
+        but = f" but {join_words(others)}" if others else ""
+        phrases.append(f"by {words} all{but}")
+    return f"Better than TEAL {LEVEL} are {'; '.join(phrases)}."
 
 
-def judge_difference(contrast) -> str:
-    """Judge a difference from its p-value: `better`, `worse` or `not distinguishable`.
+def judge_difference(contrast: pd.Series) -> str:
+    """Judge a difference from its p-value: `better`, `worse` or `not told apart`.
 
-    The difference is in negative log-likelihood, so a negative one is better.
+    The difference is in nats, so a negative one is better.
     """
     # A p-value that is NaN decides nothing, and no comparison with it is true.
-    if not contrast.p_holm < ALPHA:
-        return "not distinguishable"
-    return "better" if contrast.difference_nats_per_token < 0 else "worse"
+    if not contrast["p_holm"] < ALPHA:
+        return "not told apart"
+    return "better" if contrast["difference_nats_per_token"] < 0 else "worse"
 
 
-def compare_runs(runs: pd.DataFrame, contrasts: pd.DataFrame) -> str:
-    """Say which runs differ from one another, and which cannot be told apart."""
+def compare_allocations(runs: pd.DataFrame, contrasts: pd.DataFrame, measure: str) -> str:
+    """Say how many pairs of allocations differ by a measure, and name those that do not."""
     allocations = set(runs["allocation"])
-    pairs = contrasts[contrasts["contrast"] == "run_run"]
+    pairs = contrasts[(contrasts["contrast"] == "run_run") & (contrasts["measure"] == measure)]
     pairs = pairs[pairs["allocation"].isin(allocations) & pairs["reference"].isin(allocations)]
-    differing, tied = [], []
-    for pair in pairs.itertuples():
-        run = name_run(pair.allocation, pair.seed, runs)
-        reference = name_run(pair.reference, pair.reference_seed, runs)
-        verdict = judge_difference(pair)
-        if verdict == "better":
-            differing.append(f"{run} than {reference}")
-        elif verdict == "worse":
-            differing.append(f"{reference} than {run}")
-        else:
-            tied.append(f"{run} and {reference}")
-    if tied and not differing:
-        return "By log-likelihood no two runs of one scope and seed can be told apart."
-    sentences = []
-    if differing:
-        better = "; ".join(differing)
-        sentences.append(f"Of the runs of one scope and seed, better by log-likelihood: {better}.")
-    if tied:
-        sentences.append(f"Not to be told apart: {'; '.join(tied)}.")
-    return " ".join(sentences)
+    pairs = keep_counting(pairs, [*PLACE, "reference"])
+    if pairs.empty:
+        return ""
+    tied = pairs[[judge_difference(pair) == "not told apart" for _, pair in pairs.iterrows()]]
+    sentence = (
+        f"By {MEASURES[measure]}, {len(pairs) - len(tied)} of {len(pairs)} pairs of allocations "
+        "of one place are told apart"
+    )
+    if tied.empty or len(tied) == len(pairs):
+        return f"{sentence}."
+    return f"{sentence}; not: {name_pairs(tied)}."
+
+
+def name_pairs(pairs: pd.DataFrame) -> str:
+    """Name a few pairs of allocations, sparsity by sparsity, or count many."""
+    phrases = []
+    for sparsity, rows in pairs.groupby("sparsity"):
+        names = f"{len(rows)} pairs"
+        if len(rows) <= FEW:
+            names = ", ".join(f"{row.allocation} and {row.reference}" for row in rows.itertuples())
+        phrases.append(f"{names} at {say_percent(sparsity)}")
+    return "; ".join(phrases)

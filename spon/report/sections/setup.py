@@ -1,28 +1,26 @@
 """Describe what a study rests on: its model, text, method, machine, and its limits."""
 
-from collections.abc import Mapping, Sequence
-from math import factorial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
 import pandas as pd
 
-from spon.allocate import MEAN_RESIDUAL, RANDOM, TRAINED
+from spon.allocate import TRAINED
 from spon.report.markdown import (
     join_blocks,
     join_words,
-    say_fixed,
-    say_p_value,
     say_percent,
-    say_range,
     write_table,
 )
 from spon.report.sections.results import keep_trained
+from spon.report.sections.trainings import name_trainings
+from spon.report.seeds import say_trainings
 
 RUN = ["allocation", "sparsity", "seed"]
 # Published biases are of models with more parameters than this.
 SMALL = 1e8
-# Up to so many layers, even a perfect trend may have a p-value that is too large once adjusted.
-FEW_LAYERS = 6
+# More parameters than this are written in millions.
+MANY = 1e5
 METHODS = {
     "threshold": (
         "an input entry is set to zero if its magnitude is at most a threshold, one per site, "
@@ -30,42 +28,31 @@ METHODS = {
     ),
     "topk": "every token keeps the same number of input entries of each site, the largest ones",
 }
-LEARNED = {
-    TRAINED: "trained",
-    MEAN_RESIDUAL: "control: mean residual",
-    RANDOM: "control: random directions",
-}
 
 
 def describe_setup(
     model: Mapping,
     protocol: Mapping,
     settings: Mapping,
-    thresholds: pd.DataFrame | None = None,
     perplexity: pd.DataFrame | None = None,
 ) -> str:
-    """Describe the method, model, text, training and scopes, and the sparsity on held-out text."""
+    """Describe the method, the model, the text, the training and the allocations."""
     rows = [*describe_model(model), *describe_text(protocol), *describe_training(settings)]
-    blocks = [
+    return join_blocks(
         describe_method(settings),
         write_table(["", ""], rows, words=2),
         describe_allocations(settings, perplexity),
-    ]
-    if perplexity is not None and thresholds is not None:
-        blocks.append(tabulate_scopes(perplexity, thresholds))
-    return join_blocks(*blocks)
+    )
 
 
 def describe_method(settings: Mapping) -> str:
     """Describe what is done to a model, in a paragraph."""
     method = METHODS[settings["study"]["method"]]
     return (
-        "A *site* is one linear map `W` of one decoder layer. Its input `x` is sparsified and a "
-        "learned constant `b`, the bias, is added: `W x` becomes `W S(x) + b`. For `S`, "
-        f"{method}. The baseline has the same sites sparsified and no bias; below it is called "
-        "TEAL, the model with biases SPON. Biases start at zero and are trained on the KL "
-        "divergence of the sparse model's next-token distributions from the dense one's, all "
-        "weights frozen."
+        "A *site* is one linear map `W` of one decoder layer: `W x` becomes `W S(x) + b`, with a "
+        f"learned constant `b`, the bias. For `S`, {method}. The same sites without biases are "
+        "called TEAL, with biases SPON. Biases are trained to lower the KL divergence of the "
+        "sparse model's next-token distributions from the dense one's, all weights frozen."
     )
 
 
@@ -93,6 +80,12 @@ def name_source(source: Mapping) -> str:
     return path.name if path.is_absolute() else str(path)
 
 
+def say_size(model: Mapping) -> str:
+    """Write the number of a model's parameters, in millions if they are many."""
+    parameters = model["shape"]["parameters"]
+    return f"{parameters / 1e6:,.1f} million" if parameters > MANY else f"{parameters:,}"
+
+
 def describe_text(protocol: Mapping) -> list[list[str]]:
     """Return the rows on the held-out text: its source, its blocks, and the protocol's hash."""
     text, cut = protocol["settings"]["text"], protocol["settings"]["protocol"]
@@ -115,28 +108,37 @@ def describe_training(settings: Mapping) -> list[list[str]]:
     if "train" not in settings:
         return []
     train = settings["train"]
-    epochs = f"{train['epochs']} epoch{'s' * (train['epochs'] > 1)}"
     recipe = (
-        f"{train['blocks']:,} blocks, {epochs}, AdamW at {train['learning_rate']:g}, "
-        f"{train['batch_blocks']} blocks a step, {train['schedule']} schedule"
+        f"{train['blocks']:,} blocks, AdamW, {train['batch_blocks']} blocks a step, "
+        f"{train['schedule']} schedule"
     )
     return [["training", recipe]]
 
 
 def describe_allocations(settings: Mapping, perplexity: pd.DataFrame | None) -> str:
-    """Write a table of the allocations: their scope, their layers, and how biases are learned.
+    """Write a table of the trained allocations: their scope, and their layers.
 
     Args:
         settings: Have the allocations.
         perplexity: If it is given, an allocation that it lacks is left out.
     """
-    header = ["allocation", "sites sparsified", "layers with a bias", "biases"]
-    rows = []
-    for name, allocation in settings.get("allocations", {}).items():
-        if perplexity is None or name in set(perplexity["allocation"]):
-            learned = LEARNED[allocation["learn"]]
-            rows.append([name, allocation["scope"], say_layers(allocation["layers"]), learned])
-    return write_table(header, rows, words=4) if rows else ""
+    rows = [
+        [name, allocation["scope"], say_biases(allocation)]
+        for name, allocation in settings.get("allocations", {}).items()
+        if allocation["learn"] == TRAINED
+        and (perplexity is None or name in set(perplexity["allocation"]))
+    ]
+    header = ["allocation", "sites sparsified", "layers with a bias"]
+    return write_table(header, rows, words=3) if rows else ""
+
+
+def say_biases(allocation: Mapping) -> str:
+    """Write the layers with a bias, and the maps too if not all that are sparsified have one."""
+    layers = say_layers(allocation["layers"])
+    if list(allocation["biases"]) == list(allocation["maps"]):
+        return layers
+    maps = join_words(kind.split(".")[-1] for kind in allocation["biases"])
+    return f"{layers}, at {maps}"
 
 
 def say_layers(layers: str | list | Mapping) -> str:
@@ -175,6 +177,7 @@ def describe_limits(
     settings: Mapping,
     model: Mapping | None = None,
     perplexity: pd.DataFrame | None = None,
+    trainings: pd.DataFrame | None = None,
     bias_statistics: pd.DataFrame | None = None,
 ) -> str:
     """List what the findings do not say; a limit that this study does not have is left out."""
@@ -183,30 +186,46 @@ def describe_limits(
             "No model was run: nothing is said of perplexity, of damage or of hidden states."
         ]
     else:
-        trained = keep_trained(perplexity, settings)
-        limits = [*limit_to_trainings(trained), *limit_to_model(model), *limit_to_text()]
+        trained = keep_trained(perplexity.dropna(subset=["seed"]), settings)
+        limits = [*limit_to_trainings(trained), *limit_to_converged(trainings)]
+        limits += [*limit_to_model(model), *limit_to_text()]
     if bias_statistics is not None:
         limits += limit_to_analysed_runs(bias_statistics, alone=perplexity is None)
     return "\n".join(f"- {limit}" for limit in limits)
 
 
-def limit_to_trainings(perplexity: pd.DataFrame) -> list[str]:
-    """Say that an interval over blocks does not cover another training, and how many there are."""
-    runs = perplexity.dropna(subset=["seed"])
+def limit_to_trainings(runs: pd.DataFrame) -> list[str]:
+    """Say which allocations were trained once, so that nothing is known of another training."""
     seeds = runs.groupby(["allocation", "sparsity"], sort=False)["seed"].nunique()
-    repeated = []
-    for (allocation, sparsity), count in seeds.items():
-        if count > 1:
-            repeated.append(f"{allocation} at {say_percent(sparsity)}")
-    if seeds.min() != 1:
-        trainings = "Every run was trained with several seeds."
-    elif repeated:
-        trainings = f"All but {join_words(repeated)} were trained once."
-    else:
-        trainings = "Every run was trained once."
+    once = seeds[seeds == 1]
+    if once.empty:
+        return [f"{say_trainings(seeds)} stand behind each row: few, so their spread is rough."]
+    who = "Every allocation was"
+    if len(once) < len(seeds):
+        who = f"{name_places(once.index)} {'was' if len(once) == 1 else 'were'}"
     return [
-        "An interval over blocks says how sure a number is of the model that was trained, not "
-        f"what another training would have given. {trainings}"
+        f"{who} trained once: these intervals are over blocks of text alone, and another training "
+        "may differ."
+    ]
+
+
+def name_places(places: Iterable[tuple[str, float]]) -> str:
+    """Name allocations with their sparsities: `ALL-DOWN at 50 % and 60 %`."""
+    sparsities: dict[str, list[str]] = {}
+    for allocation, sparsity in places:
+        sparsities.setdefault(allocation, []).append(say_percent(sparsity))
+    return join_words(f"{name} at {join_words(at)}" for name, at in sparsities.items())
+
+
+def limit_to_converged(trainings: pd.DataFrame | None) -> list[str]:
+    """Say which trainings are not converged; nothing if all are, or if there is no table of it."""
+    if trainings is None or trainings["converged"].astype(bool).all():
+        return []
+    left = trainings[~trainings["converged"].astype(bool)]
+    return [
+        f"Not converged by the rule: {name_trainings(left)}. The last tenth of their steps still "
+        f"won up to {left['last_tenth_percent'].max():.2f} % of the fall in held-out KL, so more "
+        "steps may change their gains."
     ]
 
 
@@ -215,46 +234,33 @@ def limit_to_model(model: Mapping | None) -> list[str]:
     if model is None or model["shape"]["parameters"] >= SMALL:
         return []
     return [
-        f"The model is small ({model['shape']['parameters'] / 1e6:.1f} million parameters): what "
-        "holds for it need not hold for one a thousand times larger. The published values are "
-        "of Llama-3.2-1B, on other text."
+        f"The model is small ({say_size(model)} parameters): what "
+        "holds for it need not hold for one a thousand times larger."
     ]
 
 
 def limit_to_text() -> list[str]:
     """Say what every study that runs a model leaves open: other text, tasks, speed, and scopes."""
     return [
-        "Held-out text is of one kind, and likelihood and KL divergence are all that is "
-        "measured on it: no task, no speed.",
-        "Each scope is sparsified by itself. Equal site sparsity is not equal model sparsity "
-        "(see the setup), so scopes are compared by shares of their own damage.",
+        "Held-out text is of one kind; no task and no speed is measured.",
+        "Equal sparsity of sites is not equal sparsity of the model, so scopes are compared by "
+        "shares of their own damage.",
     ]
 
 
 def limit_to_analysed_runs(bias_statistics: pd.DataFrame, alone: bool) -> list[str]:
-    """Say which runs are analysed, and what so few seeds or layers cannot show.
+    """Say which runs are analysed, and what one seed cannot show.
 
     Args:
         bias_statistics: A row per run and site.
         alone: Whether the study is of biases alone, without a model.
     """
     runs = bias_statistics.drop_duplicates(RUN)
-    names = [
-        f"{run.allocation} at {say_percent(run.sparsity)}, seed {run.seed}"
-        for run in runs.itertuples()
-    ]
-    limits = [f"Run by run, analyses are of {'; '.join(names)}; other runs may differ."]
+    names = name_places(runs[["allocation", "sparsity"]].itertuples(index=False, name=None))
+    limits = [f"Only {names} are analysed by themselves, one training each."]
     most_seeds = runs.groupby(["allocation", "sparsity"])["seed"].nunique().max()
     if most_seeds == 1 and alone:
         limits.append("Each allocation has one seed here: another training may give other biases.")
-    fewest = bias_statistics.groupby(RUN).size().min()
-    if fewest <= FEW_LAYERS:
-        # Of all orders of the layers, two are monotonic: one rises, one falls.
-        least = say_p_value(2 / factorial(int(fewest)))
-        limits.append(
-            f"A trend over {fewest} layers cannot have a p-value below {least}, before any "
-            "adjustment."
-        )
     return limits
 
 
@@ -267,41 +273,3 @@ def describe_environment(environment: Mapping) -> str:
         f"Python {environment['python']} on {', '.join(filter(None, machine))}; "
         f"device {environment['device']}, {threads}. {packages}."
     )
-
-
-def tabulate_scopes(perplexity: pd.DataFrame, thresholds: pd.DataFrame) -> str:
-    """Write a table of sparsities: of sites, of the whole model, and measured on held-out text."""
-    introduction = (
-        "Sparsity is a share of the entries that enter a site; that of the model is the share "
-        "of the decoder's linear weights that meet a zero. Both are what is asked for. What "
-        "held-out text really has (mean over sites, and range) is in the last two columns: with "
-        "the dense model's inputs, and with those of the sparsified model."
-    )
-    header = [
-        "sites sparsified",
-        "sparsity",
-        "of the model",
-        "sites",
-        "reached, dense pass",
-        "reached, sparse pass",
-    ]
-    key = ["scope", "sparsity"]
-    model_sparsity = perplexity.drop_duplicates(key).set_index(key)["model_sparsity"]
-    rows = []
-    for (scope, sparsity), sites in thresholds.groupby(key, sort=False):
-        rows.append(
-            [
-                scope,
-                say_percent(sparsity),
-                say_percent(model_sparsity[scope, sparsity], 1),
-                str(len(sites)),
-                say_reached(sites["sparsity_dense_pass"]),
-                say_reached(sites["sparsity_sparse_pass"]),
-            ]
-        )
-    return join_blocks(introduction, write_table(header, rows))
-
-
-def say_reached(sparsities: pd.Series) -> str:
-    """Write the mean and the range of the sparsities that sites reach."""
-    return f"{say_fixed(100 * sparsities.mean(), 1)} % ({say_range(100 * sparsities, 1)})"

@@ -1,15 +1,32 @@
-"""Summarise a study in a few sentences, each computed from its numbers."""
+"""Write the first page: what was measured, what came out, and where it ends."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from spon.claims.verdicts import CONTRADICTED, SUPPORTED
-from spon.report.markdown import join_blocks, join_words, say_range
+from spon.report.markdown import (
+    NOTHING,
+    embed_figure,
+    join_blocks,
+    say_percent,
+    say_range,
+    write_table,
+)
 from spon.report.sections.biases import conclude_agreement, conclude_norms, conclude_statistics
-from spon.report.sections.claims import count_verdicts, list_statements
-from spon.report.sections.controls import conclude_dense, conclude_mean_residual, say_sparsities
-from spon.report.sections.results import RUN, keep_trained
+from spon.report.sections.claims import count_verdicts, list_labels
+from spon.report.sections.confidence import OWN, conclude_confidence, weigh_confidence
+from spon.report.sections.controls import summarise_shares
+from spon.report.sections.results import keep_largest, say_recovery, say_scope
+from spon.report.sections.setup import say_size
+from spon.report.sections.trainings import count_converged
+from spon.report.seeds import PLACE, keep_counting, say_trainings
+
+SOURCES = (
+    "Sources: method, Xu, Gao, Weng, Ma, *Resting Neurons, Active Insights*, arXiv:2512.12744; "
+    "claims, H. Waghela, *SPON Extensions: Experimental Findings*, February 2026; TEAL, Liu et "
+    "al., 2024, arXiv:2408.14690."
+)
 
 
 def summarise(
@@ -18,94 +35,140 @@ def summarise(
     controls: pd.DataFrame | None = None,
     claims: Sequence[Mapping] | None = None,
     settings: Mapping | None = None,
+    trainings: pd.DataFrame | None = None,
+    model: Mapping | None = None,
+    protocol: Mapping | None = None,
     bias_statistics: pd.DataFrame | None = None,
     norm_ranking: pd.DataFrame | None = None,
     cross_configuration: pd.DataFrame | None = None,
+    figures: Mapping[str, str] | None = None,
 ) -> str:
     """Summarise a study with a model, or one of biases alone."""
     if perplexity is not None and damage_recovery is not None:
+        largest = keep_largest(perplexity, settings or {})
         blocks = [
-            *summarise_recovery(perplexity, damage_recovery, settings or {}),
+            say_question(largest, protocol),
+            summarise_recovery(largest, damage_recovery),
+            conclude_confidence(weigh_confidence(perplexity, damage_recovery, settings or {})),
             summarise_controls(controls),
         ]
     else:
         blocks = [summarise_biases(bias_statistics, norm_ranking, cross_configuration)]
     if claims is not None:
         blocks.append(summarise_verdicts(claims))
-    return join_blocks(*blocks)
+    if trainings is not None:
+        blocks.append(f"**Trainings.** {count_converged(trainings)}")
+    if perplexity is not None:
+        blocks.append(say_limits(model))
+    if not any(blocks):
+        return ""
+    return join_blocks(*blocks, show_recovery(figures or {}), SOURCES)
 
 
-def summarise_recovery(
-    perplexity: pd.DataFrame, recovery: pd.DataFrame, settings: Mapping
-) -> list[str]:
-    """Write the question, and for each scope the damage that its largest trained run wins back."""
-    question = (
-        "Setting small activations to zero (TEAL) saves work and costs accuracy. This study "
-        "measures, on held-out text and with paired intervals, how much of that loss constants "
-        "learned at the sparsified sites (SPON) win back."
-    )
-    runs = keep_trained(perplexity.dropna(subset=["seed"]), settings)
-    largest = runs.sort_values(["bias_parameters", "seed"], ascending=[False, True], kind="stable")
-    largest = largest.drop_duplicates(["scope", "sparsity"]).sort_index()
-    scopes = recovery.merge(largest[RUN], on=RUN).groupby("scope", sort=False)
-    return [question, " ".join(conclude_recovery(scope, shares) for scope, shares in scopes)]
-
-
-def conclude_recovery(scope: str, shares: pd.DataFrame) -> str:
-    """Say what is won back at one scope, by KL divergence and by log-likelihood."""
-    allocations = join_words(dict.fromkeys(shares["allocation"]), last="or")
-    by_kl = shares[shares["measure"] == "kl"]
-    by_nll = shares[shares["measure"] == "nll"]
+def say_question(largest: pd.DataFrame, protocol: Mapping | None) -> str:
+    """Say what is measured, and on how much text."""
+    text = ""
+    if protocol is not None:
+        length = protocol["settings"]["protocol"]["block_length"]
+        text = f" ({protocol['blocks']:,} blocks of {length} tokens)"
     return (
-        f"At {scope} ({allocations}), biases win back "
-        f"{say_recovered(by_kl, 'KL divergence from the dense model')}. Of the lost "
-        f"log-likelihood they win back {say_recovered(by_nll)}."
+        "Setting small activations to zero (TEAL) saves work and costs accuracy. SPON adds a "
+        "learned constant, the bias, to sparsified linear maps. How much of the damage do biases "
+        f"win back? Measured on held-out text{text}, {say_trainings(largest['seeds'])} per row, "
+        "95 % intervals in brackets."
     )
 
 
-def say_recovered(shares: pd.DataFrame, measure: str = "") -> str:
-    """Say at which sparsities damage is won back, and how much of it.
+def summarise_recovery(largest: pd.DataFrame, recovery: pd.DataFrame) -> str:
+    """Write the table of the first page, below a sentence on each measure."""
+    counting = keep_counting(recovery, [*PLACE, "measure"])
+    shares = {
+        measure: largest[PLACE].merge(counting[counting["measure"] == measure], on=PLACE)
+        for measure in ("kl", "nll", OWN)
+    }
+    sentences = (
+        f"**By KL divergence** from the dense model, which training lowers, they win back "
+        f"{say_recovered(shares['kl'])}. **By log-likelihood** they win back "
+        f"{say_recovered(shares['nll'])}; with every model at its own best temperature, "
+        f"{say_recovered(shares[OWN])}."
+    )
+    return join_blocks(sentences, tabulate_recovery(largest, shares))
 
-    Args:
-        shares: A row per sparsity. A share is won back if its interval lies above zero.
-        measure: What the damage is measured by, to be named at the first share.
-    """
-    gains, harms = shares[shares["low"] > 0], shares[shares["high"] < 0]
-    undecided = shares.drop([*gains.index, *harms.index])
-    damage = f" of TEAL's {measure}" if measure else ""
-    parts = []
-    if len(gains):
-        percent = say_range(gains["recovery_percent"], 1, "%")
-        parts.append(f"{percent}{damage} ({say_sparsities(gains)} sparsity)")
-        damage = ""
-    if len(undecided):
-        parts.append(f"nothing that can be shown{damage} {say_sparsities(undecided)}")
-    if len(harms):
-        parts.append(
-            f"less than nothing{damage} {say_sparsities(harms)}, where they make it worse"
+
+def say_recovered(shares: pd.DataFrame) -> str:
+    """Write the range of the recovered shares, and in how many rows a gain is shown."""
+    known = shares.dropna(subset=["low"])
+    if known.empty:
+        return NOTHING
+    gains, harms = int((known["low"] > 0).sum()), int((known["high"] < 0).sum())
+    rows = "every row" if gains == len(shares) else f"{gains} of {len(shares)} rows"
+    worse = f", below zero in {harms}" if harms else ""
+    percent = say_range(known["recovery_percent"], 1, "%")
+    return f"{percent} (above zero in {rows}{worse})"
+
+
+def tabulate_recovery(largest: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> str:
+    """Write a table with a row per scope and sparsity: its allocation with the most biases."""
+    header = ["sites sparsified (biases)", "sparsity", "KL recovered"]
+    header += ["log-likelihood recovered", "at own temperature"]
+    by_place = {measure: rows.set_index(PLACE) for measure, rows in shares.items()}
+    rows = []
+    for run in largest.itertuples():
+        place = (run.allocation, run.scope, run.sparsity)
+        rows.append(
+            [
+                f"{say_scope(run.scope)} ({run.allocation})",
+                say_percent(run.sparsity),
+                say_recovery(by_place["kl"].loc[place]),
+                say_recovery(by_place["nll"].loc[place]),
+                say_recovery(by_place[OWN].loc[place]),
+            ]
         )
-    return ", but ".join(parts)
+    return write_table(header, rows)
 
 
 def summarise_controls(controls: pd.DataFrame | None) -> str:
-    """Say whether training earns its cost, and whether a part of the gain is adaptation."""
-    if controls is None or controls.empty:
+    """List what biases reach that nobody trained."""
+    shares = "" if controls is None or controls.empty else summarise_shares(controls)
+    if not shares:
         return ""
-    by_nll = controls[controls["measure"] == "nll"]
-    mean_residual = by_nll[by_nll["control"] == "mean_residual"]
-    dense_model = by_nll[by_nll["control"] == "dense_model"]
-    sentences = []
-    if len(mean_residual):
-        conclusion = lower(conclude_mean_residual(mean_residual))
-        sentences.append(f"Beside a bias that needs no training: {conclusion}")
-    if len(dense_model):
-        sentences.append(conclude_dense(dense_model))
-    return " ".join(filter(None, sentences))
+    introduction = (
+        "**What training adds.** Share of the trained gain that controls reach, by KL / by "
+        "log-likelihood:"
+    )
+    return join_blocks(introduction, shares)
 
 
-def lower(sentence: str) -> str:
-    """Write a sentence as it stands behind a colon, with a small first letter."""
-    return sentence[:1].lower() + sentence[1:]
+def summarise_verdicts(claims: Sequence[Mapping]) -> str:
+    """Count the verdicts, and name the clauses that are supported or contradicted."""
+    sentences = [f"**Claims.** {count_verdicts(claims)}"]
+    for verdict in (SUPPORTED, CONTRADICTED):
+        labels = list_labels(claims, verdict)
+        if labels:
+            sentences.append(f"{verdict.capitalize()}: {labels}.")
+    return " ".join(sentences)
+
+
+def say_limits(model: Mapping | None) -> str:
+    """Say in two sentences where the results end."""
+    size = ""
+    if model is not None:
+        size = f" of {say_size(model)} parameters"
+    return (
+        f"**Limits.** This is one model{size} and one kind of text; the published values are of "
+        "Llama-3.2-1B. Only likelihood and KL divergence are measured: no task, no speed."
+    )
+
+
+def show_recovery(figures: Mapping[str, str]) -> str:
+    """Show the figure of the first page, if the study has it."""
+    return embed_figure(
+        figures,
+        "fig2_damage_recovery",
+        "Share of TEAL's damage that is won back",
+        "Share of TEAL's damage that is won back: 0 % is TEAL, 100 % the dense model. Grey: "
+        "controls.",
+    )
 
 
 def summarise_biases(
@@ -127,13 +190,3 @@ def summarise_biases(
         "and not what they do.",
         "\n".join(lines),
     )
-
-
-def summarise_verdicts(claims: Sequence[Mapping]) -> str:
-    """Count the verdicts, and list the clauses that are supported or contradicted everywhere."""
-    lines = []
-    for verdict in (SUPPORTED, CONTRADICTED):
-        statements = list_statements(claims, verdict)
-        if statements:
-            lines.append(f"- {verdict.capitalize()}: {' '.join(statements)}")
-    return join_blocks(count_verdicts(claims), "\n".join(lines))

@@ -16,6 +16,8 @@ STATISTICS = SITE | {
     "positive_fraction": 0.5,
     "positive_low": 0.41,
     "positive_high": 0.59,
+    "mean_over_std": 0.01,
+    "skewness": 0.2,
     "excess_kurtosis": 3.0,
     "kurtosis_null_low": -0.6,
     "kurtosis_null_high": 0.9,
@@ -39,32 +41,24 @@ COSINE = SITE | {
 COSINE |= {"cosine": 0.9, "l2_difference": 0.1, "null_95": 0.17}
 
 
-def test_entries_with_heavy_tails_are_told_from_normal_ones_and_impossible_values_counted():
+def test_entries_with_heavy_tails_are_told_from_normal_ones():
     text = biases.describe_statistics(pd.DataFrame([STATISTICS, STATISTICS | NEXT]), {})
-    row = (
-        "| TOP-50 50 % | 0 | 0.250 | 0.0200 | 0.100 | -2.50 | 3.00 | 0.10 | 1 (23) "
-        "| 50.0 % [41.0, 59.0] |"
-    )
-    assert row in text
-    assert "Of 2 sites, 2 have heavier tails than normal numbers and none light ones" in text
-    assert "2 of the values lie below -2, which no excess kurtosis can." in text
-    assert "no asymmetry can be shown" in text
+    assert "| TOP-50 50 % | 0.01 | 0.20 | 3.0 | 0.1 | 2/2 sites | 50 % |" in text
+    assert "Of 2 sites, 2 have heavier tails than normal numbers and none lighter ones" in text
+    assert "Without outlier entries none remain heavier." in text
+    assert "At no site do positive and negative entries differ in number" in text
     uneven = pd.DataFrame([STATISTICS | {"positive_low": 0.51}])
-    assert "leaves out 50 % at 1 of 1 sites" in biases.conclude_signs(uneven)
+    assert "are not equally many at 1 of 1 sites" in biases.conclude_signs(uneven)
 
 
 def test_norms_grow_only_if_no_random_order_of_the_layers_would_do():
     edge = NORMS | NEXT | {"boundary": True, "norm_over_widest": 1.5, "l2_norm": 0.5}
     text = biases.describe_norms(pd.DataFrame([NORMS, edge]))
-    row = (
-        "| TOP-50 50 % | 2 | 0.250 to 0.500 | layer 1 | 1.00 | 0.01 | 1.00 | 0.02 "
-        "| 1.50 times (layer 1) |"
-    )
-    assert row in text
+    assert "| TOP-50 | 50 % | 0.25 to 0.50 | 1.00 | 0.010 | 1.00 | 1.50 times |" in text
     assert "The norm grows with depth in 1 of 1 run" in text
     assert "The edge of an allocation inflates the norm." in text
     unsure = pd.DataFrame([NORMS | {"spearman_p": 0.3}])
-    assert "In none of 1 run can a growth" in biases.conclude_norms(unsure)
+    assert "In none of 1 run does the norm grow or fall" in biases.conclude_norms(unsure)
 
 
 def test_the_agreement_of_runs_stands_beside_chance_and_another_seed():
@@ -75,12 +69,10 @@ def test_the_agreement_of_runs_stands_beside_chance_and_another_seed():
         "cosine": 0.7,
     }
     text = biases.describe_agreement(pd.DataFrame([COSINE, again]), {})
+    assert "| another allocation | TOP-50 50 % | UNIF-ALL 50 % | 1 | 0.900 | 0.90 / 0.90 |" in text
     assert (
-        "| another allocation | TOP-50 50 %, seed 0 | UNIF-ALL 50 %, seed 0 | 1 | 0.900 |" in text
-    )
-    assert (
-        "At 1 of the 1 sites that both have, two allocations agree more than two seeds of one: "
-        "runs that" in text
+        "At 1 of the 1 sites that both have, two allocations agree more than two seeds of one; "
+        "part of that" in text
     )
     elsewhere = biases.conclude_agreement(pd.DataFrame([COSINE, again | {"sparsity": 0.8}]))
     # There is no other seed at the same sparsity to compare with.

@@ -1,4 +1,6 @@
-from spon.report.sections.claims import count_verdicts, describe_claims, list_statements
+"""The ledger in one table, and what is counted of it."""
+
+from spon.report.sections import claims
 
 RECORD = {
     "id": "1-a",
@@ -11,71 +13,82 @@ RECORD = {
     "low": 1.25,
     "high": 1.75,
     "unit": "points",
-    "null": 1.0,
-    "p_value": 0.001,
-    "p_holm": 0.01,
+    "extension": False,
     "published": 1.4,
-    "reason": (
-        "At 50 % sparsity, the ratio is 1.5: above 1, as stated; conditional on this training "
-        "(one seed)."
-    ),
+    "reason": "At 50 % sparsity, the ratio is 1.5: above 1, as stated (p < 0.001).",
     "retracted": "The author took it back.",
     "note": None,
 }
-OTHER = {
-    **RECORD,
-    "at": "s0.6 seed1",
-    "effect": 1.25,
-    "low": None,
-    "high": None,
-    "published": None,
-}
-OPEN = {
-    "id": "1-b",
-    "statement": "The same holds by KL divergence.",
-    "verdict": "indistinguishable",
-    "retracted": None,
-}
-AWAY = {
-    "id": "2",
-    "claim": 2,
-    "verdict": "not applicable",
-    "reason": "No model was run.",
-    "retracted": None,
-}
+OTHER = RECORD | {"at": "s0.6", "effect": 1.25, "low": None, "high": None, "published": None}
+AT_80 = RECORD | {"at": "s0.8", "published": None, "extension": True}
+OURS = RECORD | {"id": "1-b", "published": "not measured", "extension": True, "retracted": None}
+AWAY = RECORD | {"id": "2", "claim": 2, "verdict": "not applicable", "reason": "No model was run."}
+AGAINST = RECORD | {"id": "1-c", "verdict": "contradicted", "note": "The published text rounds."}
 
 
-def test_a_clause_stands_with_its_label_its_published_value_and_its_verdict():
-    text = describe_claims([RECORD, OTHER])
-    assert "| 1a | Early layers gain more. | 1.4 points at 50 % | **supported** |" in text
-    assert "- **1a** supported. At 50 % sparsity, the ratio is 1.5: above 1, as stated." in text
-    assert "Likewise: 1.25 points at 60 %, seed 1." in text
-    assert "**Later retracted** (claim 1). The author took it back." in text
+def row(*records):
+    """The cells of the only clause."""
+    (line,) = claims.describe_claims(records).splitlines()[4:]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_clause_is_one_row_with_what_was_published_and_every_place():
+    assert row(RECORD, OTHER) == [
+        "1a",
+        "Early layers gain more.",
+        "1.4 (50 %) points",
+        "50 %: 1.5 [1.25, 1.75]; 60 %: 1.25 points",
+        "**supported**",
+    ]
+
+
+def test_differences_in_nats_are_written_in_thousandths():
+    small = {"unit": "nats per token", "effect": 0.0025, "low": None, "published": 0.001}
+    assert row(RECORD | small)[2:4] == [
+        "1 (50 %) thousandths of a nat",
+        "50 %: 2.5 thousandths of a nat",
+    ]
 
 
 def test_a_clause_whose_places_disagree_is_mixed_and_says_where():
-    text = describe_claims([RECORD, OTHER | {"verdict": "contradicted"}])
-    assert "**mixed**: supported: 50 %; contradicted: 60 %, seed 1 |" in text
-    assert "- **1a** contradicted." in text
+    assert row(RECORD, OTHER | {"verdict": "contradicted"})[-1] == (
+        "**mixed**: supported at 50 %; contradicted at 60 %"
+    )
+
+
+def test_a_place_of_ours_is_named_only_where_it_differs():
+    assert row(RECORD, AT_80)[3:] == ["50 %: 1.5 [1.25, 1.75] points", "**supported**"]
+    assert row(RECORD, AT_80 | {"verdict": "contradicted"})[-1] == (
+        "**supported**; 80 % *(ours)* contradicted"
+    )
+
+
+def test_a_clause_that_the_published_study_did_not_measure_is_marked():
+    assert row(OURS)[1:3] == ["Early layers gain more. *(ours)*", "not measured"]
+
+
+def test_many_places_are_a_range():
+    places = [RECORD | {"at": f"s0.5 layer {size}", "effect": size} for size in (1.0, 2.0, 3.0)]
+    assert row(*places)[3] == "1 to 3 points (3 places)"
+
+
+def test_a_contradicted_clause_has_its_note_or_else_its_reason():
+    text = claims.describe_reasons([AGAINST, RECORD])
+    assert "- **1a** The published text rounds." in text
+    assert "**1b**" not in text
+    assert "**Later retracted** (claim 1). The author took it back." in text
+    assert "- **1a** At 50 % sparsity" in claims.describe_reasons([AGAINST | {"note": None}])
 
 
 def test_a_clause_that_cannot_be_decided_says_why_and_stands_in_no_table():
-    text = describe_claims([RECORD, RECORD | AWAY])
-    reason = "- No model was run.\n  - 2a. Early layers gain more."
-    assert f"### Not applicable here\n\n{reason}" in text
-    assert "| 2a |" not in text
-    assert "### Why" not in describe_claims([RECORD | AWAY])
+    assert "- 2a: No model was run." in claims.describe_reasons([RECORD, AWAY])
+    assert "| 2a |" not in claims.describe_claims([RECORD, AWAY])
 
 
-def test_clauses_are_counted_by_verdict():
-    assert count_verdicts([RECORD, RECORD | OPEN, RECORD | AWAY]) == (
-        "Of 3 clauses of the published claims, 2 can be tested here: 1 supported wherever "
-        "tested and 1 open (neither can be told)."
+def test_clauses_are_counted_by_verdict_and_ours_apart():
+    assert claims.count_verdicts([RECORD, AGAINST, OURS, AWAY]) == (
+        "Of 3 published clauses, 1 is supported, 1 contradicted and 1 not testable here. Of 1 "
+        "clauses of ours, 1 is supported."
     )
-    assert count_verdicts([RECORD | AWAY]).startswith("None of the 1 clauses")
-
-
-def test_a_clause_that_goes_on_from_another_takes_over_its_words():
-    assert list_statements([RECORD, RECORD | OPEN], "indistinguishable") == [
-        "(1b) Early layers gain more, by KL divergence."
-    ]
+    assert claims.count_verdicts([AWAY]).startswith("None of the 1 clauses")
+    assert claims.list_labels([RECORD, OURS], "supported") == "1a"

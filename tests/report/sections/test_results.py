@@ -4,43 +4,73 @@ import numpy as np
 from small_findings import SETTINGS, row, tabulate, write
 from small_study import ALL, BLOCKS, gather, score
 
-from spon.report.sections.results import describe_results
+from spon.report.sections import results
 from spon.tables import perplexity
+
+AGAIN = score("UNIF-ALL", "down_proj", 0.5, 1, 2.398, 0.298)
+
+
+def describe(*evaluations):
+    outcomes = gather(*evaluations)
+    return results.describe_results(
+        perplexity.tabulate_perplexity(outcomes),
+        perplexity.tabulate_contrasts(outcomes),
+        perplexity.tabulate_damage_recovery(outcomes),
+        SETTINGS,
+        {},
+    )
 
 
 def test_numbers_of_the_tables_stand_in_the_text():
     text = write()
     # TEAL costs 0.5 nats, UNIF-ALL wins back 0.1 of them, and 0.1 of the 0.4 nats of KL.
-    assert row(text, "down_proj", "50 %")[-2:] == ["500.0 [500.0, 500.0]", "400.0"]
-    unif_all = row(text, "UNIF-ALL", "down_proj", "8")
-    assert unif_all[4:7] == ["-100.00 [-100.00, -100.00]", "< 0.001", "better"]
-    assert unif_all[7:] == ["25.0 % [25.0, 25.0]", "20.0 % [20.0, 20.0]"]
+    baselines, runs = (text.split(f"## {title}")[1] for title in ("Baselines", "Results"))
+    assert row(baselines.split("\n## ")[0], "down_proj", "50 %")[-2:] == [
+        "400.0",
+        "500.0 [500.0, 500.0]",
+    ]
+    assert row(runs.split("\n## ")[0], "UNIF-ALL", "50 %")[2:] == [
+        "25.0 % [25.0, 25.0]",
+        "20.0 % [20.0, 20.0]",
+        "20.0 %",
+        "",
+    ]
     assert f"perplexity of {np.exp(2):.3f}" in text
-    assert (
-        "win back 25.0 % of TEAL's KL divergence from the dense model (at 50 % sparsity)" in text
-    )
+
+
+def test_several_trainings_are_one_row_and_stand_behind_it():
+    cells = row(describe(*ALL, AGAIN), "UNIF-ALL", "50 %")
+    # Of 0.4 nats of KL 0.1 and 0.102 are won back, of 0.5 nats of likelihood as many.
+    assert cells[2].startswith("25.2 % [")
+    assert cells[5] == "25.0, 25.5 / 20.0, 20.4"
 
 
 def test_a_run_whose_interval_holds_zero_is_not_called_better():
     runs = tabulate(loud=True)
-    text = describe_results(
+    text = results.describe_results(
         runs["perplexity"], runs["contrasts"], runs["damage_recovery"], SETTINGS, {}
     )
-    assert row(text, "UNIF-ALL", "down_proj")[6] == "not distinguishable"
-    assert "UNIF-ALL than" not in text
-    assert "TOP-75 than UNIF-ALL" in text
+    assert "by log-likelihood all but UNIF-ALL at 50 % (not told apart)." in text
 
 
 def test_two_runs_whose_difference_holds_zero_are_not_ranked():
     loud = score("TOP-50", "down_proj", 0.5, 0, 2.41, 0.32, noise=np.resize([0.3, -0.3], BLOCKS))
-    outcomes = gather(*ALL[:4], loud)
-    results = [perplexity.tabulate_perplexity(outcomes), perplexity.tabulate_contrasts(outcomes)]
-    text = describe_results(*results, perplexity.tabulate_damage_recovery(outcomes), SETTINGS, {})
-    assert "Not to be told apart: UNIF-ALL and TOP-50; TOP-75 and TOP-50." in text
-    assert "better by log-likelihood: UNIF-ALL than TOP-75." in text
+    text = describe(*ALL[:4], loud)
+    assert "By log-likelihood, 1 of 3 pairs of allocations of one place are told apart" in text
+    assert "not: UNIF-ALL and TOP-50, TOP-75 and TOP-50 at 50 %." in text
 
 
 def test_controls_are_no_results_of_training():
-    results = write().split("## Results at each sparsity")[1].split("\n## ")[0]
-    assert "| TOP-50 |" in results
-    assert "| MEAN-DOWN |" not in results
+    text = write().split("## Results")[1].split("\n## ")[0]
+    assert "| TOP-50 |" in text
+    assert "| MEAN-DOWN |" not in text
+
+
+def test_the_largest_allocation_of_a_place_stands_for_it():
+    largest = results.keep_largest(tabulate()["perplexity"], SETTINGS)
+    assert largest["allocation"].tolist() == ["UNIF-ALL", "ATTN-ONLY"]
+
+
+def test_a_study_without_the_whole_model_has_no_such_section():
+    assert "The whole model" not in write()
+    assert results.say_scope("all") == "whole model"

@@ -7,18 +7,13 @@ from small_study import SHAPE
 from spon.report.findings import write_findings
 from spon.report.sections import setup
 
-TRAIN = {
-    "blocks": 384,
-    "epochs": 1,
-    "learning_rate": 0.01,
-    "batch_blocks": 4,
-    "schedule": "cosine",
-}
+TRAIN = {"blocks": 384, "batch_blocks": 4, "schedule": "cosine"}
+PLACE = {"allocation": "TOP-50", "scope": "down_proj", "sparsity": 0.5}
 
 
 def test_the_limits_are_those_of_the_study():
     limits = write().split("## Limits")[1]
-    assert "Every run was trained once." in limits
+    assert "Every allocation was trained once" in limits
     assert "The model is small" in limits
     large = FACTS | {
         "model": MODEL | {"shape": SHAPE | {"width": 2048, "parameters": 1_235_814_400}}
@@ -27,18 +22,39 @@ def test_the_limits_are_those_of_the_study():
     assert "- No model was run" in write_findings("biases", {}, {"settings": SETTINGS}, {})
 
 
-def test_the_setup_says_what_sparsity_was_asked_for_and_reached():
+def test_trainings_that_are_not_converged_are_a_limit():
+    run = PLACE | {"seed": 0, "converged": True, "last_tenth_percent": 0.1}
+    assert setup.limit_to_converged(pd.DataFrame([run])) == []
+    assert setup.limit_to_converged(None) == []
+    capped = run | {"converged": False, "last_tenth_percent": 1.5}
+    (limit,) = setup.limit_to_converged(pd.DataFrame([run, capped]))
+    assert "TOP-50 at 50 %, seed 0. The last tenth of their steps still won up to 1.5" in limit
+
+
+def test_allocations_that_were_trained_once_are_a_limit():
+    once, twice = PLACE | {"seed": 0}, PLACE | {"sparsity": 0.8, "seed": 0}
+    runs = pd.DataFrame([once, twice, twice | {"seed": 1}])
+    assert setup.limit_to_trainings(runs)[0].startswith("TOP-50 at 50 % was trained once")
+    several = setup.limit_to_trainings(runs.iloc[1:])
+    assert several[0].startswith("2 trainings stand behind each row")
+
+
+def test_the_setup_names_the_recipe():
     text = setup.describe_training({"train": TRAIN})[0][1]
-    assert text == "384 blocks, 1 epoch, AdamW at 0.01, 4 blocks a step, cosine schedule"
-    assert setup.say_reached(pd.Series([0.499, 0.503])) == "50.1 % (49.9 to 50.3)"
+    assert text == "384 blocks, AdamW, 4 blocks a step, cosine schedule"
 
 
-def test_allocations_are_told_in_words():
-    assert row(write(), "TOP-50", "down_proj", "first 50 %, nearest the input")[2:] == [
-        "first 50 %, nearest the input",
-        "trained",
-    ]
-    assert row(write(), "MEAN-DOWN", "down_proj", "all")[2:] == ["all", "control: mean residual"]
+def test_a_model_has_its_size_in_words():
+    assert setup.say_size({"shape": {"parameters": 64}}) == "64"
+    assert setup.say_size({"shape": {"parameters": 1_837_184}}) == "1.8 million"
+
+
+def test_trained_allocations_are_described_in_words():
+    text = write().split("## Setup")[1].split("\n## ")[0]
+    assert row(text, "TOP-50", "down_proj")[2:] == ["first 50 %, nearest the input"]
+    assert "MEAN-DOWN" not in text
+    of_all = {"maps": ["self_attn.o_proj", "mlp.down_proj"], "biases": ["mlp.down_proj"]}
+    assert setup.say_biases(of_all | {"layers": "all"}) == "all, at down_proj"
 
 
 def test_a_source_is_named_without_what_is_of_one_machine():

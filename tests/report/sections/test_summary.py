@@ -1,28 +1,35 @@
-"""The summary says what the intervals show."""
+"""The first page says what the intervals show."""
 
-from small_findings import tabulate, write
+import pandas as pd
+from small_findings import write
 
-from spon.report.sections.summary import say_recovered, summarise_biases
+from spon.report.sections import summary
 
-
-def test_the_summary_claims_no_gain_that_the_interval_does_not_show():
-    shares = tabulate()["damage_recovery"].query("allocation == 'UNIF-ALL' and measure == 'nll'")
-    assert say_recovered(shares) == "20.0 % (at 50 % sparsity)"
-    assert say_recovered(shares.assign(low=-1.0)) == "nothing that can be shown at 50 %"
-    unknown = shares.assign(low=float("nan"), high=float("nan"))
-    assert say_recovered(unknown) == "nothing that can be shown at 50 %"
-    worse = shares.assign(low=-9.0, high=-1.0)
-    assert say_recovered(worse) == "less than nothing at 50 %, where they make it worse"
+SHARES = pd.DataFrame(
+    {"recovery_percent": [20.0, 30.0], "low": [15.0, -1.0], "high": [25.0, 40.0]}
+)
 
 
-def test_the_summary_of_a_study_asks_and_answers():
-    summary = write().split("## Summary")[1].split("\n## ")[0]
-    assert "At down_proj (UNIF-ALL), biases win back 25.0 % of TEAL's KL divergence" in summary
-    assert (
-        "training earns its cost, though the mean residual alone reaches 50 % of its gain"
-        in summary
-    )
+def test_a_gain_is_counted_only_where_its_interval_shows_it():
+    assert summary.say_recovered(SHARES) == "20.0 to 30.0 % (above zero in 1 of 2 rows)"
+    assert summary.say_recovered(SHARES.iloc[:1]) == "20.0 % (above zero in every row)"
+    worse = SHARES.assign(low=-9.0, high=-1.0)
+    assert "above zero in 0 of 2 rows, below zero in 2" in summary.say_recovered(worse)
+    unknown = SHARES.assign(low=float("nan"))
+    assert summary.say_recovered(unknown) == "n/a"
+
+
+def test_the_first_page_leads_with_kl_and_names_controls_limits_and_sources():
+    page = write().split("## Summary")[1].split("\n---\n")[0]
+    assert page.index("By KL divergence") < page.index("By log-likelihood")
+    assert "| down_proj (UNIF-ALL) | 50 % | 25.0 % [25.0, 25.0] | 20.0 % [20.0, 20.0] |" in page
+    assert "- mean residual: down_proj 50 % / 50 %" in page
+    assert "one model of 64 parameters" in page
+    for source in ("arXiv:2512.12744", "SPON Extensions", "arXiv:2408.14690"):
+        assert source in page
+    assert len(page.split()) < 500
 
 
 def test_without_biases_or_model_there_is_nothing_to_sum_up():
-    assert summarise_biases(None, None, None) == ""
+    assert summary.summarise_biases(None, None, None) == ""
+    assert summary.summarise() == ""

@@ -1,0 +1,60 @@
+"""The table of trainings: how long each took, and whether it converged."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from spon.sites import EVALUATION
+
+TRAININGS = [
+    *EVALUATION,
+    "steps",
+    "converged",
+    "learning_rate",
+    "last_rate",
+    "held_out_kl_start",
+    "held_out_kl",
+    "won_percent",
+    "last_tenth_percent",
+]
+
+
+def tabulate_trainings(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Read the curves of trainings.
+
+    Args:
+        paths: Of `curve.csv` files, in the order of the table.
+
+    Returns:
+        One row per training: `allocation, scope, sparsity, seed, steps, converged, learning_rate,
+        last_rate, held_out_kl_start, held_out_kl, won_percent, last_tenth_percent`. `converged` is
+        whether the training was ended by its stopping rule. The KL is nats per token on
+        calibration blocks that were not trained on, first without biases, then with the learned
+        ones, and `won_percent` is the share that was won. Of that, `last_tenth_percent` was won in
+        the last tenth of the steps, or since the last measurement before.
+    """
+    rows = [describe_training(pd.read_csv(path)) for path in paths]
+    return pd.DataFrame(rows, columns=TRAININGS)
+
+
+def describe_training(curve: pd.DataFrame) -> dict:
+    """The row of one training."""
+    trained = curve[curve["step"] > 0]
+    measured = curve.dropna(subset="held_out_kl")
+    start, end = (float(measured["held_out_kl"].iloc[place]) for place in (0, -1))
+    steps = int(trained["step"].iloc[-1])
+    before = measured[measured["step"] <= 0.9 * steps]["held_out_kl"].iloc[-1]
+    won = start - end
+    return {
+        **curve[EVALUATION].iloc[0],
+        "steps": steps,
+        "converged": bool((curve["event"] == "converged").any()),
+        "learning_rate": float(trained["learning_rate"].iloc[0]),
+        "last_rate": float(trained["learning_rate"].iloc[-1]),
+        "held_out_kl_start": start,
+        "held_out_kl": end,
+        "won_percent": 100 * won / start if start else np.nan,
+        "last_tenth_percent": 100 * (before - end) / won if won else np.nan,
+    }

@@ -1,0 +1,86 @@
+"""The temperature at which a model's predictions are neither over- nor underconfident."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from spon import cache, models, sparsify
+
+# A step of Newton's method below which the next one would be far smaller still.
+SMALL = 1e-3
+MOST_STEPS = 50
+
+
+def fit_temperature(
+    network: nn.Module,
+    tokens: Int[Tensor, "blocks length"],
+    sparsifiers: Mapping[str, sparsify.Sparsifier],
+    biases: Mapping[str, Float[Tensor, "d_out"]],
+    batch_tokens: int,
+    chunk_tokens: int,
+    keep: cache.Keep = cache.compute,
+) -> float:
+    """Return the temperature that gives some text the highest likelihood.
+
+    The model's logits are divided by it. Above 1, the model was too sure of its predictions.
+
+    Args:
+        network: The dense model.
+        tokens: Calibration blocks.
+        sparsifiers: S by site; none for the dense model.
+        biases: b by site; none for TEAL.
+        batch_tokens: Tokens per forward pass.
+        chunk_tokens: Tokens whose logits exist at one time.
+        keep: Gives the final states, if they are the dense model's.
+    """
+    if not sparsifiers and not biases:
+        states = models.keep_final_states(network, tokens, batch_tokens, keep)
+    else:
+        with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
+            states = models.keep_final_states(network, tokens, batch_tokens)
+    head = models.head_weight(network)
+    return find_temperature(states.to(network.device), tokens, head, chunk_tokens)
+
+
+@torch.inference_mode()
+def find_temperature(
+    states: Float[Tensor, "blocks length d_model"],
+    tokens: Int[Tensor, "blocks length"],
+    head: Float[Tensor, "vocabulary d_model"],
+    chunk_tokens: int,
+) -> float:
+    """Return the temperature that suits final states best, by Newton's method.
+
+    In b = 1 / temperature the negative log-likelihood is convex: with logits z and q the softmax
+    of b z, its derivatives are the means of E_q[z] - z(next token) and of Var_q[z].
+
+    Raises:
+        ValueError: No temperature suits these tokens, which are all predicted right or all wrong.
+    """
+    inverse = 1.0
+    chunks = list(
+        zip(
+            states[:, :-1].flatten(0, 1).split(chunk_tokens),
+            tokens[:, 1:].flatten().to(states.device, torch.long).split(chunk_tokens),
+            strict=True,
+        )
+    )
+    for _ in range(MOST_STEPS):
+        slope = curvature = 0.0
+        for chunk, target in chunks:
+            logits = models.project(chunk, head)
+            # Centred, so that the variance is no difference of large numbers.
+            logits -= logits.mean(dim=-1, keepdim=True)
+            weights = torch.softmax(inverse * logits, dim=-1)
+            mean = weights.mul(logits).sum(dim=-1)
+            square = weights.mul_(logits).mul_(logits).sum(dim=-1)
+            slope += (mean - logits.gather(1, target[:, None])[:, 0]).double().sum().item()
+            curvature += (square - mean**2).double().sum().item()
+        step = slope / curvature if curvature > 0 else float("inf")
+        # ASSUME: at most halved in one step, so that it stays above zero.
+        inverse -= min(step, inverse / 2)
+        if abs(step) < SMALL * inverse:
+            return 1 / inverse
+    raise ValueError("no temperature suits the calibration text: its likelihood has no maximum")

@@ -1,0 +1,36 @@
+import pandas as pd
+
+from spon.tables import trainings
+
+RUN = {"allocation": "TOP-50", "scope": "down_proj", "sparsity": 0.5, "seed": 1}
+
+
+def write_curve(path, rows):
+    names = ["step", "epoch", "learning_rate", "kl_nats_per_token", "held_out_kl", "event"]
+    pd.DataFrame(rows, columns=names).assign(**RUN).to_csv(path, index=False)
+    return path
+
+
+def test_a_training_is_a_row_of_what_it_won_and_whether_its_rule_ended_it(tmp_path):
+    steps = [(step, 1, 0.02, 0.9, None, "") for step in range(1, 20)]
+    steps[9] = (10, 1, 0.02, 0.9, 0.7, "rate lowered")
+    steps[17] = (18, 1, 0.006, 0.9, 0.61, "")
+    ended = [(0, 0, None, None, 1.0, ""), *steps, (20, 1, 0.006, 0.9, 0.6, "converged")]
+    capped = [(0, 0, None, None, 1.0, ""), *steps[:18]]
+    paths = [write_curve(tmp_path / f"{n}.csv", rows) for n, rows in enumerate((ended, capped))]
+    table = trainings.tabulate_trainings(paths)
+    first, second = table.to_dict("records")
+    assert {name: first[name] for name in RUN} == RUN
+    assert (first["steps"], first["converged"]) == (20, True)
+    assert (first["learning_rate"], first["last_rate"]) == (0.02, 0.006)
+    assert (first["held_out_kl_start"], first["held_out_kl"]) == (1.0, 0.6)
+    assert round(first["won_percent"], 9) == 40
+    # Of 0.4 that were won, 0.01 after step 18.
+    assert round(first["last_tenth_percent"], 9) == 2.5
+    assert (second["steps"], second["converged"]) == (18, False)
+    # The last measurement before the last tenth is that of step 10.
+    assert round(second["last_tenth_percent"], 6) == round(100 * 0.09 / 0.39, 6)
+
+
+def test_a_study_without_trainings_has_an_empty_table_with_its_header():
+    assert list(trainings.tabulate_trainings([]).columns) == trainings.TRAININGS

@@ -1,0 +1,30 @@
+"""Find the modes of a run's inputs, their images as biases, and the thresholds around them."""
+
+import pandas as pd
+
+from spon import centre, models, sparsify
+from spon.biases import write_biases
+from spon.inputs.tokens import read_tokens, take_even
+from spon.job import job
+
+with job(snakemake) as here:
+    spec = snakemake.params.spec
+    network = models.load(
+        snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
+    )
+    tokens = take_even(read_tokens(snakemake.input.tokens), spec["blocks"])
+    sizes = {
+        "batch_tokens": spec["batch_tokens"],
+        "dense_share": spec["sparsification"]["dense_share"],
+    }
+    sites = pd.read_csv(snakemake.input.sites)["site"].tolist()
+    centres = centre.find_modes(network, tokens, sites, **sizes)
+    centre.write_thresholds(
+        sparsify.read_thresholds(snakemake.input.thresholds),
+        centre.choose_thresholds(
+            network, tokens, centres, float(snakemake.wildcards.sparsity), **sizes
+        ),
+        snakemake.output.thresholds,
+    )
+    centre.write_centres(centres, snakemake.output.centres, here.stamp)
+    write_biases(centre.map_centres(network, centres), snakemake.output.biases, here.stamp)

@@ -1,0 +1,8 @@
+"""Tabulate the trainings of a study."""
+
+from spon.job import job
+from spon.tables import perplexity, trainings
+
+with job(snakemake):
+    table = trainings.tabulate_trainings(snakemake.input.curves)
+    perplexity.write_table(table, *snakemake.output.trainings)

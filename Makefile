@@ -31,9 +31,10 @@ hooks: $(ENVIRONMENT)  ## lint and format before every commit
 readme: $(ENVIRONMENT)  ## put what the default study found into the README
 	python docs/update_readme.py
 
-bench: $(ENVIRONMENT)  ## how fast a training step is, and what is learned better: bench/results
+bench: $(ENVIRONMENT)  ## how fast a training step is, what is learned better, and when it has converged: bench/results
 	python -m bench.training
 	python -m bench.parametrisation
+	python -m bench.convergence
 
 plans: $(ENVIRONMENT)  ## what the full-scale studies will take, as a table
 	python -m bench.plans

@@ -32,8 +32,8 @@ from spon.inputs.tokens import read_tokens
 RESULTS = Path(__file__).parent / "results"
 STUDY = ROOT / "results/pydoc"
 PLACES = [(scope, sparsity) for scope in ("down_proj", "o_proj") for sparsity in (0.5, 0.8)]
-RATES = (0.003, 0.01, 0.02, 0.05)
-SIZES = (96, 192, 384, 1536)
+RATES = (0.005, 0.02, 0.08)
+SIZES = (192, 1536)
 LONG = {0.5: 0.005, 0.8: 0.05}
 LONG_STEPS = 1536
 # Blocks that measure everything here, the last of the calibration text.

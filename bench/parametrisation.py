@@ -29,6 +29,8 @@ RESULTS = Path(__file__).parent / "results"
 ALLOCATIONS = {"UNIF-ALL": "down_proj", "TOP-50": "down_proj", "ATTN-ONLY": "o_proj"}
 SPARSITIES = (0.5, 0.8)
 RATES = (0.003, 0.01, 0.03)
+# A fixed length: 96 steps.
+FIXED = {"blocks": 384, "epochs": 1, "schedule": "cosine", "measure_every": 96}
 LOOKS = {
     "bias": {"marker": "o", "color": "#1a1a1a", "ls": "-", "label": "bias, behind the site"},
     "alpha": {"marker": "s", "color": "#0069a8", "ls": "--", "label": "alpha, before the site"},
@@ -51,14 +53,15 @@ def compare(network: nn.Module, config: dict) -> Iterator[dict]:
         evaluations = {}
         for parametrisation in LOOKS:
             changes = {"learning_rate": rate, "parametrisation": parametrisation}
-            recipe = train.Recipe(**config["train"] | changes)
+            recipe = train.Recipe(**config["train"] | FIXED | changes)
             biases, _ = train.learn_biases(network, calibration, masks, sites, recipe, seed=0)
             blocks = evaluate.evaluate(
                 network,
                 evaluation,
                 masks,
                 biases,
-                **config["evaluate"],
+                batch_tokens=config["evaluate"]["batch_tokens"],
+                chunk_tokens=config["evaluate"]["chunk_tokens"],
                 keep=lambda key, make: dense_states,  # the same for all, so computed once
             )
             norm = torch.stack([bias.norm() for bias in biases.values()]).mean().item()

@@ -206,7 +206,9 @@ def plot_bias_statistics(bias_statistics: pd.DataFrame, norm_ranking: pd.DataFra
     )
     runs = list(table[["allocation", "seed"]].drop_duplicates().itertuples(index=False, name=None))
     columns = dict(list(table.groupby(["map", "sparsity"])))
-    titles = {(name, sparsity): f"{name}, {100 * sparsity:g} %" for name, sparsity in columns}
+    titles = {
+        (name, sparsity): f"{name}, {100 * sparsity:g} % sparsity" for name, sparsity in columns
+    }
     figure, panels = make_grid(
         titles, rows=len(STATISTICS), height=1.05, below=0.9, per_line=PER_LINE, apart=(0,)
     )
@@ -288,7 +290,7 @@ def dress_statistics(axes: list[Axes], layers: list) -> None:
     for ax, words in zip(axes, STATISTICS, strict=True):
         dress_depth(ax, layers)
         ax.set_xlim(layers[0] - 0.6, layers[-1] + 0.6)
-        ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         if ax.get_subplotspec().is_first_col():
             ax.set_ylabel(words)
     axes[0].set_ylim(bottom=0)

@@ -146,10 +146,10 @@ def plot_model_frontier(ax: Axes, runs: pd.DataFrame) -> None:
 def root_scale(zero: float) -> tuple[Callable, Callable]:
     """Return the root of the distance from `zero`, negative below it, and its inverse."""
 
-    def forward(level: float | np.ndarray) -> np.ndarray:
+    def forward(level: float | np.ndarray) -> float | np.ndarray:
         return np.sign(np.subtract(level, zero)) * np.sqrt(np.abs(np.subtract(level, zero)))
 
-    def back(root: float | np.ndarray) -> np.ndarray:
+    def back(root: float | np.ndarray) -> float | np.ndarray:
         return zero + np.sign(root) * np.square(root)
 
     return forward, back

@@ -52,8 +52,10 @@ def plot_pca_alignment(pca_alignment: pd.DataFrame) -> Figure:
     run_maps = list_run_maps(pca_alignment)
     lines = break_lines(run_maps, 2)
     depths = {run_map: select(pca_alignment, run_map)["layer"].nunique() for run_map in run_maps}
-    heights = [0.4 + 0.12 * max(depths[run_map] for run_map in line) for line in lines]
-    figure = Figure(figsize=(DOUBLE, 1.2 + sum(heights)), layout="constrained")
+    heights = [0.5 + 0.12 * max(2, *(depths[run_map] for run_map in line)) for line in lines]
+    labelled = 1 if len(run_maps) in (1, 2 * len(lines)) else 2  # lines with words under them
+    size = (DOUBLE, 0.7 + 0.4 * labelled + sum(heights))
+    figure = Figure(figsize=size, layout="constrained")
     widths = [1.2, 1, 0.8] * len(lines[0])
     grid = figure.add_gridspec(len(lines), len(widths), height_ratios=heights, width_ratios=widths)
     tops = find_tops(pca_alignment)
@@ -68,8 +70,8 @@ def plot_pca_alignment(pca_alignment: pd.DataFrame) -> Figure:
             if row == len(lines) - 1 or number >= len(lines[row + 1]):
                 for ax, words in zip(axes, LABELS, strict=True):
                     ax.set_xlabel(words)
-    bar = figure.colorbar(image, ax=figure.axes, shrink=0.6, aspect=40, pad=0.02)
-    bar.set_label("|cosine| with a component")
+    bar = figure.colorbar(image, ax=figure.axes, shrink=0.8, aspect=40, pad=0.01)
+    bar.set_label("|cosine|")
     bar.outline.set_visible(False)
     add_legend(figure, explain_chance())
     return figure
@@ -180,7 +182,7 @@ def plot_hidden_state_shift(hidden_state_shift: pd.DataFrame) -> Figure:
     """
     table = hidden_state_shift[hidden_state_shift["positions"] != "first"]
     run_maps = list_run_maps(table)
-    titles = {one: title_of(one, run_maps).replace(", ", "\n", 1) for one in run_maps}
+    titles = {one: title_of(one, run_maps, between="\n") for one in run_maps}
     figure, panels = make_grid(titles, rows=3, height=1.4, below=0.9, per_line=PER_LINE)
     for run_map, axes in panels.items():
         shifts = select(table, run_map)

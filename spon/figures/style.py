@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -127,13 +128,16 @@ def save(figure: Figure, png: str | Path, pdf: str | Path, metadata: dict[str, s
     figure.draw_without_rendering()
     # A layout that is solved a second time settles elsewhere, which would change the bytes.
     figure.set_layout_engine("none")
+    for ax in figure.axes:
+        # The last digits of the solution are not the same on every call.
+        ax.set_position(np.round(ax.get_position().bounds, 6))
     figure.savefig(png, metadata={"Software": None, **metadata})
     undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
     figure.savefig(pdf, metadata={**undated, "Keywords": json.dumps(metadata, sort_keys=True)})
 
 
 def plot_run(
-    ax: Axes, x: float, y: float, run: Any, span: tuple = (), face: str | None = None
+    ax: Axes, x: float, y: float | int, run: Any, span: tuple = (), face: str | None = None
 ) -> None:
     """Plot one run as a point in its allocation's style; one seed of several is small.
 
@@ -200,19 +204,20 @@ def list_run_maps(table: pd.DataFrame) -> list[tuple]:
     return list(sites[[*RUN, "map"]].drop_duplicates().itertuples(index=False, name=None))
 
 
-def title_of(run_map: tuple, run_maps: list[tuple]) -> str:
+def title_of(run_map: tuple, run_maps: list[tuple], between: str = ", ") -> str:
     """Return the title of a run and map: `TOP-50, 50 %, seed 0`.
 
     Args:
         run_map: `(allocation, sparsity, seed, map)`, one of `run_maps`.
         run_maps: All runs and maps of the figure; the map is named where a run has several.
+        between: What stands between the allocation, its sparsity and seed, and the map.
     """
     *run, name = run_map
     allocation, sparsity, seed = run
     maps = [other for *of_run, other in run_maps if of_run == run]
     assert name in maps, f"{run_map} is not among the figure's runs and maps: {run_maps}"
-    title = f"{allocation}, {100 * sparsity:g} %, seed {seed:g}"
-    return f"{title}, {name}" if len(maps) > 1 else title
+    parts = [allocation, f"{100 * sparsity:g} %, seed {seed:g}"]
+    return between.join([*parts, name] if len(maps) > 1 else parts)
 
 
 def select(table: pd.DataFrame, run_map: tuple) -> pd.DataFrame:

@@ -40,9 +40,10 @@ SHIFT = rows_of(
     ],
 )
 ALIGNMENT = rows_of(
-    "definition layer map component cosine max_abs_cosine null_mean null_95",
+    "definition layer map component cosine max_abs_cosine null_mean null_95 cosine_mean_output "
+    "cosine_null_95",
     [
-        (definition, layer, DOWN, component, cosine, 0.4, 0.17, 0.25)
+        (definition, layer, DOWN, component, cosine, 0.4, 0.17, 0.25, 0.3, 0.17)
         for definition in ("as_published", "sound")
         for layer, component, cosine in ((0, 1, 0.1), (0, 2, -0.4), (1, 1, -0.4), (1, 2, NAN))
     ],
@@ -60,12 +61,12 @@ PAIRS = rows_of(
     ],
 )
 STATISTICS = rows_of(
-    "layer map l2_norm std max_abs kurtosis_as_published positive_fraction positive_low "
-    "positive_high excess_kurtosis kurtosis_null_low kurtosis_null_high outliers "
-    "outlier_coordinates",
+    "layer map l2_norm positive_fraction positive_low positive_high excess_kurtosis "
+    "excess_kurtosis_without_outliers kurtosis_null_low kurtosis_null_high largest_deviation "
+    "outlier_bound cosine_next_layer cosine_null_95",
     [
-        (0, DOWN, 1.0, 0.1, 0.6, -2.0, 0.50, 0.45, 0.55, 3.0, -0.5, 0.9, 1, "7"),
-        (1, DOWN, 2.0, 0.1, 0.3, -1.0, 0.60, 0.55, 0.65, 0.1, -0.5, 0.9, 0, None),
+        (0, DOWN, 1.0, 0.50, 0.45, 0.55, 3.0, 0.2, -0.5, 0.9, 6.0, 3.5, 0.4, 0.17),
+        (1, DOWN, 2.0, 0.60, 0.55, 0.65, 0.1, 0.1, -0.5, 0.9, 3.0, 3.5, NAN, 0.17),
     ],
 )
 RANKING = pd.concat(
@@ -126,14 +127,24 @@ def test_heat_maps_show_absolute_cosines_and_leave_out_what_is_not_known():
     assert [line[0, 0] for line in xy_of(largest, "null mean")] == [0.17, 0.17]
 
 
-def test_agreement_stands_beside_the_ceiling_and_chance():
+def test_agreement_is_the_mean_over_seeds_beside_the_ceiling_and_chance():
     at_one, at_two = biases.plot_cross_configuration(PAIRS).axes
-    assert heights_of(at_one, "allocation") == [0.9, 0.8, 0.85]
+    assert heights_of(at_one, "allocation") == pytest.approx([(0.9 + 0.85) / 2, 0.8])
+    assert heights_of(at_one, "single") == [0.9, 0.8, 0.85]
     assert heights_of(at_one, "seed") == [0.95]
     assert heights_of(at_two, "sparsity") == [0.7, 0.6]
     assert chance_of(at_one) == [(-0.2, 0.2), (-0.1, 0.1)]
-    sizes = [line.get_markersize() for line in at_one.lines if line.get_gid() == "allocation"]
-    assert sizes[1] < sizes[0]
+
+
+def test_every_line_of_panels_fills_the_width_and_every_panel_shows_its_own_layers():
+    lines = [len(line) for line in biases.balance_lines(list("abcd"))]
+    assert lines == [2, 2]
+    figure = biases.plot_cross_configuration(PAIRS)
+    with style.printed():
+        figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert ax.get_position().x1 > 0.95
+    assert [ax.get_xlim() for ax in figure.axes] == [(-0.5, 1.5), (-0.5, 0.5)]
 
 
 def test_two_sparsities_are_told_apart_without_colour():
@@ -148,16 +159,30 @@ def test_checkpoints_without_a_second_seed_or_sparsity_have_one_panel():
 
 
 def test_statistics_are_the_tables_and_only_runs_of_the_table_are_drawn():
-    norm, kurtosis, positive, largest = biases.plot_bias_statistics(STATISTICS, RANKING).axes
+    axes = biases.plot_bias_statistics(STATISTICS, RANKING).axes
+    norm, positive, kurtosis, deviation, cosine = axes
+    assert norm.get_title(loc="left") == "mlp.down_proj, 50 % sparsity"
     assert heights_of(norm, "norm") == [1, 2]
     assert heights_of(norm, "boundary") == [2]
-    assert heights_of(kurtosis, "kurtosis") == [3, 0.1]
-    assert heights_of(kurtosis, "as published") == [-2, -1]
-    assert chance_of(kurtosis) == [(-0.5, 0.9), (-0.5, 0.9)]
     assert heights_of(positive, "positive") == pytest.approx([50, 60])
     assert heights_of(positive, "interval") == pytest.approx([45, 55, 55, 65])
-    assert heights_of(largest, "largest") == pytest.approx([6, 3])
-    assert heights_of(largest, "outlier") == pytest.approx([6])
+    assert heights_of(kurtosis, "kurtosis") == [3, 0.1]
+    assert heights_of(kurtosis, "without") == [0.2, 0.1]
+    assert chance_of(kurtosis) == [(-0.5, 0.9), (-0.5, 0.9)]
+    assert heights_of(deviation, "deviation") == [6, 3]
+    assert heights_of(deviation, "bound") == [3.5] * 4
+    assert heights_of(cosine, "cosine")[0] == 0.4
+    assert np.isnan(heights_of(cosine, "cosine")[1])
+    assert chance_of(cosine) == [(-0.17, 0.17), (-0.17, 0.17)]
+
+
+def test_a_column_holds_the_runs_of_one_map_and_sparsity():
+    sparser = STATISTICS.assign(sparsity=0.8)
+    other = STATISTICS.assign(allocation="UNIF-ALL")
+    table = pd.concat([STATISTICS, sparser, other], ignore_index=True)
+    axes = biases.plot_bias_statistics(table, RANKING).axes
+    assert len(axes) == 10
+    assert [len(xy_of(ax, "norm")) for ax in (axes[0], axes[5])] == [2, 1]
 
 
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
@@ -180,9 +205,9 @@ def twice(table: pd.DataFrame) -> pd.DataFrame:
     ("plot", "panels"),
     [
         (lambda: states.plot_hidden_state_shift(twice(SHIFT)), 6),
-        (lambda: states.plot_pca_alignment(twice(ALIGNMENT)), 9),
+        (lambda: states.plot_pca_alignment(twice(ALIGNMENT)), 7),
         (lambda: biases.plot_cross_configuration(twice(PAIRS)), 4),
-        (lambda: biases.plot_bias_statistics(twice(STATISTICS), RANKING), 4),
+        (lambda: biases.plot_bias_statistics(twice(STATISTICS), RANKING), 10),
     ],
     ids=PLOTS,
 )
@@ -196,8 +221,9 @@ def test_several_maps_are_drawn_apart_and_within_the_page(plot, panels):
     assert page.y0 <= whole.y0 < whole.y1 <= page.y1
 
 
-def test_maps_of_one_run_look_different():
-    norm = biases.plot_bias_statistics(twice(STATISTICS), RANKING).axes[0]
+def test_seeds_of_one_allocation_look_different():
+    table = pd.concat([STATISTICS, STATISTICS.assign(seed=1)], ignore_index=True)
+    norm = biases.plot_bias_statistics(table, RANKING).axes[0]
     lines = [line for line in norm.lines if line.get_gid() == "norm"]
     looks = [(line.get_color(), line.get_marker()) for line in lines]
     assert len(set(looks)) == len(looks) == 2
@@ -220,9 +246,9 @@ def test_runs_that_share_no_site_leave_a_figure_that_says_so():
 
 def test_what_is_not_a_number_leaves_a_gap_and_nothing_else():
     statistics = STATISTICS.assign(excess_kurtosis=[NAN, 0.1], kurtosis_null_low=[NAN, -0.5])
-    kurtosis = biases.plot_bias_statistics(statistics, RANKING[:1]).axes[1]
+    kurtosis = biases.plot_bias_statistics(statistics, RANKING[:1]).axes[2]
     assert np.isnan(heights_of(kurtosis, "kurtosis")).tolist() == [True, False]
     sites = states.plot_hidden_state_shift(SHIFT.assign(recovery_percent=NAN)).axes[0]
     assert np.isnan(heights_of(sites, "site")).all()
     pairs = biases.plot_cross_configuration(PAIRS.assign(cosine=[NAN, *PAIRS["cosine"][1:]]))
-    assert np.isnan(heights_of(pairs.axes[0], "allocation")).tolist() == [True, False, False]
+    assert np.isnan(heights_of(pairs.axes[0], "single")).tolist() == [True, False, False]

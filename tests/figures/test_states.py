@@ -26,7 +26,9 @@ def align(
             rows.append({**row, "max_abs_cosine": max(map(abs, in_layer))})
     table = pd.DataFrame(rows).assign(**dict(zip(style.RUN, run, strict=True)), map=name)
     sites = [f"model.layers.{layer}.{name}" for layer in table["layer"]]
-    return table.assign(definition=definition, site=sites, null_mean=0.2, null_95=0.3)
+    table = table.assign(definition=definition, site=sites, null_mean=0.2, null_95=0.3)
+    mean = -0.6 if definition == "sound" else NAN
+    return table.assign(cosine_mean_output=mean, cosine_null_95=0.15 if mean else NAN)
 
 
 COSINES = [[0.1, -0.4], [0.05, 0.25]]
@@ -91,46 +93,47 @@ def heights_of(ax, gid: str) -> list[float]:
     return [round(float(y), 9) for line in lines_of(ax, gid) for y in line.get_ydata()]
 
 
-def test_the_heat_map_holds_every_magnitude_with_layers_from_the_top_down():
-    figure = states.plot_pca_alignment(ALIGNMENT)
-    published, _, sound, _, bar = figure.axes
-    assert published.collections[0].get_array().tolist() == [[0.1, 0.0], [0.2, 0.1]]
-    assert sound.collections[0].get_array().tolist() == np.abs(COSINES).tolist()
-    assert sound.get_ylim()[0] > sound.get_ylim()[1]
+def test_the_heat_map_holds_every_sound_magnitude_with_layers_from_the_top_down():
+    heat, _, _, bar = states.plot_pca_alignment(ALIGNMENT).axes
+    assert heat.collections[0].get_array().tolist() == np.abs(COSINES).tolist()
+    assert heat.get_ylim()[0] > heat.get_ylim()[1]
+    assert heat.get_title(loc="left") == "TOP-50, 50 %, seed 0"
     assert "cosine" in bar.get_ylabel()
 
 
-def test_all_panels_have_one_scale_of_colour_that_starts_at_zero_and_darkens():
-    figure = states.plot_pca_alignment(ALIGNMENT)
-    images = [figure.axes[panel].collections[0] for panel in (0, 2)]
-    assert {image.get_clim() for image in images} == {(0, 0.4)}
-    shades = images[0].get_cmap()(np.linspace(0, 1, 9))[:, :3] @ (0.2126, 0.7152, 0.0722)
+def test_the_scale_of_colour_starts_at_zero_and_darkens():
+    image = states.plot_pca_alignment(ALIGNMENT).axes[0].collections[0]
+    assert image.get_clim() == (0, 0.4)
+    shades = image.get_cmap()(np.linspace(0, 1, 9))[:, :3] @ (0.2126, 0.7152, 0.0722)
     assert (np.diff(shades) < 0).all()
 
 
 def test_a_layer_is_beyond_chance_where_its_point_leaves_the_bar():
-    chance = states.plot_pca_alignment(ALIGNMENT).axes[3]
-    points = [tuple(line.get_xydata()[0]) for line in lines_of(chance, "TOP-50")]
+    _, largest, mean, _ = states.plot_pca_alignment(ALIGNMENT).axes
+    points = [tuple(line.get_xydata()[0]) for line in lines_of(largest, "TOP-50")]
     assert points == [(0.4, 0), (0.25, 1)]
-    assert [bar.get_width() for bar in chance.patches] == [0.3, 0.3]
-    assert [line.get_xdata()[0] for line in lines_of(chance, "null mean")] == [0.2, 0.2]
-    assert chance.get_xlim() == pytest.approx((0, 1.08 * 0.4))
+    published = [tuple(line.get_xydata()[0]) for line in lines_of(largest, "as published")]
+    assert published == [(0.1, 0), (0.2, 1)]
+    assert [bar.get_width() for bar in largest.patches] == [0.3, 0.3]
+    assert [line.get_xdata()[0] for line in lines_of(largest, "null mean")] == [0.2, 0.2]
+    assert largest.get_xlim() == pytest.approx((0, 1.08 * 0.4))
+    assert [line.get_xdata()[0] for line in lines_of(mean, "TOP-50")] == [0.6, 0.6]
+    assert [bar.get_width() for bar in mean.patches] == [0.15, 0.15]
 
 
-def test_every_run_and_map_has_a_line_of_panels_and_a_title():
+def test_every_run_and_map_has_three_panels_and_a_title():
     tables = [align(run, "sound", COSINES, name) for run in (TOP, ALL) for name in (DOWN, OUT)]
     figure = states.plot_pca_alignment(pd.concat(tables))
-    titles = [ax.get_title(loc="left") for ax in figure.axes]
-    runs = ["TOP-50", "UNIF-ALL"]
-    assert [title for title in titles if title.endswith("sound")] == [
-        f"{run}, {name}, sound" for run in runs for name in (DOWN, OUT)
-    ]
+    titles = [ax.get_title(loc="left") for ax in figure.axes[:-1:3]]
+    runs = ["TOP-50, 50 %, seed 0", "UNIF-ALL, 50 %, seed 0"]
+    assert titles == [f"{run}, {name}" for run in runs for name in (DOWN, OUT)]
 
 
 def test_a_component_that_is_missing_is_masked_and_a_null_that_is_missing_left_out():
-    holes = ALIGNMENT.assign(cosine=[NAN, *ALIGNMENT["cosine"][1:]], null_95=NAN, null_mean=NAN)
-    published, *_ = states.plot_pca_alignment(holes).axes
-    assert published.collections[0].get_array().mask.tolist() == [[True, False], [False, False]]
+    sound = ALIGNMENT[ALIGNMENT["definition"] == "sound"]
+    holes = sound.assign(cosine=[NAN, *sound["cosine"][1:]], null_95=NAN, null_mean=NAN)
+    heat, *_ = states.plot_pca_alignment(holes).axes
+    assert heat.collections[0].get_array().mask.tolist() == [[True, False], [False, False]]
 
 
 def test_recoveries_stand_with_their_intervals_and_the_first_token_is_left_out():
@@ -141,6 +144,14 @@ def test_recoveries_stand_with_their_intervals_and_the_first_token_is_left_out()
     assert heights_of(published, "site") == [-40, -40]
     assert heights_of(residual, "interval") == [49, 51, -51, -49]
     assert np.isnan(heights_of(published, "interval")).all()
+
+
+def test_recoveries_far_from_zero_do_not_flatten_the_others():
+    far = pd.concat([SHIFTS, pd.DataFrame([shift("site", 1.0, 1.0, 4.0)])])
+    sites = states.plot_hidden_state_shift(far).axes[0]
+    place = sites.transData.transform
+    span = np.ptp([place((0, y))[1] for y in sites.get_ylim()])
+    assert (place((0, 10))[1] - place((0, 0))[1]) / span > 0.1
 
 
 def test_predictions_are_lines_on_the_scale_of_the_recovery():

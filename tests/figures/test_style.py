@@ -20,7 +20,7 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 def plot() -> Figure:
     """Plot a figure of one run."""
     figure = Figure(figsize=(style.SINGLE, 2), layout="constrained")
-    run = pd.Series({"allocation": "TOP-50", "first": True})
+    run = pd.Series({"allocation": "TOP-50", "single": False})
     style.plot_run(figure.add_subplot(), 1.0, 2.0, run, span=(0.5, 1.5))
     return figure
 
@@ -52,16 +52,14 @@ def test_colours_stay_apart_in_grey_and_stand_out_from_paper():
     assert levels[-1] < 75
 
 
-def test_named_allocations_differ_in_marker_and_hatch_too():
-    styles = {**style.STYLES}
-    del styles["DENSE"], styles["BASELINE-TEAL"]
-    for first, second in combinations(styles.values(), 2):
+def test_named_allocations_differ_in_marker_too():
+    for first, second in combinations(style.STYLES.values(), 2):
         assert first.marker != second.marker
-        assert first.hatch != second.hatch
 
 
-def test_controls_have_no_colour_and_are_lighter_than_teal():
-    controls = [name for name in style.STYLES if name.startswith(("MEAN-", "RANDOM-"))]
+def test_what_is_not_trained_has_no_colour_and_is_lighter_than_teal():
+    untrained = ("MEAN-", "FISHER-", "MODE-", "RANDOM-")
+    controls = [name for name in style.STYLES if name.startswith(untrained)]
     assert {style.STYLES[name].colour for name in controls} == {style.CONTROL}
     assert len(set(to_rgb(style.CONTROL))) == 1
     assert lightness(style.MUTED) + 6 < lightness(style.CONTROL) < 75
@@ -98,10 +96,23 @@ RUNS = [
 ]
 
 
-def test_a_title_says_only_what_differs():
-    assert [style.title_of(run, RUNS[::2]) for run in RUNS[::2]] == ["TOP-50", "UNIF-ALL"]
-    assert style.title_of(RUNS[1], RUNS) == "TOP-50, self_attn.o_proj"
-    assert style.title_of(RUNS[0], [RUNS[0], ("TOP-50", 0.6, 1, DOWN)]) == "TOP-50, 50 %, seed 0"
+def test_a_title_says_sparsity_and_seed_and_the_map_where_the_run_has_several():
+    alone = [("TOP-50", 0.5, 0, DOWN), ("ATTN-ONLY", 0.8, 1, OUT)]
+    titles = [style.title_of(run, alone) for run in alone]
+    assert titles == ["TOP-50, 50 %, seed 0", "ATTN-ONLY, 80 %, seed 1"]
+    assert style.title_of(RUNS[1], RUNS) == "TOP-50, 50 %, seed 0, self_attn.o_proj"
+
+
+def test_a_scope_is_said_in_words_with_its_sparsity():
+    assert style.say_scope("down_proj", 0.5) == "down_proj, 50 %"
+    assert style.say_scope("all") == "whole model"
+
+
+def test_single_seeds_are_those_whose_mean_is_in_the_table():
+    rows = [("TOP-50", 0), ("TOP-50", 1), ("TOP-50", None), ("UNIF-ALL", 0), ("TEAL", None)]
+    runs = pd.DataFrame(rows, columns=["allocation", "seed"]).assign(scope="s", sparsity=0.5)
+    marked = style.mark_single_seeds(runs)
+    assert marked["single"].tolist() == [True, True, False, False, False]
 
 
 def test_a_run_and_map_has_its_own_rows_and_those_of_no_map():
@@ -110,20 +121,22 @@ def test_a_run_and_map_has_its_own_rows_and_those_of_no_map():
     assert style.select(table, RUNS[0]).index.tolist() == [0, 4]
 
 
-@pytest.mark.parametrize("runs", [1, 3, 4, 7])
-def test_columns_of_a_grid_go_on_below_and_share_y_along_a_line(runs):
-    run_maps = [(f"RUN-{i}", 0.5, 0, DOWN) for i in range(runs)]
-    _, panels = style.make_grid(run_maps, rows=2, height=1.5, below=0.5)
-    assert list(panels) == run_maps
+@pytest.mark.parametrize("columns", [1, 3, 4, 7])
+def test_columns_of_a_grid_go_on_below_and_share_y_along_a_line_but_where_they_stand_apart(
+    columns,
+):
+    titles = {(number,): f"column {number}" for number in range(columns)}
+    _, panels = style.make_grid(titles, 2, height=1.5, below=0.5, per_line=3, apart=(0,))
+    assert list(panels) == list(titles)
     for number, axes in enumerate(panels.values()):
         line, column = divmod(number, 3)
         above, below = (ax.get_subplotspec() for ax in axes)
         assert (above.rowspan.start, above.colspan.start) == (2 * line, column)
         assert below.rowspan.start == above.rowspan.start + 1
         if column > 0:
-            leftmost = panels[run_maps[3 * line]]
-            for ax, first in zip(axes, leftmost, strict=True):
-                assert ax.get_shared_y_axes().joined(ax, first)
+            first = panels[3 * line,]
+            joined = [a.get_shared_y_axes().joined(a, b) for a, b in zip(axes, first, strict=True)]
+            assert joined == [False, True]
 
 
 def test_an_axis_of_layers_has_few_names_and_a_place_for_all_of_them_together():

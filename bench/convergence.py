@@ -146,7 +146,8 @@ def draw(table: pd.DataFrame) -> None:
 
 def draw_curves(ax: plt.Axes, table: pd.DataFrame) -> None:
     """Draw the trainings at every rate, and the long one."""
-    for rate, curve in table[table["what"] == "rate"].groupby("learning_rate"):
+    recipes = table[(table["what"] == "recipe") & (table["cuts"] == max(CUTS))]
+    for rate, curve in recipes.groupby("learning_rate"):
         ax.plot(curve["step"], curve["won_percent"], label=f"{rate:g}")
     long = table[table["what"] == "long"]
     ax.plot(long["step"], long["won_percent"], "k--", label=f"{LONG_STEPS:,} steps, falling")
@@ -158,7 +159,12 @@ def draw_curves(ax: plt.Axes, table: pd.DataFrame) -> None:
 
 def draw_sizes(ax: plt.Axes, ends: pd.DataFrame) -> None:
     """Draw what the recipe wins on less and on more text, beside the long training."""
-    ours = (ends["what"] == "rate") & (ends["learning_rate"] == read_recipe().learning_rate)
+    recipe = read_recipe()
+    ours = (
+        (ends["what"] == "recipe")
+        & (ends["learning_rate"] == recipe.learning_rate)
+        & (ends["cuts"] == recipe.plateau["cuts"])
+    )
     sizes = ends[(ends["what"] == "blocks") | ours].sort_values("blocks")
     ax.plot(sizes["blocks"], sizes["judged_percent"], "o-")
     ax.axhline(ends[ends["what"] == "long"]["judged_percent"].item(), color="k", ls="--")

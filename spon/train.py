@@ -152,9 +152,10 @@ def learn_biases(
             optimizer.zero_grad()
             average.add(learned)
             loss, step = torch.stack(losses).sum(), len(curve)
-            measured = step % recipe.measure_every == 0 or step == recipe.steps
-            held_out = measure() if measured else None
-            used, event = rate.current, rate.advance(held_out)
+            regular = step % recipe.measure_every == 0
+            held_out = measure() if regular or step == recipe.steps else None
+            # A last stretch that is shorter than the others says nothing about a plateau.
+            used, event = rate.current, rate.advance(held_out if regular else None)
             curve.append((step, epoch + 1, used, loss, norm, held_out, event))
             counter.advance(
                 batch.numel() * blocks.shape[1],

@@ -6,8 +6,8 @@ Four places of the default study: biases at all down_proj or o_proj, at 50 and 8
 measured in KL on the same calibration blocks, which no training here sees; evaluation text is not
 read. By `what`:
 
-* `rate`: the recipe of config/config.yaml, at several learning rates;
-* `blocks`: the recipe on fewer and on more calibration blocks;
+* `recipe`: that of config/config.yaml, at several learning rates and numbers of cuts;
+* `blocks`: it on fewer and on more calibration blocks;
 * `long`: a fixed length of 1,536 steps at a rate that falls to zero, over almost all of the text.
 
 The inputs are the default study's calibration tokens and thresholds, in results/pydoc.
@@ -16,6 +16,7 @@ The inputs are the default study's calibration tokens and thresholds, in results
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -27,18 +28,18 @@ from transformers import LlamaForCausalLM
 from bench.shapes import ROOT
 from spon import divergence, models, sparsify, train
 from spon.figures import style
-from spon.inputs.tokens import read_tokens
+from spon.inputs.tokens import pick_blocks, read_tokens
 
 RESULTS = Path(__file__).parent / "results"
 STUDY = ROOT / "results/pydoc"
 PLACES = [(scope, sparsity) for scope in ("down_proj", "o_proj") for sparsity in (0.5, 0.8)]
-RATES = (0.005, 0.02, 0.08)
+RATES, CUTS = (0.01, 0.03), (1, 2)
 SIZES = (192, 1536)
 LONG = {0.5: 0.005, 0.8: 0.05}
 LONG_STEPS = 1536
-# Blocks that measure everything here, the last of the calibration text.
+# Blocks that measure everything here, from all over the calibration text.
 JUDGES = 256
-COLUMNS = ["what", "scope", "sparsity", "blocks", "learning_rate", "step", "won_percent"]
+COLUMNS = ["what", "scope", "sparsity", "blocks", "learning_rate", "cuts", "step", "won_percent"]
 
 
 def read_recipe() -> train.Recipe:
@@ -49,8 +50,9 @@ def read_recipe() -> train.Recipe:
 
 def list_trainings(recipe: train.Recipe, sparsity: float) -> Iterator[tuple[str, train.Recipe]]:
     """List the trainings of a place: what each is for, and its recipe."""
-    for rate in RATES:
-        yield "rate", replace(recipe, learning_rate=rate)
+    for rate, cuts in product(RATES, CUTS):
+        plateau = {**recipe.plateau, "cuts": cuts}
+        yield "recipe", replace(recipe, learning_rate=rate, plateau=plateau)
     for size in SIZES:
         epochs = -(-recipe.epochs * recipe.blocks // size)
         yield "blocks", replace(recipe, blocks=size, epochs=epochs)
@@ -77,7 +79,9 @@ class Place:
         network = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
         self.network = network.requires_grad_(False).eval()
         tokens = read_tokens(STUDY / "tokens/calibration.safetensors")
-        self.tokens, self.judges = tokens[:-JUDGES], tokens[-JUDGES:]
+        judging = torch.zeros(len(tokens), dtype=torch.bool)
+        judging[pick_blocks(len(tokens), JUDGES, "even")] = True
+        self.tokens, self.judges = tokens[~judging], tokens[judging]
         self.sparsifiers = sparsify.read_sparsifiers(
             self.network,
             STUDY / scope / f"s{sparsity}/thresholds.csv",
@@ -111,6 +115,7 @@ class Place:
             **self.names,
             "blocks": recipe.blocks,
             "learning_rate": recipe.learning_rate,
+            "cuts": recipe.plateau["cuts"] if recipe.schedule == "plateau" else None,
         }
         start = curve[0]["held_out_kl"]
         rows = [
@@ -141,7 +146,8 @@ def draw(table: pd.DataFrame) -> None:
 
 def draw_curves(ax: plt.Axes, table: pd.DataFrame) -> None:
     """Draw the trainings at every rate, and the long one."""
-    for rate, curve in table[table["what"] == "rate"].groupby("learning_rate"):
+    recipes = table[(table["what"] == "recipe") & (table["cuts"] == max(CUTS))]
+    for rate, curve in recipes.groupby("learning_rate"):
         ax.plot(curve["step"], curve["won_percent"], label=f"{rate:g}")
     long = table[table["what"] == "long"]
     ax.plot(long["step"], long["won_percent"], "k--", label=f"{LONG_STEPS:,} steps, falling")
@@ -153,7 +159,12 @@ def draw_curves(ax: plt.Axes, table: pd.DataFrame) -> None:
 
 def draw_sizes(ax: plt.Axes, ends: pd.DataFrame) -> None:
     """Draw what the recipe wins on less and on more text, beside the long training."""
-    ours = (ends["what"] == "rate") & (ends["learning_rate"] == read_recipe().learning_rate)
+    recipe = read_recipe()
+    ours = (
+        (ends["what"] == "recipe")
+        & (ends["learning_rate"] == recipe.learning_rate)
+        & (ends["cuts"] == recipe.plateau["cuts"])
+    )
     sizes = ends[(ends["what"] == "blocks") | ours].sort_values("blocks")
     ax.plot(sizes["blocks"], sizes["judged_percent"], "o-")
     ax.axhline(ends[ends["what"] == "long"]["judged_percent"].item(), color="k", ls="--")

@@ -25,13 +25,13 @@ Vector = Mapping[str, Float[Tensor, "d_out"]]
 # ASSUME: the curvature is averaged over fewer blocks than the gradient, since it is multiplied
 # many times. An error of the curvature changes the step by the same share; the gradient is a small
 # mean of large terms, and needs the whole text.
-CURVATURE_BLOCKS = 48
+CURVATURE_BLOCKS = 32
 # ASSUME: this share of a site's mean curvature is added to its curvature in every direction. Where
 # there is less than that, the step would be long, determined by few tokens, and beyond what the
 # expansion describes. From 0 to 0.2, held-out KL hardly changes.
 DAMPING = 0.1
 TOLERANCE = 0.05  # of the residual, relative to the gradient
-MOST_PRODUCTS = 12
+MOST_PRODUCTS = 8
 SCALE_BLOCKS = 16  # over which a site's mean curvature is estimated, from one sampled token each
 
 

@@ -17,7 +17,7 @@ from spon import memory
 from spon.allocate import MODE, RANDOM, TRAINED, allocate_biases, choose_layers
 from spon.inputs import corpus, source
 from spon.sites import DENSE, TEAL
-from spon.study import Allocation, read_allocation
+from spon.study import Allocation, Study, read_allocation
 
 # The text, and the section and key that say how many of its blocks are used.
 BLOCKS = [
@@ -188,6 +188,19 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
             raise SettingsError(
                 f"config: sweep.allocations has '{name}' without '{imitated}', "
                 f"whose norms it takes: name both"
+            )
+    check_imitated(Study(sweep["studies"][0], config))
+
+
+def check_imitated(study: Study) -> None:
+    """Check that a trained run is swept wherever random directions take its norms."""
+    trained = study.runs(TRAINED)
+    for run in study.runs(RANDOM):
+        imitated = study.allocations[run["allocation"]].norms_of
+        if run | {"allocation": imitated} not in trained:
+            raise SettingsError(
+                f"config: sweep has '{run['allocation']}' at sparsity {run['sparsity']} with "
+                f"seed {run['seed']}, but not '{imitated}', whose norms it takes: have both there"
             )
 
 

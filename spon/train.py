@@ -1,6 +1,7 @@
 """SPON: learn the biases that bring the sparse model's predictions back to the dense model's."""
 
 import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,9 +153,10 @@ def learn_biases(
             optimizer.zero_grad()
             average.add(learned)
             loss, step = torch.stack(losses).sum(), len(curve)
-            measured = step % recipe.measure_every == 0 or step == recipe.steps
-            held_out = measure() if measured else None
-            used, event = rate.current, rate.advance(held_out)
+            regular = step % recipe.measure_every == 0
+            held_out = measure() if regular or step == recipe.steps else None
+            # A last stretch that is shorter than the others says nothing about a plateau.
+            used, event = rate.current, rate.advance(held_out if regular else None)
             curve.append((step, epoch + 1, used, loss, norm, held_out, event))
             counter.advance(
                 batch.numel() * blocks.shape[1],
@@ -202,6 +204,8 @@ class Rate:
     def begin(self, held_out_kl: float) -> float:
         """Take the held-out KL without biases, which all gains are measured from; return it."""
         self.without_biases = held_out_kl
+        if self.schedule == "plateau":
+            self.scheduler.step(0.0)
         return held_out_kl
 
     def advance(self, held_out_kl: float | None) -> str:
@@ -209,7 +213,15 @@ class Rate:
 
         On a plateau the training has converged where the held-out KL has stopped falling once
         more after the last cut. A fixed length says nothing about convergence.
+
+        Raises:
+            ValueError: The KL is not finite.
         """
+        if held_out_kl is not None and not math.isfinite(held_out_kl):
+            raise ValueError(
+                f"the training has diverged: its held-out KL is {held_out_kl}; "
+                f"lower train.learning_rate"
+            )
         if self.schedule != "plateau":
             self.scheduler.step()
             return ""

@@ -120,6 +120,11 @@ MISTAKES = [
         ["RANDOM-DOWN"],
         "sweep.allocations has 'RANDOM-DOWN' without 'UNIF-ALL', whose norms",
     ),
+    (
+        "sweep/further",
+        [{"allocations": ["RANDOM-DOWN"], "sparsities": [0.7], "seeds": [0]}],
+        "sweep has 'RANDOM-DOWN' at sparsity 0.7 with seed 0, but not 'UNIF-ALL'",
+    ),
     ("controls/draws", 10, "controls.draws is 10: allowed is 20 or more"),
     ("controls/on_dense", ["UNIF"], "controls.on_dense names 'UNIF': did you mean 'UNIF-ALL'?"),
     (

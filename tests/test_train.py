@@ -410,6 +410,14 @@ def test_the_rate_falls_where_too_little_is_won_and_then_the_training_has_conver
     assert rate.advance(0.44) == train.CONVERGED
 
 
+def test_a_rate_that_only_does_harm_is_lowered_at_once_and_one_that_diverges_is_refused():
+    rate = make_rate(improvement=0.1, cuts=1, factor=0.5)
+    assert rate.advance(1.2) == train.LOWERED
+    assert rate.advance(0.9) == ""
+    with pytest.raises(ValueError, match="held-out KL is nan; lower train.learning_rate"):
+        rate.advance(float("nan"))
+
+
 def test_a_fixed_length_does_not_say_whether_it_has_converged():
     recipe = dataclasses.replace(RECIPE, schedule="constant")
     optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=recipe.learning_rate)

@@ -188,7 +188,9 @@ def compare_on_dense(outcomes: Outcomes, on_dense: pd.DataFrame) -> Iterator[Com
                 in_order = rows.sort_values("block")
                 biased = in_order[SUMS[measure]] / in_order["predictions"]
                 gains[seed] = (dense - biased.to_numpy())[:, None]
-            yield Comparison("dense_model", DENSE, measure, trained, gains)
+            # A training's biases on the dense model say nothing of another training.
+            same = tuple(run for run in trained if outcomes.seed(run) in gains)
+            yield Comparison("dense_model", DENSE, measure, same, gains)
         for measure in MEASURES:
             gains = gain_by_temperature(outcomes, measure, trained, DENSE_POINT)
             yield Comparison("dense_temperature", DENSE, measure, trained, gains)

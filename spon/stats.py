@@ -12,6 +12,7 @@ from scipy import fft
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 from scipy.stats import norm, rankdata, spearmanr
+from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 # Up to so many sites, a rank correlation is compared with all orders of them; 8! is 40,320.
@@ -76,8 +77,9 @@ class Quantity:
     treated as such a sum too, by its first derivative (linearisation), so that what two
     quantities share cancels in their difference. A ratio is tested without: see `test`.
 
-    A ratio to a quantity whose own interval holds zero has arbitrary sign and size: it is not
-    applicable, its numbers are nan, and so is all that is computed from it.
+    A ratio to a quantity that may be zero has arbitrary sign and size, and a share of a gain that
+    is a loss has no meaning: where the interval of a denominator does not lie above zero, the
+    ratio is not applicable, its numbers are nan, and so is all that is computed from it.
 
     Attributes:
         value: The number itself.
@@ -87,7 +89,7 @@ class Quantity:
             the seeds. A single zero where there is one training or none: then what is said of
             the number is said of this training.
         name: What it is, as in "the gain of TOP-50 may be zero"; empty if nobody named it.
-        zero_denominator: The first quantity whose interval holds zero that it was divided by.
+        zero_denominator: The first quantity it was divided by that may be zero, or less.
         ratio_of: Numerator and denominator, if the last that was done is a division.
     """
 
@@ -125,11 +127,11 @@ class Quantity:
     __rmul__ = __mul__
 
     def __truediv__(self, other: "Quantity | int | float") -> "Quantity":
-        """The ratio; not applicable where the interval of `other` holds zero."""
+        """The ratio; not applicable unless the interval of `other` lies above zero."""
         if not isinstance(other, Quantity):
             return self * (1 / other)
         missing = self.zero_denominator or other.zero_denominator
-        if missing is None and other.interval().holds_zero:
+        if missing is None and not other.interval().low > 0:
             missing = other
         ratio, unit = (np.nan, np.nan) if missing else (self.value / other.value, other.value)
         rest = self._add(other, -ratio)
@@ -323,11 +325,9 @@ def read_slow_errors(influence: Float[np.ndarray, "blocks"]) -> Float[np.ndarray
 def adjust_holm(p_values: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
     """Holm's adjustment for a family of tests; nan stays nan and does not count in the family."""
     adjusted = np.full(len(p_values), np.nan)
-    tested = np.flatnonzero(~np.isnan(p_values))
-    ascending = tested[np.argsort(p_values[tested], kind="stable")]
-    # The smallest counts as often as there are tests, the largest once, and none less than before.
-    scaled = p_values[ascending] * np.arange(len(ascending), 0, -1)
-    adjusted[ascending] = np.minimum(1.0, np.maximum.accumulate(scaled))
+    tested = ~np.isnan(p_values)
+    if tested.any():
+        adjusted[tested] = multipletests(p_values[tested], method="holm")[1]
     return adjusted
 
 

@@ -258,7 +258,7 @@ def plot_recovery(ax: Axes, row: int, run: Any, window: tuple[float, float]) -> 
             plate = {"fc": "white", "ec": "none", "pad": 1}
             words = {"color": MUTED, "va": "center", "bbox": plate}
             transform = ax.get_yaxis_transform()
-            ax.text(0.02, row, "n/a (damage may be zero)", transform=transform, **words)
+            ax.text(0.02, row, "n/a (no damage shown)", transform=transform, **words)
         return
     left, right = window
     span = (max(run.low, left), min(run.high, right))

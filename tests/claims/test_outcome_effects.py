@@ -78,7 +78,9 @@ def test_a_damage_that_may_be_zero_is_divided_by_nowhere():
     study = Evidence(gather(DENSE, TEAL, UNIF_ALL, harmless, ATTN_ONLY), {})
     effect = only(outcome_effects.recovery_difference(study, "ATTN-ONLY", "UNIF-ALL", "nll", 0.0))
     assert np.isnan(effect.value)
-    assert effect.missing.startswith("the damage at o_proj may be zero (0.001 [-")
+    assert effect.missing.startswith(
+        "the damage at o_proj is not shown to be above zero (0.001 [-"
+    )
     assert effect.missing.endswith("nats per token), so a ratio to it has no meaning")
     assert effect.sparsities == (0.5,)
     assert (
@@ -103,7 +105,7 @@ def test_a_ratio_of_gains_grows_from_a_sparsity_to_the_next():
     late = score("BOTTOM-50", "down_proj", 0.6, 0, 2.999, 0.74, noise=NOISE[0])
     study = Evidence(gather(*ALL, *SPARSER[:-1], late), {})
     effect = only(outcome_effects.gain_ratio_growth(study, "TOP-50", "BOTTOM-50", "nll", 0.0))
-    assert effect.missing.startswith("the gain of BOTTOM-50 at 60 % may be zero")
+    assert effect.missing.startswith("the gain of BOTTOM-50 at 60 % is not shown to be above zero")
     assert (
         "no two sparsities"
         in only(
@@ -119,7 +121,7 @@ def test_of_two_gains_that_may_be_zero_that_at_the_lower_sparsity_is_named():
     ]
     study = Evidence(gather(DENSE, TEAL, TOP_50, *SPARSER[:-1], *late), {})
     effect = only(outcome_effects.gain_ratio_growth(study, "TOP-50", "BOTTOM-50", "nll", 0.0))
-    assert effect.missing.startswith("the gain of BOTTOM-50 at 50 % may be zero")
+    assert effect.missing.startswith("the gain of BOTTOM-50 at 50 % is not shown to be above zero")
 
 
 def test_a_share_of_the_gain_is_held_against_that_of_another_half():

@@ -131,7 +131,7 @@ def test_a_ratio_to_what_may_be_zero_is_not_applicable():
         None
     ] * 6
     assert record["reason"].startswith(
-        "At 50 % sparsity: the gain of BOTTOM-50 may be zero (0.001 ["
+        "At 50 % sparsity: the gain of BOTTOM-50 is not shown to be above zero (0.001 ["
     )
     assert record["published"] == 1.39
 

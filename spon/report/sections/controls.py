@@ -37,7 +37,7 @@ def describe_controls(controls: pd.DataFrame) -> str:
     named = "; ".join(f"*{CONTROLS[kind][0]}*: {CONTROLS[kind][1]}" for kind in kinds)
     introduction = (
         "Share of the trained gain in percent that a control reaches, by KL / by log-likelihood; "
-        f"{NOTHING} where the trained gain may be zero. Training is better {LEVEL} (Holm-adjusted "
+        f"{NOTHING} where the trained gain is not above zero. Training is better {LEVEL} (Holm-adjusted "
         f"over all controls) except where marked: {TIED} not told apart, {BEATEN} the control is "
         f"better. {named}."
     )
@@ -56,7 +56,9 @@ def tabulate_controls(rows: pd.DataFrame, kinds: list[str]) -> str:
     """Write a table with a row per trained allocation and sparsity, a column per control."""
     header = ["trained", "sparsity", *(CONTROLS[kind][0] for kind in kinds)]
     cells = rows.assign(words=[say_share(row) for _, row in rows.iterrows()])
-    cells = cells.pivot(index=PLACE, columns=["control", "measure"], values="words")
+    cells = cells.pivot(index=PLACE, columns=["control", "measure"], values="words").fillna(
+        NOTHING
+    )
     lines = []
     for place in rows[PLACE].drop_duplicates().itertuples(index=False, name=None):
         shares = (

@@ -264,7 +264,8 @@ def quantity_effect(
     if denominator is not None:
         number = f"{say_interval(denominator.interval())} {UNITS[measure]}"
         return not_applicable(
-            f"{denominator.name} is not shown to be above zero ({number}), so a ratio to it has no meaning"
+            f"{denominator.name} is not shown to be above zero ({number}), "
+            f"so a ratio to it has no meaning"
         )
     found = quantity.test(against)
     return Effect(found.value, found.low, found.high, found.p_value, against, context=context)

@@ -37,8 +37,8 @@ def describe_controls(controls: pd.DataFrame) -> str:
     named = "; ".join(f"*{CONTROLS[kind][0]}*: {CONTROLS[kind][1]}" for kind in kinds)
     introduction = (
         "Share of the trained gain in percent that a control reaches, by KL / by log-likelihood; "
-        f"{NOTHING} where the trained gain is not above zero. Training is better {LEVEL} (Holm-adjusted "
-        f"over all controls) except where marked: {TIED} not told apart, {BEATEN} the control is "
+        f"{NOTHING} where the trained gain is not above zero. Training is better {LEVEL} "
+        f"(Holm-adjusted over all controls) except where marked: {TIED} not told apart, {BEATEN} the control is "
         f"better. {named}."
     )
     return join_blocks(introduction, tabulate_controls(rows, kinds))

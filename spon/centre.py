@@ -45,7 +45,8 @@ def find_modes(
     def add(site: str, x: Tensor) -> None:
         nonlocal counted
         x = keep_sparse(x, dense_share)
-        sums[site] += torch.stack([x.sum(dim=0), x.square().sum(dim=0)]).cpu()
+        powers = torch.stack([x, x.square()])
+        sums[site] += powers.sum(dim=1, dtype=torch.float64).cpu()
         counted += len(x) * (site == sites[0])
 
     calibrate.watch_inputs(network, tokens, sites, add, batch_tokens)
@@ -65,20 +66,20 @@ def find_modes(
 def keep_sparse(
     x: Float[Tensor, "batch length d_in"], dense_share: float
 ) -> Float[Tensor, "entries d_in"]:
-    """Return the inputs that are sparsified, one row each, float64."""
-    return x[:, int(dense_share * x.shape[1]) :].flatten(0, 1).double()
+    """Return the inputs that are sparsified, one row each, float32."""
+    return x[:, int(dense_share * x.shape[1]) :].flatten(0, 1).float()
 
 
 def count_channels(
     x: Float[Tensor, "entries d_in"], mean: Float[Tensor, "d_in"], deviation: Float[Tensor, "d_in"]
 ) -> Float[Tensor, "d_in bins"]:
     """Count every channel's entries in its bins; those beyond their reach count nowhere."""
-    channels = x.shape[1]
-    standardised = (x - mean) / deviation.clamp(min=torch.finfo(torch.float32).tiny)
-    bins = ((standardised + REACH) * (BINS / (2 * REACH))).floor().long()
-    inside = (bins >= 0) & (bins < BINS)
-    numbers = (bins + BINS * torch.arange(channels))[inside]
-    return torch.bincount(numbers, minlength=channels * BINS).view(channels, BINS).float()
+    channels, width = x.shape[1], BINS + 2  # with a bin at either end for what lies beyond
+    scale = torch.where(deviation > 0, BINS / (2 * REACH * deviation), 0).float()
+    bins = ((x - mean.float()) * scale + (1 + BINS / 2)).clamp_(0, BINS + 1).long()
+    numbers = (bins + width * torch.arange(channels)).flatten()
+    counts = torch.bincount(numbers, minlength=channels * width).view(channels, width)
+    return counts[:, 1:-1].float()
 
 
 def find_peaks(
@@ -107,8 +108,8 @@ def choose_thresholds(
     counts = {site: torch.zeros(calibrate.BINS, dtype=torch.int64) for site in centres}
 
     def count(site: str, x: Tensor) -> None:
-        x = x[:, int(dense_share * x.shape[1]) :].float()
-        counts[site] += calibrate.count_magnitudes(x - centres[site].to(x.device)).cpu()
+        x = keep_sparse(x, dense_share) - centres[site].to(x.device)
+        counts[site] += calibrate.count_magnitudes(x).cpu()
 
     calibrate.watch_inputs(network, tokens, list(centres), count, batch_tokens)
     shares = np.array([sparsity])

@@ -311,10 +311,12 @@ def read_slow_errors(influence: Float[np.ndarray, "blocks"]) -> Float[np.ndarray
     """
     blocks = len(influence)
     check_blocks(blocks)
-    # ASSUME: 0.4 n^(2/3) coefficients, the rule of Lazarus, Lewis, Stock and Watson (2018): 40 for
-    # 1,024 blocks. Fewer make wider intervals, more let the correlation of neighbours leak out;
-    # bench/coverage.py measures what is left.
-    degrees = max(1, int(0.4 * blocks ** (2 / 3)))
+    # ASSUME: 0.2 n^(2/3) coefficients, 20 for 1,024 blocks: half as many as Lazarus, Lewis, Stock
+    # and Watson (2018) advise, since text in the order of its files drifts over tens of blocks,
+    # which an average over more coefficients dilutes. With their 0.4, up to 9 % of simulated
+    # ledgers had a false verdict on a clause; bench/ledger.py and bench/coverage.py measure what
+    # is left.
+    degrees = max(1, int(0.2 * blocks ** (2 / 3)))
     return fft.dct(influence, norm="ortho")[1 : degrees + 1] / np.sqrt(degrees * blocks)
 
 

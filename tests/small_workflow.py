@@ -43,6 +43,7 @@ def list_rules(name: str) -> list[str]:
 OF_STATES = dict.fromkeys(list_rules("OF_STATES"), 2)
 OF_BIASES = dict.fromkeys(list_rules("BY_RUN"), 2) | dict.fromkeys(list_rules("BY_STUDY"), 1)
 PLOTS_OF_TABLES = {"plot_perplexity": 1, "plot_damage_recovery": 1, "plot_pareto": 1}
+PLOTS_OF_TABLES |= {"plot_confidence": 1}
 PLOTS_OF_ANALYSES = dict.fromkeys(
     re.findall(r"as (plot_\w+) with:\n    input:\n        unpack\(analysis", FIGURES), 1
 )

@@ -12,16 +12,16 @@ def inputs(network, tokens):
 
 def test_the_mode_is_where_most_of_a_channels_inputs_are_and_not_their_mean():
     # Nine of ten are near 2 in one channel and near -1 in the other; the tenth pulls the mean.
-    near = 0.01 * torch.linspace(-1, 1, 900, dtype=torch.float64)[:, None]
-    x = torch.cat([near + torch.tensor([2.0, -1.0]), torch.full((100, 2), 5.0).double()])
-    mean, deviation = x.mean(dim=0), x.std(dim=0)
+    near = 0.01 * torch.linspace(-1, 1, 900)[:, None]
+    x = torch.cat([near + torch.tensor([2.0, -1.0]), torch.full((100, 2), 5.0)])
+    mean, deviation = x.double().mean(dim=0), x.double().std(dim=0)
     peaks = centre.find_peaks(centre.count_channels(x, mean, deviation), mean, deviation)
     assert peaks.tolist() == pytest.approx([2.0, -1.0], abs=0.06)  # two bins
 
 
 def test_a_channel_that_never_changes_has_its_value_as_mode():
-    x = torch.full((10, 1), 3.0, dtype=torch.float64)
-    mean, deviation = x.mean(dim=0), torch.zeros(1, dtype=torch.float64)
+    x = torch.full((10, 1), 3.0)
+    mean, deviation = x[0].double(), torch.zeros(1, dtype=torch.float64)
     counts = centre.count_channels(x, mean, deviation)
     assert centre.find_peaks(counts, mean, deviation).tolist() == [3.0]
 

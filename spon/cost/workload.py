@@ -15,7 +15,7 @@ from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, TRAINED, choose_layers
 
 STATES = "float32"  # in which hidden states are compared, as `spon.models` says
 CHARACTERS_PER_TOKEN = 4  # about
-PRODUCTS, CURVATURE_BLOCKS, SCALE_BLOCKS = 12, 48, 16  # of a Newton step, as `spon.newton` says
+PRODUCTS, CURVATURE_BLOCKS, SCALE_BLOCKS = 8, 32, 16  # of a Newton step, as `spon.newton` says
 # The rule that makes the biases of a run, by how they are learned.
 LEARNING = {
     TRAINED: "train_spon",

@@ -138,7 +138,7 @@ def plot_model_frontier(ax: Axes, runs: pd.DataFrame) -> None:
     ax.set_yscale("function", functions=(forward, back))
     ax.set_ylim(back(-0.06 * forward(top)), back(1.05 * forward(top)))
     ax.yaxis.set_major_locator(FixedLocator(choose_ticks(dense, top, forward, back)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:.4g}"))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{round(tick, 2):g}"))
     ax.set_xlabel("sparsity of the whole model (%)")
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 

@@ -176,7 +176,7 @@ def plot_damage_recovery(damage_recovery: pd.DataFrame) -> Figure:
     Args:
         damage_recovery: `tables/damage_recovery.csv`.
     """
-    titles = {"kl": "by KL divergence from the dense model", "perplexity": "by perplexity"}
+    titles = {"kl": "By KL divergence from the dense model", "perplexity": "By perplexity"}
     runs = mark_single_seeds(damage_recovery[damage_recovery["measure"].isin(titles)])
     names = list_names(runs)
     rows = [(scope, name) for scope in names for name in ["", *names[scope]]]

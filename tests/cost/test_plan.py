@@ -17,7 +17,7 @@ SCALE = Scale(
         "model": {"path": "here"},
         "dtype": "float32",
         "memory_gib": 1.0,
-        "evaluate": {"batch_tokens": 8, "chunk_tokens": 2},
+        "evaluate": {"temperature_blocks": 2, "batch_tokens": 8, "chunk_tokens": 2},
     }
     | {"analyses": {"blocks": 3, "batch_tokens": 8}}
     | {"train": SETTINGS["train"] | {"batch_blocks": 2, "chunk_tokens": 2}},
@@ -49,11 +49,12 @@ def test_seconds_are_those_of_the_start_of_the_weights_and_of_the_work():
     rules = make()["rules"]
     assert rules["tabulate"]["seconds"] == 1.0
     assert rules["collect_docstrings"]["seconds"] == 8.0
-    # 160 tokens times layers and 40 with the head, half a second each.
-    assert rules["evaluate_dense"]["seconds"] == pytest.approx(LOADED + 100)
-    # Per seed 96 of the dense model, 48 below the biases, 96 above them, 144 with the head.
-    assert rules["train_spon"]["seconds"] == pytest.approx(2 * (LOADED + 192))
-    assert rules["evaluate_dense"]["teraflop"] == (160 * 88 + 40 * 40) / 1e12
+    # 192 tokens times layers and 64 with the head, half a second each.
+    assert rules["evaluate_dense"]["seconds"] == pytest.approx(LOADED + 128)
+    # Per seed 128 of the dense model, 64 below the biases, 48 held out and 96 trained above them,
+    # 216 with the head.
+    assert rules["train_spon"]["seconds"] == pytest.approx(2 * (LOADED + 276))
+    assert rules["evaluate_dense"]["teraflop"] == (192 * 88 + 64 * 40) / 1e12
 
 
 def test_a_plan_stands_in_the_order_of_the_stages_and_adds_up():

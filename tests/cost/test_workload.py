@@ -19,7 +19,16 @@ SETTINGS = {
     "text": {"calibration": {"blocks": 20}, "evaluation": {"blocks": 10}},
     "protocol": {"block_length": 4},
     "calibrate": {"blocks": 5, "held_out_blocks": 3},
-    "train": {"blocks": 6, "order": "random", "epochs": 2, "checkpointing": False},
+    "train": {
+        "blocks": 6,
+        "held_out_blocks": 2,
+        "order": "random",
+        "epochs": 2,
+        "batch_blocks": 3,
+        "measure_every": 4,
+        "checkpointing": False,
+    },
+    "evaluate": {"temperature_blocks": 2},
     "controls": {"draws": 20, "draw_blocks": 2},
     "analyses": {"blocks": 3},
     "prompts": ["word" * 2, "word" * 3],  # 5 tokens
@@ -48,35 +57,43 @@ def test_a_layer_and_the_head_cost_two_operations_per_weight_and_attention_half_
 
 
 def test_a_training_passes_forwards_and_backwards_in_every_epoch():
-    # 24 tokens twice through 4 layers, and three products with the head each time.
-    assert count("train_spon") == Work(trained=2 * 24 * 4, compared=3 * 2 * 24)
+    # 24 tokens twice through 4 layers, and three products with the head each time; and 8 held-out
+    # ones before the first of four steps and behind the last.
+    assert count("train_spon") == Work(
+        forward=2 * 8 * 4, trained=2 * 24 * 4, compared=3 * (2 * 24 + 2 * 8)
+    )
 
 
 def test_what_lies_below_the_lowest_bias_runs_once():
     assert count("train_spon", allocation="LAST") == Work(
-        forward=24 * 2, trained=2 * 24 * 2, compared=3 * 2 * 24
+        forward=32 * 2 + 2 * 8 * 2, trained=2 * 24 * 2, compared=3 * (2 * 24 + 2 * 8)
     )
 
 
 def test_the_first_run_of_a_seed_makes_the_dense_states_and_the_others_find_them():
-    assert count("train_spon", first=True).forward == 24 * 4
+    assert count("train_spon", first=True).forward == 32 * 4 + 64
     runs = [{"rule": "train_spon", "allocation": "ALL", "seed": seed} for seed in (0, 0, 1)]
-    assert [work.forward for work in workload.count_work(SCALE, runs)["train_spon"]] == [96, 0, 96]
+    assert [work.forward for work in workload.count_work(SCALE, runs)["train_spon"]] == [
+        192,
+        64,
+        192,
+    ]
     in_order = change(train={"order": "first"})
     assert [work.forward for work in workload.count_work(in_order, runs)["train_spon"]] == [
-        96,
-        0,
-        0,
+        192,
+        64,
+        64,
     ]
 
 
 def test_checkpointing_adds_a_pass_forwards():
-    assert count("train_spon", change(train={"checkpointing": True})).forward == 2 * 24 * 4
+    assert count("train_spon", change(train={"checkpointing": True})).forward == 64 + 2 * 24 * 4
 
 
 def test_the_dense_evaluation_needs_one_product_with_the_head_and_others_two():
-    assert count("evaluate_dense") == Work(forward=40 * 4, scored=40)
-    assert count("evaluate_spon") == count("evaluate_teal") == Work(forward=40 * 4, scored=80)
+    # And 8 tokens for the temperature, with three products.
+    assert count("evaluate_dense") == Work(forward=48 * 4, scored=40 + 24)
+    assert count("evaluate_spon") == count("evaluate_teal") == Work(forward=48 * 4, scored=80 + 24)
 
 
 def test_draws_share_the_dense_model():
@@ -91,12 +108,12 @@ def test_calibration_is_passes():
     assert count("centre_on_mode") == Work(forward=3 * 20 * 4)
 
 
-def test_a_newton_step_takes_a_gradient_and_twelve_products_with_the_curvature():
+def test_a_newton_step_takes_a_gradient_and_eight_products_with_the_curvature():
     # Of six blocks, all are in the gradient, in the curvature and in the estimate of its scales.
     assert count("take_newton_step") == Work(
-        forward=24 * 4 * (1 + 12),
-        trained=24 * 4 * (1 + 12 + 1),
-        compared=24 * (3 * (1 + 12) + 2),
+        forward=24 * 4 * (1 + 8),
+        trained=24 * 4 * (1 + 8 + 1),
+        compared=24 * (3 * (1 + 8) + 2),
     )
 
 

@@ -4,7 +4,6 @@ from spon.allocate import MODE, RANDOM
 from spon.sites import DENSE, TEAL
 from spon.study import name_baseline
 
-
 SIZES = ["evaluate.batch_tokens", "evaluate.chunk_tokens"]
 
 

@@ -37,7 +37,8 @@ def plot_confidence(perplexity: pd.DataFrame, controls: pd.DataFrame) -> Figure:
 
     A temperature changes how confident a model is, and nothing else. So what biases win back in
     log-likelihood is plotted twice: as it is, and with every model, the dense one and TEAL too, at
-    the temperature that suits it best; the rest is repair. In KL the models are as they are.
+    the temperature that suits it best; what is left is not confidence. In KL the models are as
+    they are.
 
     Args:
         perplexity: `tables/perplexity.csv`.

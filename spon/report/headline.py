@@ -1,5 +1,7 @@
 """Write the headline table: a study in a few rows of markdown, for the README."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from spon.report.markdown import say_change, say_percent, say_range, write_table
@@ -19,19 +21,24 @@ COLUMNS = [
 ]
 
 
-def write_headline(perplexity: pd.DataFrame, damage_recovery: pd.DataFrame) -> str:
-    """Write a markdown table: for every scope and sparsity, the allocation with the most biases.
+def write_headline(
+    perplexity: pd.DataFrame, damage_recovery: pd.DataFrame, allocations: Mapping[str, Mapping]
+) -> str:
+    """Write a markdown table of the trained allocation with most biases at each place.
+
+    A place is a scope and a sparsity.
 
     Args:
         perplexity: The table of that name.
         damage_recovery: The table of that name.
+        allocations: Say how each allocation learns its biases: `learn`.
 
     Returns:
         The table, with the dense model's perplexity in the line above it. Numbers are means over
         trainings.
     """
     dense = perplexity.loc[perplexity["allocation"] == DENSE, "perplexity"].item()
-    largest = keep_largest(perplexity, {})
+    largest = keep_largest(perplexity, {"allocations": allocations})
     rows = [describe_run(run, perplexity, damage_recovery) for run in largest.itertuples()]
     table = write_table(COLUMNS, rows)
     return f"Perplexity of the dense model on held-out text: {dense:.3f}.\n\n{table}\n"

@@ -8,6 +8,8 @@ import pandas as pd
 
 from spon.sites import EVALUATION
 
+# The schedule that ends a training by a rule.
+PLATEAU = "plateau"
 TRAININGS = [
     *EVALUATION,
     "steps",
@@ -21,25 +23,27 @@ TRAININGS = [
 ]
 
 
-def tabulate_trainings(paths: Sequence[str | Path]) -> pd.DataFrame:
+def tabulate_trainings(paths: Sequence[str | Path], schedule: str) -> pd.DataFrame:
     """Read the curves of trainings.
 
     Args:
         paths: Of `curve.csv` files, in the order of the table.
+        schedule: Of their learning rate: `plateau`, which has a stopping rule, or another.
 
     Returns:
         One row per training: `allocation, scope, sparsity, seed, steps, converged, learning_rate,
         last_rate, held_out_kl_start, held_out_kl, won_percent, last_tenth_percent`. `converged` is
-        whether the training was ended by its stopping rule. The KL is nats per token on
-        calibration blocks that were not trained on, first without biases, then with the learned
-        ones, and `won_percent` is the share that was won. Of that, `last_tenth_percent` was won in
-        the last tenth of the steps, or since the last measurement before.
+        whether the training was ended by its stopping rule, and empty without one. The KL is nats
+        per token on calibration blocks that were not trained on, first without biases, then with
+        the learned ones, and `won_percent` is the share that was won. Of that,
+        `last_tenth_percent` was won in the last tenth of the steps, or since the last measurement
+        before.
     """
-    rows = [describe_training(pd.read_csv(path)) for path in paths]
-    return pd.DataFrame(rows, columns=TRAININGS)
+    rows = [describe_training(pd.read_csv(path), schedule) for path in paths]
+    return pd.DataFrame(rows, columns=TRAININGS).astype({"converged": "boolean"})
 
 
-def describe_training(curve: pd.DataFrame) -> dict:
+def describe_training(curve: pd.DataFrame, schedule: str) -> dict:
     """The row of one training."""
     trained = curve[curve["step"] > 0]
     measured = curve.dropna(subset="held_out_kl")
@@ -47,10 +51,11 @@ def describe_training(curve: pd.DataFrame) -> dict:
     steps = int(trained["step"].iloc[-1])
     before = measured[measured["step"] <= 0.9 * steps]["held_out_kl"].iloc[-1]
     won = start - end
+    ended = bool((curve["event"] == "converged").any())
     return {
         **curve[EVALUATION].iloc[0],
         "steps": steps,
-        "converged": bool((curve["event"] == "converged").any()),
+        "converged": ended if schedule == PLATEAU else None,
         "learning_rate": float(trained["learning_rate"].iloc[0]),
         "last_rate": float(trained["learning_rate"].iloc[-1]),
         "held_out_kl_start": start,

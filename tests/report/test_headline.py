@@ -14,10 +14,12 @@ DENSE = {"allocation": "DENSE", "scope": "", "sparsity": 0.0, "perplexity": 10.0
 TEAL = PLACE | {"allocation": "BASELINE-TEAL", "over_dense_percent": 20.0}
 LARGE = PLACE | {"allocation": "LARGE", "bias_parameters": 10}
 OWN = "recovery_own_temperature_percent"
+ALLOCATIONS = {"LARGE": {"learn": "kl"}, "MEAN": {"learn": "mean_residual"}}
 PERPLEXITY = pd.DataFrame(
     [
         DENSE,
         TEAL,
+        PLACE | {"allocation": "MEAN", "seed": 0, "bias_parameters": 10, OWN: 2.0},
         PLACE | {"allocation": "SMALL", "seed": 0, "bias_parameters": 5, OWN: 1.0},
         LARGE | {"seed": 0, "over_dense_percent": 15.0, OWN: 8.0},
         LARGE | {"seed": 1, "over_dense_percent": 16.0, OWN: 10.0},
@@ -43,8 +45,8 @@ RECOVERY = pd.DataFrame(
 )
 
 
-def test_a_scope_is_shown_by_its_allocation_with_the_most_biases_over_all_trainings():
-    lines = headline.write_headline(PERPLEXITY, RECOVERY).splitlines()
+def test_a_scope_is_shown_by_its_trained_allocation_with_the_most_biases_over_all_trainings():
+    lines = headline.write_headline(PERPLEXITY, RECOVERY, ALLOCATIONS).splitlines()
     assert lines[0] == "Perplexity of the dense model on held-out text: 10.000."
     row = ["down_proj (LARGE)", "50 %", "14.0 %", "29.0 % [27.0, 31.0]", "n/a", "9.0 %"]
     assert lines[-1] == f"| {' | '.join(row)} | +20.00 % | +15.50 % |"

@@ -50,6 +50,11 @@ def files_of_runs(pattern, runs):
     return [expand(pattern, allow_missing=True, **run)[0] for run in runs]
 
 
+def ways_to_learn(wildcards):
+    """How each allocation of a study learns its biases."""
+    return {one.name: {"learn": one.learn} for one in study(wildcards).swept}
+
+
 rule tabulate_trainings:
     """Tabulate how long every training took, and whether it converged."""
     input:
@@ -65,7 +70,7 @@ rule tabulate_trainings:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("tabulate_trainings.py"),
+        spec=spec("tabulate_trainings.py", "train.schedule"),
     script:
         "../scripts/tabulate_trainings.py"
 
@@ -136,7 +141,7 @@ rule write_headline:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("write_headline.py"),
+        spec=spec("write_headline.py", allocations=ways_to_learn),
     script:
         "../scripts/write_headline.py"
 

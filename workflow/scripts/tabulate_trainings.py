@@ -4,5 +4,7 @@ from spon.job import job
 from spon.tables import perplexity, trainings
 
 with job(snakemake):
-    table = trainings.tabulate_trainings(snakemake.input.curves)
+    table = trainings.tabulate_trainings(
+        snakemake.input.curves, schedule=snakemake.params.spec["schedule"]
+    )
     perplexity.write_table(table, *snakemake.output.trainings)

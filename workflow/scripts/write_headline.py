@@ -11,5 +11,6 @@ with job(snakemake):
     text = headline.write_headline(
         perplexity=pd.read_csv(snakemake.input.perplexity),
         damage_recovery=pd.read_csv(snakemake.input.damage_recovery),
+        allocations=snakemake.params.spec["allocations"],
     )
     Path(snakemake.output.headline).write_text(text)

@@ -24,15 +24,8 @@ from spon.report.markdown import (
 from spon.report.sections.results import LEVEL
 
 OURS = "*(ours)*"
-# The verdicts in the order in which they are counted, as words behind a number.
-COUNTED = {
-    SUPPORTED: "supported",
-    SMALLER: "supported but smaller",
-    CONTRADICTED: "contradicted",
-    MIXED: "mixed (by place)",
-    INDISTINGUISHABLE: "open",
-    NOT_APPLICABLE: "not testable here",
-}
+# The verdicts in the order in which they are counted.
+COUNTED = (SUPPORTED, SMALLER, CONTRADICTED, MIXED, INDISTINGUISHABLE, NOT_APPLICABLE)
 # Differences in nats are written in thousandths.
 NATS, MILLINATS = "nats per token", "thousandths of a nat"
 # Up to so many places stand in a cell one by one; of more, the range of their effects does.
@@ -256,9 +249,9 @@ def count_verdicts(claims: Iterable[Mapping]) -> str:
 
 
 def say_counts(clauses: Sequence[Clause]) -> str:
-    """Count clauses by verdict: `5 are supported and 2 contradicted`."""
+    """Count clauses by verdict: `5 are *supported* and 2 *contradicted*`."""
     counts = Counter(clause.verdict for clause in clauses)
-    words = [f"{counts[one]} {name}" for one, name in COUNTED.items() if counts[one]]
+    words = [f"{counts[one]} *{one}*" for one in COUNTED if counts[one]]
     number, _, rest = join_words(words).partition(" ")
     return f"{number} {'is' if number == '1' else 'are'} {rest}"
 

@@ -23,6 +23,7 @@ from spon.sites import DENSE, TEAL
 OWN = "nll_at_temperature"
 # What is more than this share of a gain is called most of it.
 MOST = 50.0
+SHARES = ["gain_low", "temperature_share", "own_share", "repaired", "repaired_low"]
 COLUMNS = {
     "KL": (["kl_nats_per_token"], MILLI, 1),
     "median, 95 %, 99 %": (["kl_median", "kl_95", "kl_99"], MILLI, 1),
@@ -121,7 +122,7 @@ def weigh_confidence(
                 "repaired_low": recovered.loc[(*place, "kl"), "low"],
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*PLACE, *SHARES])
 
 
 def conclude_repair(shares: pd.DataFrame) -> str:

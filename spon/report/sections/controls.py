@@ -24,7 +24,10 @@ CONTROLS = {
     "fisher": ("Fisher step", "one Newton step from zero in the metric of the logits"),
     "mode": ("mode centring", "the map's output at the mode of its inputs, as SCAP has it"),
     "random": ("random directions", "as long as the trained biases"),
-    TEMPERATURE: ("one temperature", "TEAL with its logits divided by one number"),
+    TEMPERATURE: (
+        "one temperature",
+        "TEAL with its logits divided by the number that suits the text best",
+    ),
 }
 
 
@@ -38,8 +41,8 @@ def describe_controls(controls: pd.DataFrame) -> str:
     introduction = (
         "Share of the trained gain in percent that a control reaches, by KL / by log-likelihood; "
         f"{NOTHING} where the trained gain is not above zero. Training is better {LEVEL} "
-        f"(Holm-adjusted over all controls) except where marked: {TIED} not told apart, {BEATEN} the control is "
-        f"better. {named}."
+        f"(Holm-adjusted over all controls by the same measure) except where marked: {TIED} not "
+        f"told apart, {BEATEN} the control is better. {named}."
     )
     return join_blocks(introduction, tabulate_controls(rows, kinds))
 
@@ -95,7 +98,7 @@ def say_ranges(shares: pd.DataFrame) -> str:
     """Write the range of shares by KL divergence, and that by log-likelihood."""
     by_measure = shares.groupby("measure")["share_of_trained_percent"]
     ranges = {measure: say_range(values, 0, "%") for measure, values in by_measure}
-    return " / ".join(ranges[measure] for measure in MEASURES if measure in ranges)
+    return " / ".join(ranges.get(measure, NOTHING) for measure in MEASURES)
 
 
 def say_sparsities(rows: pd.DataFrame) -> str:

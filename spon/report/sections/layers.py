@@ -75,8 +75,8 @@ def tabulate_by_sparsity(rows: pd.DataFrame) -> str:
 
 
 def compare_shares(marginal: pd.DataFrame) -> str:
-    """Write a table of the shares of the full gain that fewer layers reach."""
-    # The allocation with all layers reaches exactly its own gain, which says nothing.
+    """Write a table of the shares of the full gain that allocations with fewer biases reach."""
+    # The allocation with most biases reaches exactly its own gain, which says nothing.
     share = marginal["share_of_full_percent"]
     width = marginal["share_high"] - marginal["share_low"]
     full = ((share - 100).abs() < EXACT) & (width < EXACT)
@@ -84,7 +84,7 @@ def compare_shares(marginal: pd.DataFrame) -> str:
     shares = keep_counting(marginal[share.notna() & ~full], [*key, "measure"])
     if shares.empty:
         return ""
-    introduction = "Share of the gain with biases at every layer that fewer layers reach:"
+    introduction = "Share of the gain of the allocation with most biases that others reach:"
     shares = shares.assign(
         name=shares["larger"],
         words=[say_bounds(*share, 0, "%") for share in shares[SHARE].to_numpy()],

@@ -30,9 +30,10 @@ LEVEL = f"at the {100 * ALPHA:g} % level"
 FEW = 2
 MEASURES = {"kl": "KL divergence", "nll": "log-likelihood"}
 HOW_TO_READ = (
-    "*Recovered* is the share of TEAL's damage that is won back. A row is the mean over "
-    "trainings, its interval covers their spread, and the last column has the single ones, KL / "
-    "log-likelihood. P-values are Holm-adjusted over all contrasts of the study."
+    "*Recovered* is the share of TEAL's damage that is won back. Where there are several "
+    "trainings, a row is their mean, its interval covers their spread, and the last column has "
+    "the single ones, KL / log-likelihood. P-values are Holm-adjusted over all contrasts by the "
+    "same measure."
 )
 
 

@@ -13,12 +13,14 @@ from spon.report.markdown import (
     write_table,
 )
 from spon.report.sections.results import keep_trained
-from spon.report.sections.trainings import name_trainings
+from spon.report.sections.trainings import has_rule, name_trainings
 from spon.report.seeds import say_trainings
 
 RUN = ["allocation", "sparsity", "seed"]
 # Published biases are of models with more parameters than this.
 SMALL = 1e8
+# Of so many trainings the spread is known well enough.
+MANY_TRAININGS = 5
 # More parameters than this are written in millions.
 MANY = 1e5
 METHODS = {
@@ -199,7 +201,8 @@ def limit_to_trainings(runs: pd.DataFrame) -> list[str]:
     seeds = runs.groupby(["allocation", "sparsity"], sort=False)["seed"].nunique()
     once = seeds[seeds == 1]
     if once.empty:
-        return [f"{say_trainings(seeds)} stand behind each row: few, so their spread is rough."]
+        rough = f"{say_trainings(seeds)} stand behind each row: few, so their spread is rough."
+        return [rough] if seeds.min() < MANY_TRAININGS else []
     who = "Every allocation was"
     if len(once) < len(seeds):
         who = f"{name_places(once.index)} {'was' if len(once) == 1 else 'were'}"
@@ -218,15 +221,20 @@ def name_places(places: Iterable[tuple[str, float]]) -> str:
 
 
 def limit_to_converged(trainings: pd.DataFrame | None) -> list[str]:
-    """Say which trainings are not converged; nothing if all are, or if there is no table of it."""
-    if trainings is None or trainings["converged"].astype(bool).all():
+    """Say which trainings may not be done; nothing if the rule ended all, or if there is none."""
+    if trainings is None or trainings.empty:
         return []
-    left = trainings[~trainings["converged"].astype(bool)]
-    return [
-        f"Not converged by the rule: {name_trainings(left)}. The last tenth of their steps still "
-        f"won up to {left['last_tenth_percent'].max():.2f} % of the fall in held-out KL, so more "
-        "steps may change their gains."
-    ]
+    if has_rule(trainings):
+        left = trainings[~trainings["converged"].astype(bool)]
+        which = f"Not converged by the rule: {name_trainings(left)}"
+    else:
+        left = trainings
+        which = "Trainings took a fixed number of steps, and no rule says whether they are done"
+    if left.empty:
+        return []
+    won = left["last_tenth_percent"].max()
+    still = f" (the last tenth still won up to {won:.2f} % of the fall in held-out KL)"
+    return [f"{which}: more steps may change their gains{'' if pd.isna(won) else still}."]
 
 
 def limit_to_model(model: Mapping | None) -> list[str]:
@@ -256,10 +264,10 @@ def limit_to_analysed_runs(bias_statistics: pd.DataFrame, alone: bool) -> list[s
         alone: Whether the study is of biases alone, without a model.
     """
     runs = bias_statistics.drop_duplicates(RUN)
-    names = name_places(runs[["allocation", "sparsity"]].itertuples(index=False, name=None))
-    limits = [f"Only {names} are analysed by themselves, one training each."]
-    most_seeds = runs.groupby(["allocation", "sparsity"])["seed"].nunique().max()
-    if most_seeds == 1 and alone:
+    seeds = runs.groupby(["allocation", "sparsity"], sort=False)["seed"].nunique()
+    once = ", one training each" if seeds.max() == 1 else ""
+    limits = [f"Only {name_places(seeds.index)} are analysed by themselves{once}."]
+    if once and alone:
         limits.append("Each allocation has one seed here: another training may give other biases.")
     return limits
 

@@ -19,8 +19,8 @@ from spon.report.sections.results import LEVEL
 from spon.sites import RUN
 
 ALL = "all"
-# The smallest difference in percent that two decimals show.
-LEAST_GAP = 0.01
+# In percent: a prediction that is off by less is right.
+GAP = 1.0
 
 
 def describe_alignment(pca_alignment: pd.DataFrame, figures: Mapping[str, str]) -> str:
@@ -191,7 +191,7 @@ def conclude_shifts(shifts: pd.DataFrame) -> str:
     last = residual.drop_duplicates(RUN, keep="last")
     return (
         f"With the same input, biases bring the outputs of {closer} of {len(sites)} sites closer "
-        f"to the dense ones and move those of {farther} away, as predicted ({say_gap(gap)} off); "
+        f"to the dense ones and move those of {farther} away{say_gap(gap)}; "
         f"{aligned} of {len(sites)} biases point along the mean error. Behind the last layer, "
         f"states come closer in {(last['recovery_low'] > 0).sum()} of {len(last)} runs and move "
         f"away in {(last['recovery_high'] < 0).sum()}."
@@ -199,5 +199,9 @@ def conclude_shifts(shifts: pd.DataFrame) -> str:
 
 
 def say_gap(percent: float) -> str:
-    """Write how far a prediction is off; a gap too small for two decimals is bounded."""
-    return f"at most {percent:.2f} %" if percent >= LEAST_GAP else f"less than {LEAST_GAP} %"
+    """Write how far a prediction is off at most; nothing if that is not known."""
+    if pd.isna(percent):
+        return ""
+    if percent >= GAP:
+        return f" (the prediction is off by up to {percent:.0f} %)"
+    return f", as predicted (less than {GAP:g} % off)"

@@ -56,7 +56,7 @@ def summarise(
         blocks = [summarise_biases(bias_statistics, norm_ranking, cross_configuration)]
     if claims is not None:
         blocks.append(summarise_verdicts(claims))
-    if trainings is not None:
+    if trainings is not None and len(trainings):
         blocks.append(f"**Trainings.** {count_converged(trainings)}")
     if perplexity is not None:
         blocks.append(say_limits(model))

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from spon.report.markdown import (
+    NOTHING,
     join_blocks,
     join_words,
     say_percent,
@@ -20,11 +21,13 @@ FEW = 6
 
 def describe_trainings(trainings: pd.DataFrame) -> str:
     """Write a table with a row per allocation and sparsity, and say how many are converged."""
+    if trainings.empty:
+        return ""
     introduction = (
-        "A training is *converged* if the stopping rule of its recipe ended it and not the cap on "
-        "its steps. Held-out KL is of calibration blocks that are not trained on, in thousandths "
-        "of a nat per token; *last tenth* is the share of its fall that the last tenth of the "
-        "steps still won. Ranges are over trainings; each stands in `tables/trainings.csv`."
+        "*Converged*: ended by the stopping rule, not by the cap on the steps. Held-out KL is of "
+        "calibration blocks that are not trained on, in thousandths of a nat per token; *last "
+        "tenth* is the share of its fall that the last tenth of the steps still won. Ranges are "
+        "over trainings; each stands in `tables/trainings.csv`."
     )
     header = ["allocation", "sparsity", "converged", "steps", "learning rate"]
     header += ["held-out KL, start → end", "last tenth"]
@@ -38,7 +41,7 @@ def describe_place(place: tuple, runs: pd.DataFrame) -> list[str]:
     return [
         place[0],
         say_percent(place[2]),
-        f"{runs['converged'].sum()}/{len(runs)}",
+        f"{runs['converged'].sum()}/{len(runs)}" if has_rule(runs) else NOTHING,
         say_range(runs["steps"], 0),
         join_words(rates),
         " → ".join(say_range(MILLI * runs[name], 1) for name in HELD_OUT),
@@ -47,11 +50,20 @@ def describe_place(place: tuple, runs: pd.DataFrame) -> list[str]:
 
 
 def count_converged(trainings: pd.DataFrame) -> str:
-    """Say how many trainings are converged."""
-    done = trainings["converged"].astype(bool)
-    if done.all():
-        return f"All {len(trainings)} trainings are converged by the rule."
-    return f"{done.sum()} of {len(trainings)} trainings are converged by the rule."
+    """Say how many trainings are converged; nothing if there is none."""
+    if trainings.empty:
+        return ""
+    if not has_rule(trainings):
+        return "All took a fixed number of steps: no rule says whether they are done."
+    done, count = int(trainings["converged"].sum()), len(trainings)
+    if done == count > 1:
+        return f"All {count} trainings are converged by the rule."
+    return f"{done} of {count} trainings {'is' if done == 1 else 'are'} converged by the rule."
+
+
+def has_rule(trainings: pd.DataFrame) -> bool:
+    """Whether a stopping rule decided when trainings end."""
+    return bool(trainings["converged"].notna().all())
 
 
 def name_trainings(trainings: pd.DataFrame) -> str:

@@ -87,8 +87,8 @@ def test_a_clause_that_cannot_be_decided_says_why_and_stands_in_no_table():
 
 def test_clauses_are_counted_by_verdict_and_ours_apart():
     assert claims.count_verdicts([RECORD, AGAINST, OURS, AWAY]) == (
-        "Of 3 published clauses, 1 is supported, 1 contradicted and 1 not testable here. Of 1 "
-        "clauses of ours, 1 is supported."
+        "Of 3 published clauses, 1 is *supported*, 1 *contradicted* and 1 *not applicable*. Of 1 "
+        "clauses of ours, 1 is *supported*."
     )
     assert claims.count_verdicts([AWAY]).startswith("None of the 1 clauses")
     assert claims.list_labels([RECORD, OURS], "supported") == "1a"

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from small_findings import tabulate, write
+from small_findings import MEAN_DOWN, SETTINGS, tabulate, write
 from small_study import DENSE, TEAL, gather, score
 
 from spon.report.sections import confidence
@@ -49,6 +49,17 @@ def test_repair_is_claimed_only_where_the_interval_shows_it():
         confidence.conclude_repair(shares)
     )
     assert "can be shown" in confidence.conclude_repair(shares.iloc[1:])
+
+
+def test_a_study_of_controls_alone_has_no_gain_to_divide():
+    outcomes = gather(DENSE, TEAL, MEAN_DOWN)
+    tables = (
+        perplexity.tabulate_perplexity(outcomes),
+        perplexity.tabulate_damage_recovery(outcomes),
+    )
+    shares = confidence.weigh_confidence(*tables, SETTINGS)
+    assert "can be shown" in confidence.conclude_repair(shares)
+    assert "can be shown" in confidence.conclude_confidence(shares)
 
 
 def test_where_places_differ_they_are_named():

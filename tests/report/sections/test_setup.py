@@ -28,7 +28,16 @@ def test_trainings_that_are_not_converged_are_a_limit():
     assert setup.limit_to_converged(None) == []
     capped = run | {"converged": False, "last_tenth_percent": 1.5}
     (limit,) = setup.limit_to_converged(pd.DataFrame([run, capped]))
-    assert "TOP-50 at 50 %, seed 0. The last tenth of their steps still won up to 1.5" in limit
+    assert "TOP-50 at 50 %, seed 0: more steps may" in limit
+    assert "the last tenth still won up to 1.50 %" in limit
+
+
+def test_a_fixed_number_of_steps_is_a_limit_and_no_lack_of_convergence():
+    fixed = PLACE | {"seed": 0, "converged": None, "last_tenth_percent": float("nan")}
+    assert setup.limit_to_converged(pd.DataFrame([fixed])) == [
+        "Trainings took a fixed number of steps, and no rule says whether they are done: more "
+        "steps may change their gains."
+    ]
 
 
 def test_allocations_that_were_trained_once_are_a_limit():
@@ -36,7 +45,18 @@ def test_allocations_that_were_trained_once_are_a_limit():
     runs = pd.DataFrame([once, twice, twice | {"seed": 1}])
     assert setup.limit_to_trainings(runs)[0].startswith("TOP-50 at 50 % was trained once")
     several = setup.limit_to_trainings(runs.iloc[1:])
-    assert several[0].startswith("2 trainings stand behind each row")
+    assert several[0].startswith("2 trainings stand behind each row: few")
+    many = pd.DataFrame([once | {"seed": seed} for seed in range(10)])
+    assert setup.limit_to_trainings(many) == []
+    assert setup.limit_to_trainings(many.iloc[:0]) == []
+
+
+def test_an_analysed_place_is_named_once_whatever_its_trainings():
+    site = PLACE | {"seed": 0}
+    alone = setup.limit_to_analysed_runs(pd.DataFrame([site, site]), alone=False)
+    assert alone == ["Only TOP-50 at 50 % are analysed by themselves, one training each."]
+    twice = setup.limit_to_analysed_runs(pd.DataFrame([site, site | {"seed": 1}]), alone=False)
+    assert twice == ["Only TOP-50 at 50 % are analysed by themselves."]
 
 
 def test_the_setup_names_the_recipe():

@@ -70,7 +70,9 @@ def test_states_are_closer_or_farther_only_if_the_interval_says_so():
     share = "10.0 % [9.0, 11.0]"
     assert f"| TOP-50 50 % | {share} | {share} | {share} | 0.50 |" in text
     assert "the outputs of 1 of 1 sites closer to the dense ones and move those of 0 away" in text
-    assert "as predicted (less than 0.01 % off); 1 of 1 biases point along" in text
+    assert states.say_gap(40.0) == " (the prediction is off by up to 40 %)"
+    assert states.say_gap(float("nan")) == ""
+    assert "as predicted (less than 1 % off); 1 of 1 biases point along" in text
     assert "states come closer in 1 of 1 runs and move away in 0." in text
     away = RESIDUAL | {"recovery_low": -3.0, "recovery_high": -1.0}
     text = states.conclude_shifts(pd.DataFrame([SHIFT, away]))

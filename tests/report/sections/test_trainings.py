@@ -23,13 +23,20 @@ def test_the_trainings_of_an_allocation_are_one_row_with_their_ranges():
     text = trainings.describe_trainings(pd.DataFrame([RUN, CAPPED]))
     row = "| UNIF-ALL | 50 % | 1/2 | 100 to 400 | 0.01 | 7.1 → 6.4 | 0.25 to 1.50 % |"
     assert row in text
-    assert "1 of 2 trainings are converged by the rule." in text
+    assert "1 of 2 trainings is converged by the rule." in text
 
 
 def test_trainings_that_are_all_done_are_said_to_be():
-    assert trainings.count_converged(pd.DataFrame([RUN])) == (
-        "All 1 trainings are converged by the rule."
+    assert trainings.count_converged(pd.DataFrame([RUN, RUN])) == (
+        "All 2 trainings are converged by the rule."
     )
+
+
+def test_without_a_rule_nothing_is_said_to_be_converged_or_not():
+    text = trainings.describe_trainings(pd.DataFrame([RUN | {"converged": None}]))
+    assert "| UNIF-ALL | 50 % | n/a | 100 |" in text
+    assert "no rule says whether they are done" in text
+    assert trainings.describe_trainings(pd.DataFrame([RUN]).iloc[:0]) == ""
 
 
 def test_a_few_trainings_are_named_and_many_are_counted():

@@ -216,6 +216,8 @@ def skewness_of_entries(
     evidence: Evidence, allocations: list[str], against: float, margin: int | float
 ) -> list[Effect]:
     """Skewness of a run's biases, mean over sites; the interval is that of normal numbers."""
+    # ASSUME: as wide as chance makes it for normal numbers, though biases have outliers, with
+    # which a skewness scatters more: so a skewness within the margin is shown too easily.
 
     def combine(rows: pd.DataFrame) -> Effect:
         sites = rows.dropna(subset=["skewness"])

@@ -44,7 +44,9 @@ def decide_claims(claims: Sequence[Clause], evidence: Evidence) -> list[dict]:
 def record_verdict(clause: Clause, effect: Effect, p_holm: float, family: int) -> dict:
     """The record of one effect; `family` is the number of tests that `p_holm` adjusts over."""
     published = look_up_published(clause, effect)
-    verdict = judge(effect, clause.direction, p_holm, published)
+    # Where a test finds its own null, as in the model's width, sizes of two models do not compare.
+    comparable = published if clause.against is not None else None
+    verdict = judge(effect, clause.direction, p_holm, comparable)
     return {
         "id": clause.id,
         "claim": clause.claim,

@@ -61,5 +61,5 @@ def describe_training(curve: pd.DataFrame, schedule: str) -> dict:
         "held_out_kl_start": start,
         "held_out_kl": end,
         "won_percent": 100 * won / start if start else np.nan,
-        "last_tenth_percent": 100 * (before - end) / won if won else np.nan,
+        "last_tenth_percent": 100 * (before - end) / won if won > 0 else np.nan,
     }

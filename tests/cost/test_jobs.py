@@ -30,7 +30,7 @@ def test_a_study_s_jobs_are_those_of_its_runs_and_evaluations_and_one_of_each_ot
         "evaluate_spon": 29,
         "evaluate_on_dense": 2,
         "evaluate_draws": 1,
-        "bias_statistics": 2,
+        "bias_statistics": 4,
         "tabulate": 1,
     }
     assert {"rule": "train_spon", "allocation": "TOP-50", "sparsity": 0.5, "seed": 1} in jobs

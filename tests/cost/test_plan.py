@@ -73,7 +73,7 @@ def test_a_plan_stands_in_the_order_of_the_stages_and_adds_up():
 
 
 def test_models_run_side_by_side_on_a_cpu_and_one_at_a_time_on_a_gpu():
-    models = 3 * LOADED + 100 + 2 * 192
+    models = 3 * LOADED + 128 + 2 * 276
     assert make()["wall_seconds"] == pytest.approx(8 + (models + 1) / 2)
     on_gpu = make(machine=MACHINE | {"gpu": True})
     assert on_gpu["wall_seconds"] == pytest.approx(8 + models)
@@ -93,7 +93,7 @@ def test_what_earlier_runs_took_stands_beside():
     assert (estimate["total"]["measured_jobs"], estimate["total"]["measured_seconds"]) == (1, 10.0)
     lines = plan.describe_plan(estimate, "a").splitlines()
     (line,) = [line for line in lines if line.startswith("training")]
-    assert line.split() == ["training", "2", "70.7", "6.6", "min", "10", "s", "(1", "job)"]
+    assert line.split() == ["training", "2", "93.3", "9.4", "min", "10", "s", "(1", "job)"]
 
 
 def test_disk_holds_biases_likelihoods_tokens_and_for_a_while_dense_states():
@@ -144,7 +144,7 @@ def test_the_table_is_aligned_and_names_the_machine():
     assert other.startswith(
         "what a will take, on a GPU that sustains 300 TFLOP/s, one model at a time"
     )
-    assert other.splitlines()[-1] == "GPU-hours     0.14"
+    assert other.splitlines()[-1] == "GPU-hours     0.19"
 
 
 def test_units_are_those_that_one_would_say():

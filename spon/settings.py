@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from spon import memory
-from spon.allocate import MODE, RANDOM, TRAINED, allocate_biases, choose_layers
+from spon.allocate import FISHER, MODE, RANDOM, TRAINED, allocate_biases, choose_layers
 from spon.inputs import corpus, source
 from spon.sites import DENSE, TEAL
 from spon.study import Allocation, Study, read_allocation
@@ -172,14 +172,12 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
     for number, grid in enumerate(sweep.get("further", [])):
         for name in grid["allocations"]:
             require(name, config["allocations"], f"sweep.further.{number}.allocations")
+    ways = {name: read_allocation(name, config).learn for name in config["allocations"]}
+    trained = [name for name, way in ways.items() if way == TRAINED]
     for name in config["controls"]["on_dense"]:
-        require(name, config["allocations"], "controls.on_dense")
+        require(name, trained, "controls.on_dense")
     # Analyses sparsify around zero, so they do not know runs whose inputs are centred.
-    learned = [
-        name
-        for name in config["allocations"]
-        if read_allocation(name, config).learn not in (RANDOM, MODE)
-    ]
+    learned = [name for name, way in ways.items() if way not in (RANDOM, MODE)]
     for number, run in enumerate(config["analyses"]["runs"]):
         require(run["allocation"], learned, f"analyses.runs.{number}.allocation")
     for name in sweep["allocations"]:
@@ -298,7 +296,8 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
         shape = source.read_shape(Path(model["path"]))
     except ValueError as error:
         raise SettingsError(f"config: {key} is '{model['path']}': {error}") from error
-    for name in config["sweep"]["allocations"]:
+    analysed = [run["allocation"] for run in config["analyses"]["runs"]]
+    for name in dict.fromkeys([*config["sweep"]["allocations"], *analysed]):
         allocation = read_allocation(name, config)
         try:
             allocate_biases(shape, allocation.maps, allocation.biases, allocation.layers)
@@ -311,20 +310,20 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
 def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:
     """Check that the model, and a training step on one block, fit into the memory of a job.
 
-    The model must also fit in the precision in which analyses load it.
+    A Newton step takes twice as much as a training step, as every activation has a tangent. The
+    model must also fit in the precision in which analyses load it.
     """
     device, limit = "cuda" if wants_gpu(config["device"]) else "cpu", config["memory_gib"]
     swept = [read_allocation(name, config) for name in config["sweep"]["allocations"]]
-    trained = [allocation for allocation in swept if allocation.learn == TRAINED]
-    length = study["protocol"]["block_length"]
+    length, train = study["protocol"]["block_length"], config["train"]
+    steps = {TRAINED: (length, train), FISHER: (2 * length, train | {"checkpointing": False})}
     try:
         for dtype in (study["dtype"], STATES):
             memory.check_weights(shape, dtype, device, limit)
-        for allocation in trained:
+        for allocation in (one for one in swept if one.learn in steps):
+            length, train = steps[allocation.learn]
             lowest = min(choose_layers(allocation.layers, shape["layers"]))
-            memory.choose_split(
-                shape, study["dtype"], length, lowest, config["train"], limit, device
-            )
+            memory.choose_split(shape, study["dtype"], length, lowest, train, limit, device)
     except ValueError as error:
         raise SettingsError(f"config: {error}") from error
 

@@ -73,7 +73,7 @@ MISTAKES = [
     (
         "train/blocks",
         4096,
-        "train.blocks and train.held_out_blocks are 4096 and 64: allowed are 2048 together",
+        "train.blocks and train.held_out_blocks are 4096 and 48: allowed are 2048 together",
     ),
     (
         "studies/pydoc/model",
@@ -127,6 +127,7 @@ MISTAKES = [
     ),
     ("controls/draws", 10, "controls.draws is 10: allowed is 20 or more"),
     ("controls/on_dense", ["UNIF"], "controls.on_dense names 'UNIF': did you mean 'UNIF-ALL'?"),
+    ("controls/on_dense", ["MODE-DOWN"], "controls.on_dense names 'MODE-DOWN'"),
     (
         "analyses/runs",
         [{"allocation": "RANDOM-DOWN", "sparsity": 0.5, "seed": 0}],
@@ -162,16 +163,41 @@ def test_a_mistake_is_told_in_one_sentence_that_names_key_value_and_what_is_allo
     assert len(str(caught.value)) < 400
 
 
+def merge(base, extra):
+    for key, value in extra.items():
+        base[key] = merge(base.get(key, {}), value) if isinstance(value, dict) else value
+    return base
+
+
 @pytest.mark.parametrize("overlay", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
 def test_every_shipped_config_is_sound(config, overlay):
-    def merge(base, extra):
-        for key, value in extra.items():
-            base[key] = merge(base.get(key, {}), value) if isinstance(value, dict) else value
-        return base
-
     if overlay != "config.yaml":
         merge(config, yaml.safe_load((ROOT / "config" / overlay).read_text()))
     settings.check(config, SCHEMA)
+
+
+@pytest.mark.parametrize("overlay", sorted(path.name for path in (ROOT / "bench").glob("*.yaml")))
+def test_every_config_of_a_benchmark_is_sound_but_for_its_model_which_is_made(config, overlay):
+    merge(config, yaml.safe_load((ROOT / "bench" / overlay).read_text()))
+    (study,) = config["sweep"]["studies"]
+    config["studies"][study]["model"]["path"] = "resources/models/tiny"
+    settings.check(config, SCHEMA)
+
+
+def test_an_analysed_allocation_has_to_fit_the_model_too(config):
+    config["allocations"]["DEEP"] = {"scope": "down_proj", "layers": [5]}
+    config["analyses"]["runs"] = [{"allocation": "DEEP", "sparsity": 0.5, "seed": 0}]
+    with pytest.raises(settings.SettingsError, match="allocations.DEEP does not fit"):
+        settings.check(config, SCHEMA)
+
+
+def test_a_newton_step_needs_the_memory_of_a_training_on_blocks_of_twice_the_length(config):
+    swept = {"further": [], "allocations": ["UNIF-ALL"]}
+    merge(config, {"sweep": swept, "memory_gib": 0.0114})
+    settings.check(deepcopy(config), SCHEMA)
+    config["sweep"]["allocations"] = ["UNIF-ALL", "FISHER-DOWN"]
+    with pytest.raises(settings.SettingsError, match="a training step on 1 block needs"):
+        settings.check(config, SCHEMA)
 
 
 def test_a_study_in_a_folder_of_its_own_finds_what_the_repository_ships(

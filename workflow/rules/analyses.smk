@@ -61,6 +61,8 @@ rule category_shift:
         "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/category_shift.log",
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/category_shift.tsv"
+    wildcard_constraints:
+        allocation=learned_around_zero(),
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES
@@ -93,6 +95,8 @@ rule hidden_state_shift:
         "logs/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/hidden_state_shift.log",
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/hidden_state_shift.tsv"
+    wildcard_constraints:
+        allocation=learned_around_zero(),
     conda:
         "../../envs/model.yaml"
     threads: MODEL_CORES

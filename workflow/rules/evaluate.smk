@@ -109,6 +109,8 @@ use rule evaluate_dense as evaluate_on_dense with:
         "logs/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_on_dense.log",
     benchmark:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/evaluate_on_dense.tsv"
+    wildcard_constraints:
+        allocation=learned_around_zero(),
     params:
         spec=spec(
             "evaluate.py",

@@ -1,12 +1,18 @@
 """Where biases go, and what they learn."""
 
-from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, TRAINED
+from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, RANDOM, TRAINED
 
 
 def learned_by(way):
     """Pattern of the allocations whose biases are learned in this way."""
     catalogue = SWEPT[0].allocations.values()
     return any_of(one.name for one in catalogue if one.learn == way)
+
+
+def learned_around_zero():
+    """Pattern of the allocations whose inputs are sparsified around zero, and not around a mode."""
+    catalogue = SWEPT[0].allocations.values()
+    return any_of(one.name for one in catalogue if one.learn not in (MODE, RANDOM))
 
 
 rule allocate_biases:

@@ -100,7 +100,9 @@ def test_a_shape_is_counted_by_hand():
 def test_every_repository_of_a_shipped_config_is_known():
     overlays = [yaml.safe_load(path.read_text()) for path in (ROOT / "config").glob("*.yaml")]
     models = [
-        study.get("model", {}) for overlay in overlays for study in overlay["studies"].values()
+        study.get("model", {})
+        for overlay in overlays
+        for study in overlay.get("studies", {}).values()
     ]
     assert {model["repository"] for model in models if "repository" in model} == set(PARAMETERS)
 

@@ -28,7 +28,8 @@ OURS = "*(ours)*"
 COUNTED = (SUPPORTED, SMALLER, CONTRADICTED, MIXED, INDISTINGUISHABLE, NOT_APPLICABLE)
 # Differences in nats are written in thousandths.
 NATS, MILLINATS = "nats per token", "thousandths of a nat"
-# Up to so many places stand in a cell one by one; of more, the range of their effects does.
+# Up to so many places stand in a cell one by one; of more, the range of their effects does. So
+# many reasons are given, too.
 FEW = 2
 
 
@@ -226,11 +227,14 @@ def describe_retractions(decided: Sequence[Clause]) -> str:
 
 
 def describe_undecided(clauses: Sequence[Clause]) -> str:
-    """List the clauses that this study cannot decide, by reason."""
+    """List the clauses that this study cannot decide, by reason if there are few reasons."""
     by_reason: dict[str, list[str]] = {}
     for clause in clauses:
         if not clause.decided:
             by_reason.setdefault(clause.records[0]["reason"], []).append(clause.label)
+    if len(by_reason) > FEW:
+        labels = join_words(sorted(label for group in by_reason.values() for label in group))
+        return f"Not applicable here: {labels}."
     lines = [f"- {join_words(labels)}: {reason}" for reason, labels in by_reason.items()]
     return join_blocks("Not applicable here:", "\n".join(lines)) if lines else ""
 

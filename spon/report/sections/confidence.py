@@ -26,7 +26,7 @@ MOST = 50.0
 SHARES = ["gain_low", "temperature_share", "own_share", "repaired", "repaired_low"]
 COLUMNS = {
     "KL": (["kl_nats_per_token"], MILLI, 1),
-    "median, 95 %, 99 %": (["kl_median", "kl_95", "kl_99"], MILLI, 1),
+    "median, 99 %": (["kl_median", "kl_99"], MILLI, 1),
     "nll": (["nll_nats_per_token"], 1.0, 4),
     "temperature": (["temperature"], 1.0, 3),
     "nll at it": (["nll_at_temperature"], 1.0, 4),

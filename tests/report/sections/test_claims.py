@@ -83,6 +83,8 @@ def test_a_contradicted_clause_has_its_note_or_else_its_reason():
 def test_a_clause_that_cannot_be_decided_says_why_and_stands_in_no_table():
     assert "- 2a: No model was run." in claims.describe_reasons([RECORD, AWAY])
     assert "| 2a |" not in claims.describe_claims([RECORD, AWAY])
+    many = [AWAY | {"id": reason, "reason": reason} for reason in ("One.", "Two.", "Three.")]
+    assert claims.describe_reasons(many).endswith("Not applicable here: 2a, 2b and 2c.")
 
 
 def test_clauses_are_counted_by_verdict_and_ours_apart():

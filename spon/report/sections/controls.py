@@ -26,7 +26,7 @@ CONTROLS = {
     "random": ("random directions", "as long as the trained biases"),
     TEMPERATURE: (
         "one temperature",
-        "TEAL with its logits divided by the number that suits the text best",
+        "TEAL with its logits divided by the number that suits the text best, whatever the KL",
     ),
 }
 
@@ -86,7 +86,11 @@ def summarise_shares(controls: pd.DataFrame) -> str:
     rows = keep_controls(controls)
     lines = []
     for kind, (name, _) in CONTROLS.items():
-        scopes = rows[rows["control"] == kind].groupby("scope", sort=False)
+        of_kind = rows[rows["control"] == kind]
+        if kind == TEMPERATURE:
+            # It suits the text, not the dense model: by KL it is no rival.
+            of_kind, name = of_kind[of_kind["measure"] == "nll"], f"{name} (no rival by KL)"
+        scopes = of_kind.groupby("scope", sort=False)
         if kind == "random" or not len(scopes):
             continue
         shares = "; ".join(f"{scope} {say_ranges(shares)}" for scope, shares in scopes)

@@ -42,10 +42,13 @@ def edited(tiny):
 def test_the_study_makes_its_tables_and_figures(tiny):
     tables = pd.read_csv(tiny.folder / "results/tiny/tables/perplexity.csv")
     assert tables["allocation"].tolist().count("BASELINE-TEAL") == 2
-    assert len(tables) == 1 + 2 + 5 + 1
+    assert len(tables) == 1 + 2 + 5 + 3
+    trained = tables["steps"].notna()
+    assert trained.sum() == 5
+    assert (tables.loc[trained, "temperature"] > 0).all()
     assert tables["protocol"].nunique() == 1
     figures = sorted(path.name for path in (tiny.folder / "figures/tiny").glob("*.png"))
-    assert [name[:4] for name in figures] == [f"fig{number}" for number in range(1, 8)]
+    assert [name[:4] for name in figures] == [f"fig{number}" for number in range(1, 9)]
     for name in figures:
         assert (tiny.folder / f"figures/tiny/{name}").stat().st_size > 10_000
         assert (tiny.folder / f"figures/tiny/{name}").with_suffix(".pdf").exists()
@@ -57,19 +60,29 @@ def test_the_study_ends_in_verdicts_and_a_page_that_needs_no_other_file(tiny):
     assert {claim["claim"] for claim in claims} == set(range(1, 8))
     assert {claim["verdict"] for claim in claims} <= {
         "supported",
+        "supported, smaller",
         "contradicted",
         "indistinguishable",
         "not applicable",
     }
     page = (tiny.folder / "results/tiny/findings.html").read_text()
-    assert page.count('src="data:image/png;base64,') == 7
+    assert page.count('src="data:image/png;base64,') == 8
     assert not re.search(r'(src|href)="(?!data:|#)', page)
 
 
 def test_the_mean_residual_repairs_and_random_directions_do_not(tiny):
     controls = pd.read_csv(tiny.folder / "results/tiny/tables/controls.csv")
-    assert set(controls["control"]) == {"mean_residual", "random", "dense_model"}
-    kl = controls[controls["measure"] == "kl"].set_index("control")
+    assert set(controls["control"]) == {
+        "mean_residual",
+        "fisher",
+        "mode",
+        "random",
+        "temperature",
+        "dense_model",
+        "dense_temperature",
+    }
+    first = controls[(controls["allocation"] == "UNIF-ALL") & (controls["seed"] == 0)]
+    kl = first[first["measure"] == "kl"].set_index("control")
     assert kl.loc["mean_residual", "control_low"] > 0
     assert kl.loc["random", "draws"] == 20
     assert kl.loc["dense_model", "control_gain_nats_per_token"] < 0

@@ -261,7 +261,7 @@ def test_the_published_protocol_runs_on_a_local_model_and_local_text(tmp_path):
             "data_files": file,
             "split": "train",
             "field": "text",
-            "blocks": 16,
+            "blocks": 24,
             "order": "first",
         }
         for part, file in files.items()
@@ -271,7 +271,8 @@ def test_the_published_protocol_runs_on_a_local_model_and_local_text(tmp_path):
     settings |= {"model": {"path": "resources/models/tiny"}, "dtype": "float32", "text": text}
     settings["protocol"]["block_length"] = 64
     published["sweep"] |= {"allocations": ["UNIF-ALL"], "sparsities": [0.5]}
-    published["train"] |= {"blocks": 16, "epochs": 1}
+    published["train"] |= {"blocks": 16, "held_out_blocks": 8, "epochs": 1}
+    published["evaluate"] = {"temperature_blocks": 16}
     published["calibrate"] = {"blocks": 16, "held_out_blocks": 16}
     published["controls"] = published.get("controls", {}) | {"draw_blocks": 16}
     published["analyses"] = published.get("analyses", {}) | {"blocks": 16}

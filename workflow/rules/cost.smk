@@ -103,6 +103,7 @@ def jobs_of_study(wildcards):
         BY_STUDY
         + FIGURES
         + [
+            rules.tabulate_trainings,
             rules.tabulate,
             rules.tabulate_controls,
             rules.write_headline,

@@ -83,7 +83,7 @@ def test_the_mean_residual_repairs_and_random_directions_do_not(tiny):
     }
     first = controls[(controls["allocation"] == "UNIF-ALL") & (controls["seed"] == 0)]
     kl = first[first["measure"] == "kl"].set_index("control")
-    assert kl.loc["mean_residual", "control_low"] > 0
+    assert kl.loc["mean_residual", "control_gain_nats_per_token"] > 0
     assert kl.loc["random", "draws"] == 20
     assert kl.loc["dense_model", "control_gain_nats_per_token"] < 0
 
@@ -268,7 +268,8 @@ def test_the_published_protocol_runs_on_a_local_model_and_local_text(tmp_path):
     }
     published = yaml.safe_load((ROOT / "config/llama-3.2-1b-published.yaml").read_text())
     settings = published["studies"]["llama-3.2-1b-published"]
-    settings |= {"model": {"path": "resources/models/tiny"}, "dtype": "float32", "text": text}
+    # A trained model: random weights may have no temperature that suits the text.
+    settings |= {"model": {"path": "resources/models/pydoc"}, "dtype": "float32", "text": text}
     settings["protocol"]["block_length"] = 64
     published["sweep"] |= {"allocations": ["UNIF-ALL"], "sparsities": [0.5]}
     published["train"] |= {"blocks": 16, "held_out_blocks": 8, "epochs": 1}

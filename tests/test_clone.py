@@ -56,7 +56,11 @@ SETTINGS = [
         {"analyses": {"components": 5}},
         {"pca_alignment": 2, "plot_pca_alignment": 1} | FINDINGS,
     ),
-    ({"analyses": {"seed": 1}}, STATES),
+    # Shifts of hidden states draw nothing.
+    (
+        {"analyses": {"seed": 1}},
+        {"pca_alignment": 2, "category_shift": 2, "plot_pca_alignment": 1} | FINDINGS,
+    ),
     ({"pretrain": {"seed": 1}}, {}),
     # Values of one type that change places: Snakemake itself compares them without their names.
     ({"analyses": {"components": 4, "batch_tokens": 10}}, STATES),
@@ -206,8 +210,8 @@ def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
         ("spon/progress.py", " tokens/s", " tokens a second", "nothing"),
         (
             "spon/inputs/tokens.py",
-            "train.blocks is {count}:",
-            "train.blocks is {count},",
+            "are {count} together: ",
+            "are {count} together, ",
             "nothing",
         ),
     ],
@@ -261,7 +265,8 @@ def test_one_flipped_byte_is_named_with_everything_that_stands_on_it(clone, path
     file.write_bytes(whole)
     assert [problem.path for problem in report.problems if problem.kind == "damaged"] == [path]
     assert set(report.below) == set(found.downstream([path]))
-    read = {"biases.safetensors", "nll.parquet", "model.json", "findings.md", "fig3_pareto.png"}
+    read = {"biases.safetensors", "nll.parquet", "curve.csv", "model.json", "findings.md"}
+    read |= {"fig3_pareto.png"}
     assert ("results/tiny/findings.html" in report.below) == (file.name in read)
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
 from spon.claims.effects import Effect, Evidence, say_interval, say_number
 from spon.claims.families import ALPHA, adjust_places
@@ -17,8 +16,6 @@ MIXED = "mixed"
 WHOLE_STUDY = "study"
 # What the published study ran.
 PUBLISHED_SPARSITIES = {0.5, 0.6}
-SUMMARY = ["id", "claim", "statement", "published", "ours", "verdict", "verdicts", "extension"]
-SUMMARY += ["retracted", "note"]
 
 
 def decide_claims(claims: Sequence[Clause], evidence: Evidence) -> list[dict]:
@@ -229,37 +226,6 @@ def plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def summarise_claims(decided: Sequence[Mapping]) -> pd.DataFrame:
-    """The ledger as a table of one row per clause.
-
-    Returns:
-        `id, claim, statement, published, ours, verdict, verdicts, extension, retracted, note`.
-        `ours` has the effects with their intervals at the places with a published number, or if
-        there are none, at those with a published sparsity. `verdicts` lists the places under each
-        verdict; `verdict` is the one that is reached wherever the clause applies, else `mixed`.
-    """
-    by_clause: dict[str, list[Mapping]] = {}
-    for record in decided:
-        by_clause.setdefault(record["id"], []).append(record)
-    return pd.DataFrame(map(summarise_clause, by_clause.values()), columns=SUMMARY)
-
-
-def summarise_clause(records: Sequence[Mapping]) -> dict:
-    """The row of one clause."""
-    places: dict[str, list[str]] = {}
-    for record in records:
-        places.setdefault(record["verdict"], []).append(record["at"])
-    shared = {key: records[0][key] for key in ("id", "claim", "statement", "retracted", "note")}
-    return shared | {
-        "published": say_published(records),
-        "ours": say_ours(records),
-        "verdict": join_verdicts(records),
-        "verdicts": "; ".join(f"{verdict}: {', '.join(at)}" for verdict, at in places.items()),
-        # Records of a clause that is published are not all of published places.
-        "extension": all(record["extension"] for record in records),
-    }
-
-
 def join_verdicts(records: Sequence[Mapping]) -> str:
     """The verdict on a clause wherever it applies.
 
@@ -275,35 +241,6 @@ def join_verdicts(records: Sequence[Mapping]) -> str:
     return applicable.pop() if applicable else NOT_APPLICABLE
 
 
-def say_published(records: Sequence[Mapping]) -> str:
-    """The published words for a clause, or its numbers with their locations."""
-    phrases = []
-    for record in records:
-        published = record["published"]
-        if isinstance(published, str):
-            phrases.append(published)
-        elif published is not None:
-            phrases.append(f"{say_value(published, record['unit'])} at {record['at']}")
-    return ", ".join(dict.fromkeys(phrases))
-
-
-def say_ours(records: Sequence[Mapping]) -> str:
-    """A study's effects with their intervals, where they can be held against published ones."""
-    measured = [record for record in records if record["effect"] is not None]
-    numbered = [record for record in measured if isinstance(record["published"], float)]
-    alike = [record for record in measured if is_published_place(record["at"])]
-    shown = numbered or alike or measured
-    return ", ".join(f"{say_effect(record)} at {record['at']}" for record in shown)
-
-
 def is_published_place(at: str) -> bool:
     """Whether the published study ran the sparsities of a place."""
     return {float(number) for number in re.findall(r"\bs([\d.]+)", at)} <= PUBLISHED_SPARSITIES
-
-
-def say_effect(record: Mapping) -> str:
-    """A record's effect with its interval and unit."""
-    number = say_number(record["effect"])
-    if record["low"] is not None:
-        number = f"{number} [{say_number(record['low'])}, {say_number(record['high'])}]"
-    return say_value(number, record["unit"])

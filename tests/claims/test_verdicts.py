@@ -289,65 +289,36 @@ def test_a_study_of_biases_alone_says_so_once_per_clause():
     assert set(others.values()) == {"not applicable"}
 
 
-def test_the_summary_has_one_row_per_clause_with_the_places_of_each_verdict():
+def test_a_clause_has_one_verdict_wherever_it_applies_and_is_mixed_if_places_disagree():
     noisy = score("UNIF-ALL", "down_proj", 0.5, 0, 2.4, 0.3, noise=NOISE[0] / 10)
     outcomes = gather(DENSE, TEAL, noisy, *ALL[3:])
-    records = ask(
-        "3-diminishing-returns", "1-recovery-o_proj", "2-advantage-widens", outcomes=outcomes
-    )
-    table = verdicts.summarise_claims(records).set_index("id")
-    assert table.index.tolist() == [
-        "1-recovery-o_proj",
-        "2-advantage-widens",
-        "3-diminishing-returns",
+    names = ["1-recovery-o_proj", "2-advantage-widens", "3-diminishing-returns"]
+    records = ask(*names, outcomes=outcomes)
+    by_clause = {name: [record for record in records if record["id"] == name] for name in names}
+    joined = {name: verdicts.join_verdicts(found) for name, found in by_clause.items()}
+    assert list(joined.values()) == ["supported", "not applicable", "mixed"]
+    assert [(r["verdict"], r["at"]) for r in by_clause["3-diminishing-returns"]] == [
+        ("supported", "s0.5 TOP-50→TOP-75"),
+        ("indistinguishable", "s0.5 TOP-75→UNIF-ALL"),
     ]
-    assert table.loc["3-diminishing-returns", "verdict"] == "mixed"
-    assert table.loc["3-diminishing-returns", "verdicts"] == (
-        "supported: s0.5 TOP-50→TOP-75; indistinguishable: s0.5 TOP-75→UNIF-ALL"
-    )
-    assert table.loc["2-advantage-widens", ["verdict", "verdicts"]].tolist() == [
-        "not applicable",
-        "not applicable: study",
-    ]
-    assert table.loc["1-recovery-o_proj", ["verdict", "published"]].tolist() == [
-        "supported",
-        "58 points at s0.5",
-    ]
-    assert table.loc["1-recovery-o_proj", "retracted"].startswith("The author")
+    assert by_clause["2-advantage-widens"][0]["at"] == "study"
+    first = by_clause["1-recovery-o_proj"][0]
+    assert (first["published"], first["unit"], first["at"]) == (58.0, "points", "s0.5")
+    assert first["retracted"].startswith("The author")
 
 
-def summarise(*records):
-    shared = dict.fromkeys(["claim", "statement", "retracted", "note", "low", "high"])
-    shared |= {"id": "x", "unit": "points", "extension": False}
-    rows = [
-        shared | {"verdict": verdict, "at": at, "effect": effect, "published": published}
-        for verdict, at, effect, published in records
-    ]
-    (row,) = verdicts.summarise_claims(rows).to_dict("records")
-    return row
+def join(*records):
+    """The verdict on a clause with these verdicts and published numbers."""
+    names = ("verdict", "published")
+    return verdicts.join_verdicts([dict(zip(names, record, strict=True)) for record in records])
 
 
 def test_a_claim_that_holds_wherever_it_can_be_asked_is_not_mixed():
-    row = summarise(("supported", "s0.6", 2.0, None), ("not applicable", "s0.5", None, None))
-    assert row["verdict"] == "supported"
-    assert row["verdicts"] == "supported: s0.6; not applicable: s0.5"
+    assert join(("supported", None), ("not applicable", None)) == "supported"
 
 
 def test_a_claim_is_smaller_if_it_is_so_wherever_a_size_is_published():
-    smaller = ("supported, smaller", "s0.5", 2.0, 9.0)
-    assert summarise(smaller, ("supported", "s0.8", 5.0, None))["verdict"] == smaller[0]
-    assert summarise(smaller, ("supported", "s0.6", 5.0, 5.0))["verdict"] == "supported"
-    assert summarise(smaller, ("contradicted", "s0.6", -5.0, 5.0))["verdict"] == "mixed"
-
-
-def test_the_summary_shows_our_effects_beside_the_published_ones():
-    row = summarise(("supported", "s0.5", 2.0, 9.0), ("supported", "s0.8", 5.0, None))
-    assert (row["published"], row["ours"]) == ("9 points at s0.5", "2 points at s0.5")
-    # Without a published number, the published sparsities are shown.
-    row = summarise(
-        ("supported", "s0.6", 2.0, "not measured"),
-        ("supported", "s0.6→s0.8 TOP-50", 3.0, "not measured"),
-    )
-    assert (row["published"], row["ours"]) == ("not measured", "2 points at s0.6")
-    row = summarise(("not applicable", "study", None, "not measured"))
-    assert (row["verdict"], row["ours"]) == ("not applicable", "")
+    smaller = ("supported, smaller", 9.0)
+    assert join(smaller, ("supported", None)) == smaller[0]
+    assert join(smaller, ("supported", 5.0)) == "supported"
+    assert join(smaller, ("contradicted", 5.0)) == "mixed"

@@ -11,8 +11,8 @@ from spon.report.markdown import (
     write_table,
 )
 from spon.report.sections.results import MILLI
+from spon.report.seeds import PLACE
 
-PLACE = ["allocation", "scope", "sparsity"]
 # Held-out KL at the start of a training, and at its end.
 HELD_OUT = ["held_out_kl_start", "held_out_kl"]
 # So many trainings are named one by one; more are counted by allocation.

@@ -118,7 +118,7 @@ FAMILIES: dict[str, dict] = {
     "bart": {},
     "beam": {"final_logit_softcapping": 5.0, "layer_types": ALTERNATE,
         "mlp_layer_types": DENSE_FIRST},
-    # Every token sees those behind it.
+    # Every token sees those that come after it.
     "bert": {"is_decoder": False},
     "bert+decoder": DECODER,
     "bert-generation": DECODER,
@@ -134,32 +134,32 @@ FAMILIES: dict[str, dict] = {
     "cohere": LOGIT_SCALE | {"use_qk_norm": True},
     "cohere2": LOGIT_SCALE | {"layer_types": ALTERNATE},
     "cohere2_moe": LOGIT_SCALE | {"layer_types": ALTERNATE},
-    "cohere_compass_text": {"layer_types": ALTERNATE, "rope_parameters": {kind:
-        {"rope_type": "default", "rope_theta": theta, "mrope_section": [3, 3, 2]} for kind, theta
-        in (("sliding_attention", 100.0), ("full_attention", 10000.0))}},
-    # Every token sees those behind it.
+    "cohere_compass_text": {"layer_types": ALTERNATE, "rope_parameters": {
+        kind: {"rope_type": "default", "rope_theta": theta, "mrope_section": [3, 3, 2]}
+        for kind, theta in (("sliding_attention", 100.0), ("full_attention", 10000.0))}},
+    # Every token sees those that come after it.
     "cpmant": {"dim_head": 16, "dim_ff": 64, "prompt_length": 4},
     "ctrl": {"dff": 64},
     "cwm": {"bos_token_id": 0, "layer_types": ALTERNATE} | rope("llama3", **LLAMA3),
     "data2vec-text": PADDED | DECODER,
-    "dbrx": {"d_model": 32, "n_heads": 2, "n_layers": LAYERS, "max_seq_len": 128, "attn_config":
-        {"kv_n_heads": 1, "clip_qkv": 1.0, "rope_theta": 10000.0}, "ffn_config":
-        {"hidden_size": 32, "ffn_hidden_size": 16, "moe_top_k": 2}},
+    "dbrx": {"d_model": 32, "n_heads": 2, "n_layers": LAYERS, "max_seq_len": 128,
+        "attn_config": {"kv_n_heads": 1, "clip_qkv": 1.0, "rope_theta": 10000.0},
+        "ffn_config": {"hidden_size": 32, "ffn_hidden_size": 16, "moe_top_k": 2}},
     "deepseek_v2": {"topk_method": "group_limited_greedy"},
     "deepseek_v3": LOW_RANK,
     "deepseek_v32": LOW_RANK | {"mlp_layer_types": DENSE_FIRST},
     "deepseek_v4": {"index_topk": 4, "o_groups": 2, "o_lora_rank": 16,
         "layer_types": ["sliding_attention", "compressed_sparse_attention",
-        "heavily_compressed_attention", "sliding_attention"], "compress_rates":
-        {"compressed_sparse_attention": 4, "heavily_compressed_attention": 8},
+            "heavily_compressed_attention", "sliding_attention"],
+        "compress_rates": {"compressed_sparse_attention": 4, "heavily_compressed_attention": 8},
         "mlp_layer_types": ["hash_moe", "moe"] * 2},
     "diffllama": {"num_attention_heads": 4, "num_key_value_heads": 2},
     "doge": {"keep_window_size": 8},
     # Its experts are picked by the logits of other tokens, those of later ones and blocks too.
     "doge+moe": {"is_moe": True, "num_experts": 4, "num_experts_per_tok": 2},
     "dots1": {"layer_types": ALTERNATE},
-    "dots3_note_text": {"num_key_value_heads": 2} | {"layer_types": ["indexed_attention",
-        "sliding_attention"] * 2, "mlp_layer_types": DENSE_FIRST,
+    "dots3_note_text": {"layer_types": ["indexed_attention", "sliding_attention"] * 2,
+        "mlp_layer_types": DENSE_FIRST, "num_key_value_heads": 2,
         "shared_experts_intermediate_size": 16, "per_layer_config": {}},
     "electra": {"is_decoder": True, "embedding_size": 16},
     "ernie": DECODER,
@@ -179,9 +179,10 @@ FAMILIES: dict[str, dict] = {
     "gemma": {"head_dim": 24},
     "gemma2": CAPS | {"layer_types": ALTERNATE, "query_pre_attn_scalar": 8},
     # Its class does not cap logits, whatever the config of its text model says.
-    "gemma3": {"text_config": {"model_type": "gemma3_text", "final_logit_softcapping": 5.0,
-        **ALTERNATING_ROPE}, "vision_config": {"hidden_size": 16, "intermediate_size": 16,
-        "num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 28},
+    "gemma3": {"text_config": {
+            "model_type": "gemma3_text", "final_logit_softcapping": 5.0, **ALTERNATING_ROPE},
+        "vision_config": {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "image_size": 28},
         "mm_tokens_per_image": 4, "image_token_index": 2047, "boi_token_index": 2046,
         "eoi_token_index": 2045},
     "gemma3_text": ALTERNATING_ROPE | {"final_logit_softcapping": 5.0,
@@ -192,6 +193,9 @@ FAMILIES: dict[str, dict] = {
     "gemma4_text": ALTERNATING_ROPE | {"final_logit_softcapping": 5.0,
         "vocab_size_per_layer_input": 2048, "hidden_size_per_layer_input": 8,
         "num_kv_shared_layers": 2},
+    "gemma4_text+moe": ALTERNATING_ROPE | {"enable_moe_block": True, "top_k_experts": 2,
+        "attention_k_eq_v": True, "vocab_size_per_layer_input": 2048,
+        "hidden_size_per_layer_input": 0},
     "gemma4_unified_text": ALTERNATING_ROPE | {"final_logit_softcapping": 5.0},
     "glm": PARTIAL,
     "glm4": PARTIAL,
@@ -318,7 +322,7 @@ FAMILIES: dict[str, dict] = {
     "xlm": PADDED | {"causal": True, "embed_init_std": 0.15},
     "xlm-roberta": PADDED | DECODER,
     "xlm-roberta-xl": PADDED | DECODER,
-    # Every token sees those behind it.
+    # Every token sees those that come after it.
     "xlnet": {"d_head": 16, "d_inner": 64},
     "xlstm": {"num_heads": 2, "output_logit_soft_cap": 5.0, "ffn_round_up_to_multiple_of": 16},
     "xmod": PADDED | DECODER | {"default_language": "en_XX"},
@@ -473,21 +477,22 @@ def describe_layers(network: nn.Module) -> dict[str, object]:
 
 def describe_head(network: nn.Module, logits: Tensor) -> dict[str, object]:
     decoder, head = network.get_decoder(), network.get_output_embeddings()
+    seen = {}
+    decoder.register_forward_hook(lambda _, inputs, output: seen.update(states=output[0]))
+    head.register_forward_hook(lambda _, read, output: seen.update(read=read[0], output=output))
+    logits_of(network, blocks())
+    same = seen["read"].shape == seen["states"].shape and seen["read"].equal(seen["states"])
+    scale, scaled = 0.0, False
+    if seen["output"].shape == logits.shape:
+        scale = (logits / seen["output"]).median().item()
+        scaled = torch.allclose(logits, scale * seen["output"], atol=1e-4)
     names = {module: name for name, module in network.named_modules()}
-    kind = f"{type(head).__name__}{'' if head.bias is None else ' with bias'}"
-    found = {"decoder": names[decoder] or "the model itself", "head": f"{names[head]} {kind}"}
-    if decoder is network:
-        return found
-    with torch.inference_mode():
-        states = decoder(input_ids=blocks(), use_cache=False).last_hidden_state
-        if states.shape[-1] != head.in_features:
-            return found | {"logits": "the head reads other states"}
-        plain = head(states).float()
-    if plain.shape != logits.shape:
-        return found | {"logits": "the head reads other states"}
-    scale = (logits / plain).median().item()
-    scaled = torch.allclose(logits, scale * plain, atol=1e-4)
-    return found | {"logits": f"head times {scale:.4g}" if scaled else "more than the head"}
+    return {
+        "decoder": names[decoder] or "the model itself",
+        "head": f"{names[head]} {type(head).__name__}{'' if head.bias is None else ' with bias'}",
+        "the head reads what the decoder gives": same,
+        "logits": f"{scale:.4g} times what the head gives" if scaled else "capped or other",
+    }
 
 
 def describe_order(network: nn.Module, logits: Tensor) -> dict[str, object]:

@@ -22,11 +22,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import yaml
-from transformers import LlamaForCausalLM
 
 from bench.shapes import ROOT
 from spon import divergence, models, sparsify, train
 from spon.figures import style
+from spon.head import Head
 from spon.inputs.tokens import pick_blocks, read_tokens
 
 RESULTS = Path(__file__).parent / "results"
@@ -74,7 +74,7 @@ class Place:
     def __init__(self, scope: str, sparsity: float):
         self.names = {"scope": scope, "sparsity": sparsity}
         folder = ROOT / "resources/models/pydoc"
-        network = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        network = models.read_network(folder, torch.float32)
         self.network = network.requires_grad_(False).eval()
         tokens = read_tokens(STUDY / "tokens/calibration.safetensors")
         judging = torch.zeros(len(tokens), dtype=torch.bool)
@@ -91,7 +91,7 @@ class Place:
     @torch.no_grad()
     def measure(self, biases: dict[str, torch.Tensor]) -> float:
         """Return the KL on the blocks that judge, nats per token."""
-        head, total = models.head_weight(self.network), 0.0
+        head, total = Head(self.network), 0.0
         for batch in self.judges.split(8):
             dense = models.final_states(self.network, batch)
             with (

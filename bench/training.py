@@ -24,11 +24,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM
 
 from bench import naive
 from bench.shapes import ROOT, build
 from spon import calibrate, divergence, layers, models, sparsify, train
+from spon.head import Head
 
 RESULTS = Path(__file__).parent / "results"
 SPARSITY = 0.5
@@ -60,7 +60,7 @@ class Case:
         if self.shape != "pydoc":
             return build(self.shape, self.device, self.dtype, self.layers)
         folder = ROOT / "resources/models/pydoc"
-        network = LlamaForCausalLM.from_pretrained(folder, dtype=self.dtype)
+        network = models.read_network(folder, self.dtype)
         return network.requires_grad_(False).eval()
 
 
@@ -93,7 +93,7 @@ class Step:
         self.biases = {
             site: train.start(self.network.get_submodule(site), "bias") for site in sites
         }
-        self.head = models.head_weight(self.network)
+        self.head = Head(self.network)
         self.chunk = 256
 
     def dense(self) -> Tensor:

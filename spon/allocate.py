@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pandas as pd
 
-from spon.sites import name_site
+from spon.sites import name_layer, name_site
 
 COLUMNS = ["site", "layer", "map", "d_in", "d_out"]
 # The values of `learn`: how the biases of an allocation are learned.
@@ -136,9 +136,17 @@ def check_maps(shape: Mapping, maps: Sequence[str]) -> None:
     """Refuse maps that the model does not have."""
     for name in maps:
         if name not in shape["maps"]:
-            raise ValueError(
-                f"the model has no linear map '{name}': allowed are {', '.join(shape['maps'])}"
-            )
+            raise ValueError(say_lacking(name, shape))
+
+
+def say_lacking(name: str, shape: Mapping) -> str:
+    """Return the sentence for a map that the model, or one of its layers, does not have."""
+    allowed = ", ".join(shape["maps"]) or "none, since no map is in every layer"
+    if name in shape["lacking"]:
+        layer = name_layer(shape["lacking"][name])
+        found = f"'{name}' is no linear map of {layer}, or has another size there"
+        return f"{found}: allowed are {allowed}"
+    return f"the model has no linear map '{name}': allowed are {allowed}"
 
 
 def _is_share(share: object) -> bool:

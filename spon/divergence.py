@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spon import models
+from spon.head import Head
 
 
 def kl_to_dense(
     sparse: Float[Tensor, "blocks length d_model"],
     dense: Float[Tensor, "blocks length d_model"],
-    head: Float[Tensor, "vocabulary d_model"],
+    head: Head,
     chunk_tokens: int,
 ) -> Float[Tensor, ""]:
     """Return the mean KL(dense || sparse) of the next-token distributions, in nats per token.
@@ -40,16 +40,18 @@ class ChunkedKL(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, sparse: Tensor, dense: Tensor, head: Tensor, chunk_tokens: int) -> Tensor:
+    def forward(ctx, sparse: Tensor, dense: Tensor, head: Head, chunk_tokens: int) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=sparse.device)
         gradient = torch.empty_like(sparse)
         for start in range(0, len(sparse), chunk_tokens):
             chunk = slice(start, start + chunk_tokens)
-            q = models.log_probabilities(sparse[chunk], head)
-            p = models.log_probabilities(dense[chunk], head)
+            logits, pull = head.open(sparse[chunk])
+            q = torch.log_softmax(logits, dim=-1)
+            del logits
+            p = head.log_probabilities(dense[chunk])
             weights = p.exp()
             total += p.sub_(q).mul_(weights).sum(dim=-1).sum(dtype=torch.float64)
-            gradient[chunk] = models.project_back(q.exp_().sub_(weights), head) / len(sparse)
+            gradient[chunk] = pull(q.exp_().sub_(weights)) / len(sparse)
         ctx.save_for_backward(gradient)
         return (total / len(sparse)).float()
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import cache, models, progress, sparsify
+from spon.head import Head
 
 # Of single predictions, by column of the evaluation.
 PERCENTILES = {"kl_median": 50, "kl_95": 95, "kl_99": 99}
@@ -43,7 +44,7 @@ def evaluate(
         `kl_at_temperature_nats` of the sparse model at its temperature. The same in every row are
         `temperature` and `kl_median, kl_95, kl_99`, percentiles of single predictions, in nats.
     """
-    head = models.head_weight(network)
+    head = Head(network)
     batches, parts = models.batches(tokens, batch_tokens), []
     dense_states = models.keep_final_states(network, tokens, batch_tokens, keep)
     with torch.inference_mode():
@@ -81,7 +82,7 @@ def evaluate_draws(
         `draw`, which numbers the sets from 0, then `block, predictions, nll_nats, kl_nats` as
         `evaluate` has them.
     """
-    head = models.head_weight(network)
+    head = Head(network)
     batches, scores = models.batches(tokens, batch_tokens), []
     dense_states = models.keep_final_states(network, tokens, batch_tokens, keep)
     counter = progress.Progress(len(draws) * tokens.numel())
@@ -121,7 +122,7 @@ def score(
     dense: Float[Tensor, "blocks length d_model"],
     draws: Sequence[Float[Tensor, "blocks length d_model"]],
     tokens: Int[Tensor, "blocks length"],
-    head: Float[Tensor, "vocabulary d_model"],
+    head: Head,
     chunk_tokens: int,
 ) -> Float[Tensor, "draws 2 blocks"]:
     """Return the sums of -log p(next token) and KL(dense || sparse) per draw and block, in nats.
@@ -142,11 +143,11 @@ def score(
     ]
     chunks = []
     for index, target in enumerate(targets):
-        p = models.log_probabilities(dense_chunks[index], head)
+        p = head.log_probabilities(dense_chunks[index])
         weights, rows = p.exp(), []
         for sparse, sparse_chunks in zip(draws, draws_chunks, strict=True):
             is_dense = sparse is dense
-            q = p if is_dense else models.log_probabilities(sparse_chunks[index], head)
+            q = p if is_dense else head.log_probabilities(sparse_chunks[index])
             nll = -q.gather(1, target[:, None])[:, 0]
             # In place, which saves a tensor of chunk x vocabulary.
             kl = torch.zeros_like(nll) if is_dense else q.neg_().add_(p).mul_(weights).sum(dim=-1)
@@ -159,7 +160,7 @@ def compare(
     dense: Float[Tensor, "blocks length d_model"],
     sparse: Float[Tensor, "blocks length d_model"],
     tokens: Int[Tensor, "blocks length"],
-    head: Float[Tensor, "vocabulary d_model"],
+    head: Head,
     chunk_tokens: int,
     temperature: float,
 ) -> dict[str, Float[Tensor, "blocks predictions"]]:
@@ -180,8 +181,8 @@ def compare(
         tokens[:, 1:].flatten().split(chunk_tokens),
         strict=True,
     ):
-        p = models.log_probabilities(d, head)
-        q = p if sparse is dense else models.log_probabilities(s, head)
+        p = head.log_probabilities(d)
+        q = p if sparse is dense else head.log_probabilities(s)
         tempered = torch.log_softmax(q / temperature, dim=-1)
         weights, index = p.exp(), target[:, None]
         chunk = {

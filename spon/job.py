@@ -100,6 +100,7 @@ def job(snakemake) -> Iterator[Job]:
     If it succeeds, its record says what it read, by which settings it ran and what it wrote.
     """
     die_with_snakemake()
+    close_input()
     screen = os.dup(2)
     names = " ".join(str(name) for key, name in snakemake.wildcards.items() if key != "study")
     show_progress(screen, f"{snakemake.rule} {names}".strip())
@@ -225,6 +226,13 @@ def tell(screen: int, sentence: str) -> None:
     sys.stderr.flush()
     for stream in (2, screen):
         os.write(stream, f"\n{sentence}\n".encode())
+
+
+def close_input() -> None:
+    """Give the job no standard input, so that no library can ask anything and take an answer."""
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
 
 
 def die_with_snakemake() -> None:

@@ -1,6 +1,6 @@
 """Run the decoder layer by layer: from any layer on, compiled, or with checkpointing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from spon import models
 from spon.sites import layer_of
 
 
@@ -17,50 +18,56 @@ def lowest_layer(sites: Iterable[str]) -> int:
     return min(map(layer_of, sites))
 
 
-def can_begin_inside(network: nn.Module, length: int) -> bool:
-    """Return whether `run_from` computes what the whole model computes on blocks of this length.
-
-    It does if every layer attends to all tokens before, as `run_layers` does, and by SDPA.
-    """
-    config = network.config
-    window = getattr(config, "sliding_window", None)
-    attends_to_all = (
-        window is None or length <= window or not getattr(config, "use_sliding_window", True)
-    )
-    return attends_to_all and config._attn_implementation == "sdpa"
-
-
 def states_before(
     network: nn.Module, blocks: Int[Tensor, "blocks length"], layer: int
 ) -> Float[Tensor, "blocks length d_model"]:
-    """Return the residual stream that enters a layer."""
-    decoder = network.get_decoder()
-    states = decoder.embed_tokens(blocks.to(network.device, torch.long))
-    return run_layers(network, states, decoder.layers[:layer])
+    """Return the residual stream that enters a layer; the layers from it on do not run."""
+    layers, entering = network.get_decoder().layers, []
+    skipped = dict.fromkeys(range(layer, len(layers)), pass_on)
+
+    def keep(states: Tensor, *_, **__) -> Tensor:
+        entering.append(states)
+        return states
+
+    with replaced(network, skipped | {layer: keep}):
+        models.final_states(network, blocks)
+    return entering[0]
 
 
 def run_from(
-    network: nn.Module, states: Float[Tensor, "blocks length d_model"], layer: int
+    network: nn.Module,
+    blocks: Int[Tensor, "blocks length"],
+    states: Float[Tensor, "blocks length d_model"],
+    layer: int,
 ) -> Float[Tensor, "blocks length d_model"]:
-    """Return the hidden states after the last norm, given the residual stream into a layer."""
-    decoder = network.get_decoder()
-    return decoder.norm(run_layers(network, states.to(network.device), decoder.layers[layer:]))
+    """Return the hidden states after the last norm, given the residual stream into a layer.
 
-
-def run_layers(
-    network: nn.Module, states: Float[Tensor, "blocks length d_model"], layers: Iterable[nn.Module]
-) -> Float[Tensor, "blocks length d_model"]:
-    """Return the residual stream behind some layers that are run one after the other.
-
-    They get no mask, since SDPA without one is causal.
+    It is the model's own pass, in which the layers below give way to the stream. So masks, rotary
+    tables and whatever else a layer is told are the model's own.
     """
-    positions = torch.arange(states.shape[1], device=states.device)[None]
-    rotary = network.get_decoder().rotary_emb(states, position_ids=positions)
-    for layer in layers:
-        states = layer(
-            states, attention_mask=None, position_ids=positions, position_embeddings=rotary
-        )
+    assert layer > 0, "the pass that begins at the first layer is the whole one"
+    entering = states.to(network.device)
+    skipped = dict.fromkeys(range(layer - 1), pass_on)
+    with replaced(network, skipped | {layer - 1: lambda *_, **__: entering}):
+        return models.final_states(network, blocks)
+
+
+def pass_on(states: Tensor, *_, **__) -> Tensor:
+    """Stand for a layer that changes nothing."""
     return states
+
+
+@contextmanager
+def replaced(network: nn.Module, forwards: Mapping[int, object]) -> Iterator[nn.Module]:
+    """Let functions stand for the forward passes of some layers, by number, meanwhile."""
+    layers = network.get_decoder().layers
+    try:
+        for layer, forward in forwards.items():
+            layers[layer].forward = forward
+        yield network
+    finally:
+        for layer in forwards:
+            layers[layer].__dict__.pop("forward", None)
 
 
 @contextmanager

@@ -69,10 +69,8 @@ def keep_in_layer(shape: Mapping, dtype: str) -> int:
     output; the MLP its gate before and behind the activation, the other branch and their product.
     Norms of queries and keys (Qwen3) are not counted.
     """
-    maps, width = shape["maps"], shape["width"]
-    attention = 2 * maps["self_attn.o_proj"]["d_in"] + 2 * maps["self_attn.k_proj"]["d_out"]
-    mlp = 4 * maps["mlp.down_proj"]["d_in"]
-    return 2 * width * 4 + (2 * width + attention + mlp) * SIZES[dtype]
+    width, attention = shape["width"], 2 * shape["heads_width"] + 2 * shape["keys_width"]
+    return 2 * width * 4 + (2 * width + attention + 4 * shape["inner"]) * SIZES[dtype]
 
 
 def split_batch(needed: Mapping[int, int], memory_gib: float | int) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from spon import cache, memory, progress
 from spon.inputs import source
-from spon.sites import name_site
+from spon.sites import name_layer, name_site
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts
 # are 1 % of a state, and bfloat16 rounds each entry by up to 0.4 %.
@@ -35,7 +35,13 @@ def load(
         ValueError: The weights do not fit into the memory, the files are not those that were
             described, or they hold no complete causal language model.
     """
-    model = json.loads(Path(path).read_text())
+    return load_described(json.loads(Path(path).read_text()), device, dtype, memory_gib)
+
+
+def load_described(
+    model: Mapping, device: str, dtype: str, memory_gib: float | int = math.inf
+) -> nn.Module:
+    """Load the model that the content of a `model.json` describes, as `load` does."""
     memory.check_weights(model["shape"], dtype, device, memory_gib)
     folder = source.locate(model["source"])
     # Files of the hub are named by their commit and were checked when they were downloaded;
@@ -46,39 +52,72 @@ def load(
     ]
     if changed:
         raise ValueError(
-            f"'{folder / changed[0]}' is not the file that model.json describes: delete {path}"
+            f"'{folder / changed[0]}' is not the file that model.json describes: delete model.json"
         )
-    # Imported here, since it takes two seconds, and the errors above need not wait for it.
-    from transformers import AutoModelForCausalLM
+    with source.gathered(folder, model["files"]) as files:
+        return read_network(files, getattr(torch, dtype), name=folder).to(device)
 
-    network, report = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=getattr(torch, dtype),
-        use_safetensors=True,
-        trust_remote_code=False,
-        local_files_only=True,
-        output_loading_info=True,
-    )
-    if report["missing_keys"]:
-        first = sorted(report["missing_keys"])[0]
-        raise ValueError(f"the model in '{folder}' lacks weights, first of them {first}")
-    return network.to(device).requires_grad_(False).eval()
+
+def read_network(folder: Path, dtype: torch.dtype, name: Path | None = None) -> nn.Module:
+    """Read a causal language model, frozen and in evaluation mode; no code of its own is run.
+
+    Args:
+        folder: Its config.json and weights, in the safetensors format.
+        dtype: Of weights and activations.
+        name: The folder as errors name it, if it has another name.
+
+    Raises:
+        ValueError: transformers does not know such a model, or the weights are not exactly those
+            that the model has.
+    """
+    # Imported here, since it takes two seconds, and earlier errors need not wait for it.
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    name, own = name or folder, {"trust_remote_code": False, "local_files_only": True}
+    with source.explained("model", name):
+        config = AutoConfig.from_pretrained(folder, **own)
+        known = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+        if known is None:
+            raise ValueError(f"a {config.model_type} is no causal language model")
+        network, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            # A config may name another implementation, which would be fetched from the hub.
+            attn_implementation="sdpa" if known._supports_sdpa else "eager",
+            use_safetensors=True,
+            # Only so that `check_report` names the tensor.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **own,
+        )
+    check_report(report, name)
+    return network.requires_grad_(False).eval()
+
+
+def check_report(report: Mapping, name: Path) -> None:
+    """Refuse weights that are not exactly those of the model.
+
+    Raises:
+        ValueError: Some are missing, left over or of another size.
+    """
+    kinds = {
+        "missing_keys": "lacks weights that its config.json asks for",
+        "unexpected_keys": "has weights that its config.json does not mention",
+        "mismatched_keys": "has weights of another size than its config.json says",
+    }
+    for kind, sentence in kinds.items():
+        keys = sorted(key if isinstance(key, str) else key[0] for key in report[kind])
+        if keys:
+            raise ValueError(
+                f"the model in '{name}' {sentence}, {len(keys)}, first of them {keys[0]}"
+            )
 
 
 def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
-    """Return the sites of a scope: every layer's maps of these names, layer by layer.
-
-    Raises:
-        ValueError: The model has no such map.
-    """
+    """Return the sites of a scope: every layer's maps of these names, layer by layer."""
     layers = network.get_decoder().layers
-    linears = [name for name, module in layers[0].named_modules() if isinstance(module, nn.Linear)]
-    for name in maps:
-        if name not in linears:
-            raise ValueError(
-                f"the scope names '{name}', which the model lacks: "
-                f"allowed are {', '.join(linears)}"
-            )
     return [name_site(layer, name) for layer in range(len(layers)) for name in maps]
 
 
@@ -113,15 +152,44 @@ def keep_final_states(
     """
 
     def run() -> Tensor:
+        parts = []
         with torch.inference_mode():
-            parts = [
-                final_states(network, batch).cpu()
-                for batch in progress.follow(batches(blocks, batch_tokens))
-            ]
+            for batch in progress.follow(batches(blocks, batch_tokens)):
+                parts.append(final_states(network, batch).cpu())
+                check_finite(network, batch, parts[-1], first_block=sum(map(len, parts[:-1])))
         return torch.cat(parts).clone()
 
     key = {"states": "final", "tokens": cache.digest_tensor(blocks), "batch_tokens": batch_tokens}
     return keep(key | {"dtype": str(network.dtype)}, run)
+
+
+def check_finite(
+    network: nn.Module,
+    blocks: Int[Tensor, "blocks length"],
+    states: Float[Tensor, "blocks length d_model"],
+    first_block: int = 0,
+) -> None:
+    """Refuse final states that are not finite.
+
+    Args:
+        blocks: What the states were computed from.
+        first_block: Number of the first of the blocks.
+
+    Raises:
+        ValueError: Some are not; it names the first block, and the first layer where it breaks.
+    """
+    broken = (~states.isfinite().flatten(1).all(dim=1)).nonzero()
+    if not len(broken):
+        return
+    block = int(broken[0])
+    layers = [name_layer(number) for number in range(len(network.get_decoder().layers))]
+    passes = record(network, blocks[block : block + 1], layers)
+    where = [name for name in layers if not passes[name].output.isfinite().all()]
+    raise ValueError(
+        f"the model's states are not finite in block {first_block + block}, first behind "
+        f"{where[0] if where else 'the last norm'}: a number is too large for "
+        f"{str(network.dtype).removeprefix('torch.')}, or the weights are broken"
+    )
 
 
 class Pass(NamedTuple):
@@ -154,46 +222,3 @@ def record(
             stack.callback(hook.remove)
         final_states(network, blocks)
     return passes
-
-
-def head_weight(network: nn.Module) -> Float[Tensor, "vocabulary d_model"]:
-    """Return the weight of the output head, as `project` needs it.
-
-    On a CPU it is float32. On a GPU it has the model's own precision, since products there are
-    summed in float32 all the same.
-    """
-    # ASSUME: logits are computed in float32 from hidden states of the model's own precision.
-    # bfloat16 logits, as most evaluations have them, are off by up to 0.4 % each, more than the
-    # effects measured here.
-    head = network.get_output_embeddings()
-    assert head.bias is None, "output heads with a bias are not known"
-    return head.weight if head.weight.is_cuda else head.weight.float()
-
-
-def project(
-    states: Float[Tensor, "tokens d_model"], head: Float[Tensor, "vocabulary d_model"]
-) -> Float[Tensor, "tokens vocabulary"]:
-    """Return logits, summed and kept in float32, of states and a head that may be bfloat16."""
-    if head.dtype == torch.float32:
-        return states.float() @ head.T
-    return torch.mm(states.to(head.dtype), head.T, out_dtype=torch.float32)
-
-
-def project_back(
-    gradients: Float[Tensor, "tokens vocabulary"], head: Float[Tensor, "vocabulary d_model"]
-) -> Float[Tensor, "tokens d_model"]:
-    """Return the gradients of the states from those of the logits, summed and kept in float32.
-
-    On a GPU the gradients of the logits are first rounded to the head's precision. Those of the
-    states are rounded to it in any case.
-    """
-    if head.dtype == torch.float32:
-        return gradients @ head
-    return torch.mm(gradients.to(head.dtype), head, out_dtype=torch.float32)
-
-
-def log_probabilities(
-    states: Float[Tensor, "tokens d_model"], head: Float[Tensor, "vocabulary d_model"]
-) -> Float[Tensor, "tokens vocabulary"]:
-    """Return next-token log-probabilities in nats, float32."""
-    return torch.log_softmax(project(states, head), dim=-1)

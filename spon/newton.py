@@ -18,6 +18,7 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from spon import cache, divergence, models, progress, sparsify
+from spon.head import Head
 
 # By site, a tensor as long as the site's bias.
 Vector = Mapping[str, Float[Tensor, "d_out"]]
@@ -101,7 +102,7 @@ def descend(
     keep: cache.Keep = cache.compute,
 ) -> dict[str, Float[Tensor, "d_out"]]:
     """Return E J^T (p_dense - p_sparse), the direction in which the KL falls fastest at b = 0."""
-    head = models.head_weight(network)
+    head = Head(network)
     biases = zeros(network, sites)
     dense = models.keep_final_states(network, tokens, batch_tokens, keep)
     batches = models.batches(tokens, batch_tokens)
@@ -122,7 +123,7 @@ def multiply_curvature(
     chunk_tokens: int,
 ) -> dict[str, Float[Tensor, "d_out"]]:
     """Return E J^T F J times a direction, exactly (a generalised Gauss-Newton product)."""
-    head = models.head_weight(network)
+    head = Head(network)
     biases = zeros(network, direction)
     for batch in models.batches(tokens, batch_tokens):
         # Attention has forward-mode derivatives in its plain implementation alone.
@@ -142,16 +143,16 @@ def multiply_curvature(
 def multiply_fisher(
     states: Float[Tensor, "tokens d_model"],
     shifts: Float[Tensor, "tokens d_model"],
-    head: Float[Tensor, "vocabulary d_model"],
+    head: Head,
     chunk_tokens: int,
 ) -> Float[Tensor, "tokens d_model"]:
-    """Return head^T F head times the shift of every token's final state."""
+    """Return H^T F H times the shift of every token's final state, H the head's derivative."""
     parts = []
     for state, shift in zip(states.split(chunk_tokens), shifts.split(chunk_tokens), strict=True):
-        p = models.log_probabilities(state, head).exp_()
-        logits = models.project(shift, head)
-        logits -= torch.linalg.vecdot(p, logits)[:, None]
-        parts.append(models.project_back(logits.mul_(p), head).to(states.dtype))
+        logits, shifted, pull = head.push(state, shift)
+        p = torch.softmax(logits, dim=-1)
+        shifted -= torch.linalg.vecdot(p, shifted)[:, None]
+        parts.append(pull(shifted.mul_(p)).to(states.dtype))
     return torch.cat(parts)
 
 
@@ -168,16 +169,17 @@ def measure_scales(
     model itself predicts. One token is sampled at every position, and the squared gradient of a
     block, in which those of different positions are uncorrelated, is averaged.
     """
-    head = models.head_weight(network)
+    head = Head(network)
     generator = torch.Generator().manual_seed(seed)
     totals = dict.fromkeys(sites, 0.0)
     for block in tokens.split(1):
         biases = zeros(network, sites)
         states = run(network, block, sparsifiers, biases)
-        p = models.log_probabilities(states.detach().flatten(0, 1), head).exp_()
+        logits, pull = head.open(states.flatten(0, 1))
+        p = torch.softmax(logits, dim=-1)
         sampled = torch.multinomial(p.cpu(), 1, generator=generator).to(p.device)
         errors = p.neg_().scatter_add_(1, sampled, torch.ones_like(p[:, :1]))
-        states.backward(models.project_back(errors, head).to(states.dtype).view_as(states))
+        states.backward(pull(errors).to(states.dtype).view_as(states))
         for site, bias in biases.items():
             totals[site] += bias.grad.square().mean().item() / tokens.numel()
     assert min(totals.values()) > 0, f"biases change nothing at {min(totals, key=totals.get)}"

@@ -230,7 +230,7 @@ def check_study(name: str, config: Mapping) -> None:
             f"config: analyses.prompts is '{config['analyses']['prompts']}', which is no file"
         )
     if "path" in study["model"]:
-        check_model(f"studies.{name}.model.path", study["model"], config)
+        check_model(f"studies.{name}", study, config)
         check_memory(study, source.read_shape(Path(study["model"]["path"])), config)
     elif study["model"]["repository"] in source.read_catalogue(SHAPES):
         check_memory(study, source.look_up(study["model"]["repository"], SHAPES), config)
@@ -285,8 +285,9 @@ def check_packages(packages: list[str]) -> None:
             ) from error
 
 
-def check_model(key: str, model: Mapping, config: Mapping) -> None:
-    """Check that a local model can be read and has the maps and layers of the sweep."""
+def check_model(name: str, study: Mapping, config: Mapping) -> None:
+    """Check that a local model can be read and has the positions, maps and layers of the sweep."""
+    key, model = f"{name}.model.path", study["model"]
     if not (Path(model["path"]) / "config.json").exists():
         raise SettingsError(
             f"config: {key} is '{model['path']}', which holds no config.json: "
@@ -296,6 +297,12 @@ def check_model(key: str, model: Mapping, config: Mapping) -> None:
         shape = source.read_shape(Path(model["path"]))
     except ValueError as error:
         raise SettingsError(f"config: {key} is '{model['path']}': {error}") from error
+    length, positions = study["protocol"]["block_length"], shape["positions"]
+    if positions and length > positions:
+        raise SettingsError(
+            f"config: {name}.protocol.block_length is {length}: allowed is {positions} or less, "
+            f"the positions that the model in '{model['path']}' knows"
+        )
     analysed = [run["allocation"] for run in config["analyses"]["runs"]]
     for name in dict.fromkeys([*config["sweep"]["allocations"], *analysed]):
         allocation = read_allocation(name, config)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import cache, models, sparsify
+from spon.head import Head
 
 # A step of Newton's method below which the next one would be far smaller still.
 SMALL = 1e-3
@@ -40,7 +41,7 @@ def fit_temperature(
     else:
         with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
             states = models.keep_final_states(network, tokens, batch_tokens)
-    head = models.head_weight(network)
+    head = Head(network)
     return find_temperature(states.to(network.device), tokens, head, chunk_tokens)
 
 
@@ -48,7 +49,7 @@ def fit_temperature(
 def find_temperature(
     states: Float[Tensor, "blocks length d_model"],
     tokens: Int[Tensor, "blocks length"],
-    head: Float[Tensor, "vocabulary d_model"],
+    head: Head,
     chunk_tokens: int,
 ) -> float:
     """Return the temperature that suits final states best, by Newton's method.
@@ -70,7 +71,7 @@ def find_temperature(
     for _ in range(MOST_STEPS):
         slope = curvature = 0.0
         for chunk, target in chunks:
-            logits = models.project(chunk, head)
+            logits = head.logits(chunk)
             # Centred, so that the variance is no difference of large numbers.
             logits -= logits.mean(dim=-1, keepdim=True)
             weights = torch.softmax(inverse * logits, dim=-1)

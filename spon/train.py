@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import cache, divergence, layers, models, progress, sparsify
+from spon.head import Head
 from spon.inputs.tokens import take_blocks
 
 CURVE = [
@@ -110,7 +111,7 @@ def learn_biases(
     blocks = take_blocks(tokens, wanted, recipe.order, generator)
     split_blocks = split_blocks or recipe.batch_blocks
     dense = models.keep_final_states(network, blocks, split_blocks * blocks.shape[1], keep)
-    head = models.head_weight(network)
+    head = Head(network)
     learned = {site: start(network.get_submodule(site), recipe.parametrisation) for site in sites}
     average = Average(learned, MEMORY if recipe.schedule == "plateau" else 0.0)
     optimizer = torch.optim.AdamW(learned.values(), lr=recipe.learning_rate, weight_decay=0.0)
@@ -274,7 +275,7 @@ def begin_above(
     the function begins with the residual stream behind them, which is kept in main memory.
     """
     lowest = layers.lowest_layer(sites)
-    if lowest == 0 or not layers.can_begin_inside(network, blocks.shape[1]):
+    if lowest == 0:
         with layers.compiled(network, 0, compile):
             yield lambda part: models.final_states(network, blocks[part])
         return
@@ -286,7 +287,7 @@ def begin_above(
             ]
         )
     with layers.compiled(network, lowest, compile):
-        yield lambda part: layers.run_from(network, below[part], lowest)
+        yield lambda part: layers.run_from(network, blocks[part], below[part], lowest)
 
 
 def start(linear: nn.Linear, parametrisation: str) -> Float[Tensor, "_"]:

@@ -1,6 +1,17 @@
-"""What a pass keeps for the way back."""
+"""What a pass through layers keeps for the way back."""
 
 import torch
+
+
+def run_layers(network, states):
+    """The residual stream behind all layers of a Llama, from the one that enters the first."""
+    positions = torch.arange(states.shape[1])[None]
+    rotary = network.model.rotary_emb(states, position_ids=positions)
+    for layer in network.model.layers:
+        states = layer(
+            states, attention_mask=None, position_ids=positions, position_embeddings=rotary
+        )
+    return states
 
 
 def measure_kept(network, run):

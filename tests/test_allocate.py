@@ -11,6 +11,7 @@ SHAPE = {
         "mlp.down_proj": {"d_in": 12, "d_out": 4},
         "self_attn.o_proj": {"d_in": 4, "d_out": 4},
     },
+    "lacking": {"mlp.up_proj": 1},
 }
 DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 
@@ -100,6 +101,11 @@ def test_an_unknown_map_is_refused_with_the_maps_that_there_are():
         assert str(error.value) == (
             "the model has no linear map 'mlp.fc1': allowed are mlp.down_proj, self_attn.o_proj"
         )
+
+
+def test_a_map_that_a_layer_lacks_is_refused_with_the_layer():
+    with pytest.raises(ValueError, match=r"'mlp.up_proj' is no linear map of model.layers.1, or"):
+        allocate.list_sites(SHAPE, ["mlp.up_proj"], [0])
 
 
 def test_biases_go_only_to_the_chosen_maps_and_layers_of_the_scope():

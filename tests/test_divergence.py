@@ -2,14 +2,16 @@ import math
 
 import pytest
 import torch
+from given_head import make_head
 from torch.nn import functional
 
 from spon import divergence, models, sparsify
+from spon.head import Head
 
 LN3 = math.log(3.0)
 # Two tokens, hidden states that are the logits: head = identity. p is (1/2, 1/2) and (3/4, 1/4), q
 # the other way round.
-HEAD = torch.eye(2)
+HEAD = make_head(torch.eye(2))
 DENSE = torch.tensor([[[0.0, 0.0], [LN3, 0.0]]])
 SPARSE = torch.tensor([[[LN3, 0.0], [0.0, 0.0]]])
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
@@ -51,7 +53,7 @@ def test_the_loss_is_that_of_float64_to_a_millionth(chunk_tokens):
     ]
     reference = functional.kl_div(*logs, reduction="batchmean", log_target=True)
     reference.backward()
-    loss = divergence.kl_to_dense(sparse, states[1], head, chunk_tokens)
+    loss = divergence.kl_to_dense(sparse, states[1], make_head(head), chunk_tokens)
     loss.backward()
     assert loss.item() == pytest.approx(reference.item(), rel=1e-6)
     assert reference.item() > 0.5
@@ -60,7 +62,7 @@ def test_the_loss_is_that_of_float64_to_a_millionth(chunk_tokens):
 
 def test_states_in_bfloat16_are_compared_in_float32_and_only_their_gradient_is_rounded():
     states = [make_states(2, 5, 16, seed=seed).bfloat16() for seed in (0, 1)]
-    head = make_states(50, 16, seed=2) / 4
+    head = make_head(make_states(50, 16, seed=2) / 4)
     rounded, exact = states[0].clone().requires_grad_(), states[0].float().requires_grad_()
     losses = [
         divergence.kl_to_dense(rounded, states[1], head, 4),
@@ -99,7 +101,7 @@ def test_the_chunked_loss_has_the_value_and_the_gradients_of_the_naive_one(
     dense = models.keep_final_states(network, tokens, batch_tokens=32)
     with sparsify.sparsified(network, masks), sparsify.biased(network, ours):
         sparse = models.final_states(network, tokens)
-    loss = divergence.kl_to_dense(sparse, dense, models.head_weight(network), chunk_tokens)
+    loss = divergence.kl_to_dense(sparse, dense, Head(network), chunk_tokens)
     reference = naive_loss(network, tokens, theirs, masks)
     (3 * loss).backward()
     (3 * reference).backward()

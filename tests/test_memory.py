@@ -6,8 +6,10 @@ import kept_bytes
 import pytest
 import torch
 import transformers
+from given_head import make_head
 
 from spon import divergence, evaluate, layers, memory, sparsify
+from spon.inputs import source
 
 GIB = 2**30
 MAPS = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"]
@@ -18,6 +20,9 @@ SHAPE = {
     "width": 1024,
     "vocabulary": 2**17,
     "parameters": 2**30,
+    "heads_width": 1024,
+    "keys_width": 256,
+    "inner": 4096,
     "maps": {
         "self_attn.q_proj": {"d_in": 1024, "d_out": 1024},
         "self_attn.k_proj": {"d_in": 1024, "d_out": 256},
@@ -58,6 +63,7 @@ def describe(network):
         for name, linear in linears.items()
     }
     sizes = {"layers": len(network.model.layers), "width": 64, "vocabulary": 64, "maps": maps}
+    sizes |= source.count_widths(network.config.to_dict())
     return sizes | {"parameters": sum(weight.numel() for weight in network.parameters())}
 
 
@@ -74,10 +80,7 @@ def measure_kept(network, maps, checkpointing=False, method="threshold"):
     )
     with sparsify.sparsified(network, masks), layers.checkpointed(network, checkpointing):
         return (
-            kept_bytes.measure_kept(
-                network, lambda _: layers.run_layers(network, states, network.model.layers)
-            )
-            / 48
+            kept_bytes.measure_kept(network, lambda _: kept_bytes.run_layers(network, states)) / 48
         )
 
 
@@ -146,7 +149,7 @@ def test_layers_below_the_lowest_bias_keep_nothing():
 def test_loss_and_evaluation_have_as_many_tensors_of_logits_at_one_time_as_are_counted():
     vocabulary, chunk_tokens = 5000, 64
     states = torch.randn(2, 2, 97, 8)
-    head, tokens = torch.randn(vocabulary, 8), torch.zeros(2, 97, dtype=torch.long)
+    head, tokens = make_head(torch.randn(vocabulary, 8)), torch.zeros(2, 97, dtype=torch.long)
     sparse = states[0].clone().requires_grad_()
     peaks = [
         measure_peak(

@@ -2,11 +2,12 @@ import pytest
 import torch
 
 from spon import models, sparsify
+from spon.head import Head
 
 
 def test_states_and_head_together_are_the_model(network, tokens):
     states = models.final_states(network, tokens)
-    logs = models.log_probabilities(states.flatten(0, 1), models.head_weight(network))
+    logs = Head(network).log_probabilities(states.flatten(0, 1))
     expected = torch.log_softmax(network(input_ids=tokens.long()).logits, dim=-1).flatten(0, 1)
     torch.testing.assert_close(logs, expected, rtol=1e-4, atol=1e-4)
     assert logs.exp().sum(dim=-1).allclose(torch.ones(len(logs)))
@@ -15,7 +16,7 @@ def test_states_and_head_together_are_the_model(network, tokens):
 def test_a_bfloat16_model_has_float32_log_probabilities(model_json, tokens):
     network = models.load(model_json, "cpu", "bfloat16")
     states = models.final_states(network, tokens[:1])
-    logs = models.log_probabilities(states.flatten(0, 1), models.head_weight(network))
+    logs = Head(network).log_probabilities(states.flatten(0, 1))
     assert states.dtype == torch.bfloat16
     assert logs.dtype == torch.float32
     assert logs.exp().sum(dim=-1).allclose(torch.ones(len(logs)), atol=1e-5)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from spon import divergence, models, newton, sparsify
+from spon.head import Head
 
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.self_attn.o_proj"]
 DROP = {site: lambda x: sparsify.keep_large(x, 0.05) for site in SITES}
@@ -25,7 +26,7 @@ def tokens(tokens):
 @pytest.fixture
 def equation(network, tokens):
     """The matrix E J^T F J and the right-hand side, by way of the whole Jacobian."""
-    zero, head = torch.zeros(64), models.head_weight(network).double()
+    zero, head = torch.zeros(64), network.lm_head.weight.double()
     of_states = torch.autograd.functional.jacobian(
         lambda flat: final_states(network, tokens, flat), zero
     )
@@ -83,7 +84,7 @@ def test_the_step_brings_predictions_on_other_text_nearer_to_the_dense_models(ne
     # What is positive is taken away, so the error has a mean, which a constant can cancel.
     drop = dict.fromkeys(SITES, lambda x: x.clamp(max=0.0))
     step = newton.newton_step(network, seen, drop, SITES, batch_tokens=512, chunk_tokens=256)
-    dense, head = models.final_states(network, unseen), models.head_weight(network)
+    dense, head = models.final_states(network, unseen), Head(network)
     teal, spon = [
         divergence.kl_to_dense(newton.run(network, unseen, drop, b), dense, head, 256).item()
         for b in ({}, step)

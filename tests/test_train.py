@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from spon import cache, divergence, evaluate, layers, models, sparsify, train
+from spon.head import Head
 
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
 RECIPE = train.Recipe(
@@ -233,7 +234,7 @@ def test_what_no_bias_can_change_runs_once(network, tokens, monkeypatch):
     runs, passes = [], []
     for allowed in (True, False):
         if not allowed:
-            monkeypatch.setattr(layers, "can_begin_inside", lambda network, length: False)
+            monkeypatch.setattr(layers, "lowest_layer", lambda sites: 0)
         with ExitStack() as stack:
             passes.append(count_calls(network, stack))
             runs.append(
@@ -285,9 +286,7 @@ def test_alpha_has_as_its_gradient_the_transposed_weight_times_that_of_the_bias(
     for added in (biases, through):
         with sparsify.sparsified(network, sparsifiers(network)), sparsify.biased(network, added):
             sparse = models.final_states(network, tokens)
-        divergence.kl_to_dense(
-            sparse, dense, models.head_weight(network), chunk_tokens=100
-        ).backward()
+        divergence.kl_to_dense(sparse, dense, Head(network), chunk_tokens=100).backward()
     train.pull_back(network, biases, ours, "alpha")
     for site in SITES:
         assert theirs[site].grad.abs().max() > 1e-4

@@ -102,7 +102,7 @@ def estimate_start(rule: str, scale: Scale, rate: Mapping[str, Any]) -> int | fl
     start = rate["start_seconds"][STARTS.get(rule, "table")]
     if rule == "collect_docstrings":
         return start + rate["corpus_seconds"]
-    if rule in workload.WORK or rule == "fetch_model":
+    if rule in workload.WORK:
         return start + weight_bytes(scale) * rate["load_seconds_per_byte"]
     return start
 

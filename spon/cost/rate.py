@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from spon import divergence, evaluate, layers, memory, models, sparsify, train
+from spon import divergence, evaluate, memory, models, sparsify, train
 from spon.cost import workload
+from spon.head import Head
 from spon.inputs import corpus
 
 CUT_LAYERS = 2
@@ -141,13 +142,12 @@ def check_cut(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str
 
 def build_cut(shape: Mapping[str, Any], dtype: str, device: str) -> nn.Module:
     """Build a Llama of at most two layers, as wide as the model, with random frozen weights."""
-    maps = shape["maps"]
-    queries, keys = maps["self_attn.q_proj"]["d_out"], maps["self_attn.k_proj"]["d_out"]
+    queries, keys = shape["heads_width"], shape["keys_width"]
     head = math.gcd(queries, keys, 128)
     config = LlamaConfig(
         vocab_size=shape["vocabulary"],
         hidden_size=shape["width"],
-        intermediate_size=maps["mlp.down_proj"]["d_in"],
+        intermediate_size=shape["inner"],
         num_hidden_layers=min(CUT_LAYERS, shape["layers"]),
         num_attention_heads=queries // head,
         num_key_value_heads=keys // head,
@@ -199,17 +199,14 @@ def time_training(
 ) -> float:
     """Measure the seconds per token of a sparsified pass forwards and backwards.
 
-    Backwards down to what enters the first layer.
+    Backwards down to the bias of the first layer.
     """
-    entering = torch.randn(
-        blocks, length, network.config.hidden_size, device=network.device, dtype=network.dtype
-    )
-    entering.requires_grad_()
+    tokens = torch.randint(network.config.vocab_size, (blocks, length), dtype=torch.int32)
     biases = {site: train.start(network.get_submodule(site), "bias") for site in sparsifiers}
 
     def step() -> None:
         with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
-            layers.run_from(network, entering, 0).sum().backward()
+            models.final_states(network, tokens).sum().backward()
 
     return time_call(step, network.device) / (blocks * length)
 
@@ -220,7 +217,7 @@ def time_head(network: nn.Module, settings: Mapping[str, Any], tokens: int) -> d
     Returns:
         `scored`, of the two products of an evaluation, and `compared`, of the three of a training.
     """
-    head, device = models.head_weight(network), network.device
+    head, device = Head(network), network.device
     dense, sparse = torch.randn(
         2, 1, tokens, network.config.hidden_size, device=device, dtype=network.dtype
     )

@@ -99,10 +99,11 @@ class Scale:
 def layer_flop(shape: Mapping[str, Any], length: int) -> int:
     """Return the operations of a layer's forward pass per token.
 
-    These are its linear maps, and attention to half a block on average.
+    These are the linear maps that every layer has, without experts, and attention to half a block
+    on average.
     """
     linear = sum(2 * size["d_in"] * size["d_out"] for size in shape["maps"].values())
-    return linear + 4 * length * shape["maps"]["self_attn.q_proj"]["d_out"] // 2
+    return linear + 4 * length * shape["heads_width"] // 2
 
 
 def head_flop(shape: Mapping[str, Any]) -> int:
@@ -201,6 +202,11 @@ def centre_on_mode(scale: Scale, job: Mapping) -> Work:
     return Work(forward=3 * scale.passes(scale.settings["calibrate"]["blocks"]))
 
 
+def fetch_model(scale: Scale, job: Mapping) -> Work:
+    """Count the passes over two blocks by which a model is compared with transformers' own."""
+    return Work(forward=scale.passes(4 * 2), scored=3 * 2 * scale.length)
+
+
 def evaluate_dense(scale: Scale, job: Mapping) -> Work:
     """Count one pass, whose final states all other evaluations share, and the temperature.
 
@@ -277,6 +283,7 @@ def read_prompts(path: str | Path) -> list[str]:
 
 # By rule. Whatever is not here runs no model.
 WORK: dict[str, Callable[[Scale, Mapping], Work]] = {
+    "fetch_model": fetch_model,
     "read_quantiles": read_quantiles,
     "choose_thresholds": choose_thresholds,
     "train_spon": train_spon,

@@ -13,6 +13,8 @@ from jaxtyping import Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from spon.inputs import source
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -33,6 +35,44 @@ class Protocol:
     join: str
     strip: bool
     dense_share: float
+
+
+def read_tokenizer(model: Mapping) -> Callable[..., Mapping]:
+    """Read the tokenizer of the model that the content of a `model.json` describes.
+
+    No code of its own is run.
+
+    Raises:
+        ValueError: transformers cannot read it.
+    """
+    # Imported here, since it takes two seconds, and earlier errors need not wait for it.
+    from transformers import AutoTokenizer
+
+    folder = source.locate(model["source"])
+    with source.gathered(folder, model["files"]) as files, source.explained("tokenizer", folder):
+        return AutoTokenizer.from_pretrained(files, trust_remote_code=False, local_files_only=True)
+
+
+def check_tokens(tokens: Int[Tensor, "blocks length"], shape: Mapping) -> None:
+    """Refuse tokens that a model does not know, and blocks longer than the positions it knows.
+
+    Args:
+        shape: A `model.json`'s shape.
+
+    Raises:
+        ValueError: There are such tokens, or blocks are longer.
+    """
+    largest, length, positions = int(tokens.max()), tokens.shape[1], shape["positions"]
+    if largest >= shape["vocabulary"]:
+        raise ValueError(
+            f"the tokenizer gives token {largest}, the model knows {shape['vocabulary']} tokens: "
+            f"it is the tokenizer of another model, or vocab_size in config.json is wrong"
+        )
+    if positions and length > positions:
+        raise ValueError(
+            f"a block or prompt has {length} tokens, the model knows {positions} positions: "
+            f"allowed is a smaller protocol.block_length, or shorter prompts"
+        )
 
 
 def read_documents(text: Mapping, corpus: str | Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ MAPS = {
 MAPS |= {f"mlp.{name}_proj": {"d_in": 2, "d_out": 4} for name in ("gate", "up")}
 MAPS["mlp.down_proj"] = {"d_in": 4, "d_out": 2}
 SHAPE = {"layers": 4, "width": 2, "vocabulary": 10, "parameters": 180, "tied": True, "maps": MAPS}
+SHAPE |= {"heads_width": 2, "keys_width": 1, "inner": 3, "lacking": {}}
 SETTINGS = {
     "text": {"calibration": {"blocks": 20}, "evaluation": {"blocks": 10}},
     "protocol": {"block_length": 4},

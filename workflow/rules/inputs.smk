@@ -3,12 +3,15 @@
 from glob import glob
 
 from spon.inputs.corpus import read_versions
+from spon.inputs.source import list_files
 
 
 def model_files(wildcards):
-    """A local model's files, so that another model under the same name is noticed."""
+    """The files that a local model is read from, so that another one in its place is noticed."""
     folder = study(wildcards).settings["model"].get("path")
-    return sorted(map(str, Path(folder).glob("*.[js]*"))) if folder else []
+    return (
+        [str(Path(folder, name)) for name in list_files(Path(folder))] if folder else []
+    )
 
 
 def training_record(wildcards):
@@ -19,7 +22,7 @@ def training_record(wildcards):
 
 
 rule fetch_model:
-    """Pin the model: its files, their digests and its shape."""
+    """Pin the model: its files, their digests and its shape; compare it with transformers' own."""
     input:
         model_files,
     output:
@@ -30,10 +33,18 @@ rule fetch_model:
         "benchmarks/{study}/fetch_model.tsv"
     conda:
         "../../envs/model.yaml"
+    threads: MODEL_CORES
+    resources:
+        **MODEL,
     params:
         spec=spec(
             "fetch_model.py",
             model=lambda wildcards: study(wildcards).settings["model"],
+            dtype=lambda wildcards: study(wildcards).settings["dtype"],
+            maps=of_study("maps"),
+            block_length=lambda wildcards: study(wildcards).settings["protocol"][
+                "block_length"
+            ],
         ),
     script:
         "../scripts/fetch_model.py"

@@ -1,7 +1,13 @@
-"""Pin the model: its files, their digests and its shape."""
+"""Pin the model: its files, their digests and its shape; and compare it with transformers' own."""
 
+from spon import agreement, models
 from spon.inputs import source
 from spon.job import job
 
 with job(snakemake) as here:
-    here.write_json(source.describe(snakemake.params.spec["model"]), snakemake.output.model)
+    spec = snakemake.params.spec
+    model = source.describe(spec["model"])
+    network = models.load_described(model, here.device, spec["dtype"], here.memory_gib)
+    agreement.check_network(network, spec["maps"], spec["block_length"])
+    shape = agreement.describe_shape(model["shape"], network)
+    here.write_json({**model, "shape": shape}, snakemake.output.model)

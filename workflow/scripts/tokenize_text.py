@@ -3,23 +3,27 @@
 import json
 from pathlib import Path
 
-from transformers import AutoTokenizer
-
-from spon.inputs import source
-from spon.inputs.tokens import Protocol, describe_tokens, read_documents, save_tokens, tokenize
+from spon.inputs.tokens import (
+    Protocol,
+    check_tokens,
+    describe_tokens,
+    read_documents,
+    read_tokenizer,
+    save_tokens,
+    tokenize,
+)
 from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
     protocol = Protocol(**spec["protocol"])
     model = json.loads(Path(snakemake.input.model).read_text())
-    tokenizer = AutoTokenizer.from_pretrained(
-        source.locate(model["source"]), local_files_only=True
-    )
+    tokenizer = read_tokenizer(model)
     documents = read_documents(spec["text"], snakemake.input.text)
     tokens = tokenize(
         documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"]
     )
+    check_tokens(tokens, model["shape"])
     save_tokens(tokens, snakemake.output.tokens, here.stamp)
     description = describe_tokens(tokens, spec["text"], spec["protocol"])
     here.write_json(description, snakemake.output.protocol)

@@ -6,7 +6,8 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from spon.inputs import source
-from spon.inputs.tokens import Protocol, describe_tokens, read_documents, save_tokens, tokenize
+from spon.inputs.text import read_documents
+from spon.inputs.tokens import Protocol, describe_tokens, save_tokens, tokenize
 from spon.job import job
 
 with job(snakemake) as here:
@@ -18,8 +19,8 @@ with job(snakemake) as here:
     )
     documents = read_documents(spec["text"], snakemake.input.text)
     tokens = tokenize(
-        documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"]
+        documents.texts, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"]
     )
     save_tokens(tokens, snakemake.output.tokens, here.stamp)
-    description = describe_tokens(tokens, spec["text"], spec["protocol"])
+    description = describe_tokens(tokens, spec["text"], spec["protocol"], documents.describe())
     here.write_json(description, snakemake.output.protocol)

@@ -177,7 +177,8 @@ def slice_rows(split: str, name: str, rows: int) -> list[range]:
         parts = ReadInstruction.from_spec(split).to_absolute({name: rows or 100})
     except ValueError as error:
         allowed = f"allowed are {name} and slices of it, as {name}[:10%]"
-        raise ValueError(f"split is '{split}': {allowed} ({error})") from error
+        reason = f" ({error})" if name_split(split) == name else ""
+        raise ValueError(f"split is '{split}': {allowed}{reason}") from error
     return [range(part.from_, part.to) for part in parts]
 
 

@@ -28,17 +28,17 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
-# First bytes of files that are no UTF-8 text.
+# First bytes of files that are no UTF-8 text: what they are, and what to do.
 SIGNATURES = {
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-    b"\x1f\x8b": "a gzip file",
-    b"BZh": "a bzip2 file",
-    b"\xfd7zXZ": "an xz file",
-    b"PK\x03\x04": "a zip file",
-    b"(\xb5/\xfd": "a zstandard file",
-    b"PAR1": "a parquet file",
-    b"ARROW1": "an Arrow file",
+    b"\xff\xfe": "is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+    b"\x1f\x8b": "is compressed: give it the suffix .gz",
+    b"BZh": "is compressed: give it the suffix .bz2",
+    b"\xfd7zXZ": "is compressed: give it the suffix .xz",
+    b"PK\x03\x04": "is a zip file: unpack it",
+    b"(\xb5/\xfd": "is compressed by zstandard: unpack it",
+    b"PAR1": "is a parquet file: say path: parquet",
+    b"ARROW1": "is an Arrow file: say path: arrow",
 }
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
@@ -224,11 +224,9 @@ def explain_encoding(file: str) -> str:
     place = 0
     with COMPRESSIONS.get(Path(file).suffix, open)(file, "rb") as stream:
         start = stream.read(8)
-        for signature, kind in SIGNATURES.items():
+        for signature, advice in SIGNATURES.items():
             if start.startswith(signature):
-                return (
-                    f"{file} looks like {kind}: allowed is UTF-8 text, or say so by path or suffix"
-                )
+                return f"{file} {advice}"
         stream.seek(0)
         for row, line in enumerate(stream, 1):
             try:

@@ -139,13 +139,15 @@ def name_row(sources: Mapping[str, Sequence[object]], row: int) -> str:
 def explain_missing(value: object, field: str, count: int, rows: int) -> str:
     """Say that a row has no text, and how many have none."""
     way_out = f"'missing: {LEAVE_OUT}' leaves such rows out"
-    if isinstance(value, Lacking):
-        fields = ", ".join(value.fields) or "none"
-        return (
-            f"lacks the field '{field}', as {count} of {rows} rows read do: "
-            f"its fields are {fields}; {way_out}"
-        )
-    return f"the field '{field}' is null, as in {count} of {rows} rows read: {way_out}"
+    if not isinstance(value, Lacking):
+        return f"the field '{field}' is null, as in {count} of {rows} rows read: {way_out}"
+    fields = ", ".join(value.fields) or "none"
+    if count == rows:
+        return f"lacks the field '{field}', as every row read: allowed are {fields}"
+    return (
+        f"lacks the field '{field}', as {count} of {rows} rows read: "
+        f"its fields are {fields}; {way_out}"
+    )
 
 
 def explain_value(value: object, field: str) -> str | None:

@@ -110,10 +110,11 @@ def cut_blocks(
     body = protocol.block_length - protocol.bos
     available = len(ids) // body
     if available < blocks:
+        there = f"{available} blocks" if available else f"{len(ids)} tokens, no block"
         allowed = f"allowed is 1 to {available}" if available else "take a longer text"
         raise ValueError(
-            f"the text holds {available} blocks of {protocol.block_length} tokens "
-            f"({len(ids)} tokens), blocks asks for {blocks}: {allowed}"
+            f"the text holds {there} of {protocol.block_length} tokens, "
+            f"blocks asks for {blocks}: {allowed}"
         )
     used = np.asarray(ids[: available * body], dtype=np.int32)
     bodies = torch.as_tensor(used).view(available, body)[pick_blocks(available, blocks, order)]

@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 
+import datasets
 import pyarrow
 import pytest
 from pyarrow import ipc, parquet
@@ -104,15 +105,20 @@ REFUSED = {
         (PLAIN * 9999).encode() + b"\xe9",
         "row 39997: is not UTF-8",
     ),
-    "UTF-16": ("text", "e.txt", PLAIN.encode("utf-16"), "e.txt looks like UTF-16"),
+    "UTF-16": ("text", "e.txt", PLAIN.encode("utf-16"), "e.txt is UTF-16: save it as UTF-8"),
     "UTF-16 without a mark": (
         "text",
         "e.txt",
         "one\n".encode("utf-16-le"),
         "row 1: holds a NUL character, as UTF-16",
     ),
-    "gzip without its suffix": ("text", "e.txt", gzip.compress(b"a"), "looks like a gzip file"),
-    "zip": ("text", "e.txt", b"PK\x03\x04\xff\xff\xff\xff\xff", "looks like a zip file"),
+    "gzip without its suffix": (
+        "text",
+        "e.txt",
+        gzip.compress(b"a"),
+        "e.txt is compressed: give it the suffix .gz",
+    ),
+    "zip": ("text", "e.txt", b"PK\x03\x04\xff\xff\xff\xff\xff", "e.txt is a zip file: unpack it"),
     "parquet as text": ("text", "e.txt", parquet_bytes(LINES), "e.txt"),
     "empty": ("text", "e.txt", "", "e.txt holds no row"),
     "a byte order mark alone": ("text", "e.txt", b"\xef\xbb\xbf", "e.txt holds no row"),
@@ -141,15 +147,20 @@ REFUSED = {
         "json",
         "e.jsonl",
         JSON + '{"id": 4}\n',
-        "row 5: lacks the field 'text', as 1 of 5 rows read do: its fields are id;",
+        "row 5: lacks the field 'text', as 1 of 5 rows read: its fields are id;",
     ),
     "JSON, another field": (
         "json",
         "e.jsonl",
         '{"id": 4, "content": "a"}\n',
-        "row 1: lacks the field 'text', .* its fields are id, content;",
+        "row 1: lacks the field 'text', as every row read: allowed are id, content",
     ),
-    "JSON, a nested field": ("json", "e.jsonl", '{"data": {"text": "a"}}', "its fields are data;"),
+    "JSON, a nested field": (
+        "json",
+        "e.jsonl",
+        '{"data": {"text": "a"}}',
+        "every row read: allowed are data",
+    ),
     "JSON, numbers": ("json", "e.jsonl", '{"text": 7}', "row 1: the field 'text' is a number, 7"),
     "JSON, a number late": ("json", "e.jsonl", LATE + '{"text": 7.5}', "row 41: .* a number, 7.5"),
     "JSON, a truth value": ("json", "e.jsonl", '{"text": true}', "is a truth value, true"),
@@ -351,3 +362,22 @@ def test_a_folder_is_read_by_the_suffixes_of_its_files(tmp_path, monkeypatch):
     write(tmp_path, "corpus/test-2.jsonl", '{"text": "c"}\n')
     assert read(settings("corpus")) == LINES
     assert read(settings("corpus", split="test[1:]")) == ["b", "c"]
+
+
+def test_rows_of_a_data_set_on_the_hub_are_checked_too(monkeypatch):
+    asked = []
+
+    def load_dataset(**arguments):
+        asked.append(arguments)
+        return datasets.Dataset.from_dict({"text": ["a", None, "b"], "number": [1, 2, 3]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    text = settings("owner/corpus", revision="c0ffee", split="test[:3]", blocks=4, order="even")
+    with pytest.raises(ValueError, match="owner/corpus, row 2: .* is null, as in 1 of 3 rows"):
+        read(text)
+    assert asked == [{"path": "owner/corpus", "revision": "c0ffee", "split": "test[:3]"}]
+    assert read(text | {"missing": "leave_out"}) == ["a", "b"]
+    with pytest.raises(ValueError, match="owner/corpus, row 1: .* is a number, 1"):
+        read(text | {"field": "number"})
+    with pytest.raises(ValueError, match="text.field is 'txt': allowed are text, number"):
+        read(text | {"field": "txt"})

@@ -58,11 +58,10 @@ def test_a_bos_token_takes_a_place_in_every_block():
 
 def test_a_text_shorter_than_the_blocks_asked_for_is_refused_with_what_it_holds():
     with pytest.raises(
-        ValueError,
-        match=r"2 blocks of 4 tokens \(11 tokens\), blocks asks for 3: allowed is 1 to 2",
+        ValueError, match="holds 2 blocks of 4 tokens, blocks asks for 3: allowed is 1 to 2"
     ):
         cut_blocks(np.arange(11), protocol(), 3, "first")
-    with pytest.raises(ValueError, match=r"holds 0 blocks .*\(3 tokens\).*: take a longer text$"):
+    with pytest.raises(ValueError, match="holds 3 tokens, no block of 4 .*: take a longer text$"):
         cut_blocks(np.arange(3), protocol(), 3, "first")
 
 

@@ -80,7 +80,7 @@ def drop_links(files: Iterable[str]) -> list[str]:
 def match_pattern(pattern: str) -> list[str]:
     """The file of this name, or else those that a pattern matches, sorted."""
     if Path(pattern).is_file():
-        return [pattern]
+        return [str(Path(pattern))]
     if Path(pattern).is_dir():
         raise ValueError(f"data_files names '{pattern}', a folder: name its files, as {pattern}/*")
     # Folders that are there are no part of the pattern, whatever characters their names have.
@@ -103,7 +103,8 @@ def find_in_folder(text: Mapping) -> list[str]:
     logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)
     arguments = {key: text[key] for key in ("name", "data_files") if key in text}
     try:
-        builder = datasets.load_dataset_builder(str(folder), **arguments)
+        # A relative path may be the name of a format, even of one that reads pickles.
+        builder = datasets.load_dataset_builder(str(folder.absolute()), **arguments)
     except Exception as error:  # of a dozen kinds, none of them ours
         reason = " ".join(str(error).split())
         raise ValueError(f"path is '{folder}', which holds no data set: {reason}") from error

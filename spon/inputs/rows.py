@@ -40,6 +40,7 @@ SIGNATURES = {
     b"PAR1": "is a parquet file: say path: parquet",
     b"ARROW1": "is an Arrow file: say path: arrow",
 }
+SPACE = re.compile(r"\s*")
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -104,28 +105,26 @@ def parse_json(lines: Iterable[str]) -> Iterator[object]:
     """The values of JSON lines, or the items of the one array that they are."""
     filled = (line for line in lines if line.strip())
     first = next(filled, "")
-    if not first.lstrip().startswith("["):
+    if first.lstrip().startswith("["):
+        yield from parse_array((first + "".join(filled)).strip())
+    else:
         yield from map(json.loads, chain([first] if first else [], filled))
+
+
+def parse_array(text: str) -> Iterator[object]:
+    """The items of a JSON array, one by one."""
+    decode, place = json.JSONDecoder().raw_decode, SPACE.match(text, 1).end()
+    if text[place:] == "]":
         return
-    text = first + "".join(filled)
-    end, decode = re.compile(r"\s*").match(text).end() + 1, json.JSONDecoder().raw_decode
     while True:
-        start = skip_space(text, end)
-        if text[start : start + 1] == "]":
-            break
-        item, end = decode(text, start)
+        item, place = decode(text, place)
         yield item
-        end = skip_space(text, end)
-        if text[end : end + 1] != ",":
+        place = SPACE.match(text, place).end()
+        if text[place : place + 1] != ",":
             break
-        end += 1
-    if text[end:].strip() != "]":
-        raise json.JSONDecodeError("expecting ',' or ']' as the end", text, end)
-
-
-def skip_space(text: str, place: int) -> int:
-    """The place of the next character that is no white space."""
-    return re.compile(r"\s*").match(text, place).end()
+        place = SPACE.match(text, place + 1).end()
+    if text[place:] != "]":
+        raise json.JSONDecodeError("Expecting ',' or ']' as the end", text, place)
 
 
 def read_csv(file: str, field: str) -> Iterator[str]:

@@ -46,7 +46,9 @@ def look(text: Mapping) -> None:
     for file in find_files(text)[:FIRST_FILES]:
         rows = read_rows(file, choose_format(text, file), text["field"])
         values = list(islice(rows, FIRST_ROWS))
-        collect_documents({file: values}, [range(len(values))], text)
+        # Slices may leave these rows out, so that it does not matter what they are.
+        taken = [] if "[" in text["split"] else [range(len(values))]
+        collect_documents({file: values}, taken, text)
 
 
 def choose_format(text: Mapping, file: str) -> str:

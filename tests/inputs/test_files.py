@@ -36,7 +36,7 @@ def test_patterns_lead_to_files_each_once_in_the_order_of_their_paths(tmp_path, 
 
     assert find("b/**/*.txt") == ["b/c/x.txt", "b/link.txt", "b/y.txt"]
     assert find("a[1]/*.txt") == ["a[1]/z.txt"]
-    assert find("w.txt", "b/y.txt", "b/*.txt") == ["w.txt", "b/y.txt"]
+    assert find("./w.txt", "b/y.txt", "b/*.txt") == ["w.txt", "b/y.txt"]
     assert find(str(tmp_path / "w*")) == [str(tmp_path / "w.txt")]
     assert find("https://a.b/c.txt") == []
 
@@ -85,6 +85,8 @@ def test_a_folder_gives_the_files_of_its_split_and_runs_no_code(tmp_path, monkey
         "corpus/test-1.jsonl",
         "corpus/test-2.jsonl",
     ]
+    write(tmp_path, "eval/a.txt", LINES)  # also a format of datasets
+    assert find_files(settings("eval")) == ["eval/a.txt"]
     with pytest.raises(ValueError, match="split is 'validation': allowed are train, test"):
         find_files(settings("corpus", split="validation"))
     write(tmp_path, "corpus/corpus.py", "raise SystemExit")

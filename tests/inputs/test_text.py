@@ -57,6 +57,11 @@ READ = {
     "JSON, not escaped": ("json", "e", json.dumps(ROWS[0]) + "\n" + JSON.split("\n", 1)[1]),
     "JSON, an array": ("json", "e.json", json.dumps(ROWS)),
     "JSON, an indented array": ("json", "e.json", "\n" + json.dumps(ROWS, indent=1) + "\n"),
+    "JSON, an array of one line per item": (
+        "json",
+        "e.json",
+        "[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n",
+    ),
     "JSON, gzip": ("json", "e.jsonl.gz", gzip.compress(JSON.encode())),
     "CSV": ("csv", "e.csv", CSV),
     "CSV with a byte order mark": ("csv", "e.csv", CSV.encode("utf-8-sig")),
@@ -137,6 +142,7 @@ REFUSED = {
     ),
     "text with another field": ("text", "e.txt", PLAIN, "'line' is not there: allowed are text"),
     "JSON, empty": ("json", "e.jsonl", "\n\n", "e.jsonl holds no row"),
+    "JSON, an empty array": ("json", "e.json", "[ ]\n", "e.json holds no row"),
     "JSON, null": (
         "json",
         "e.jsonl",
@@ -278,6 +284,13 @@ def test_a_mistake_of_the_first_rows_is_found_before_any_work_and_a_late_one_is_
     with pytest.raises(ValueError, match="row 1: .* is a number"):
         look(settings("json", write(tmp_path, "early.jsonl", early)))
     look(settings("json", write(tmp_path, "late.jsonl", late)))
+
+
+def test_rows_that_a_slice_leaves_out_may_be_anything(tmp_path):
+    file = write(tmp_path, "e.jsonl", '{"text": 7}\n{"text": "a"}\n')
+    text = settings("json", file, split="train[1:]")
+    look(text)
+    assert read(text) == ["a"]
 
 
 def test_rows_without_text_are_left_out_and_counted_if_the_text_says_so(tmp_path):

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from spon import memory
 from spon.allocate import FISHER, MODE, RANDOM, TRAINED, allocate_biases, choose_layers
 from spon.inputs import corpus, source
+from spon.inputs.text import look
 from spon.sites import DENSE, TEAL
 from spon.study import Allocation, Study, read_allocation
 
@@ -248,7 +249,7 @@ def check_training(name: str, study: Mapping, train: Mapping) -> None:
 
 
 def check_text(key: str, text: Mapping, config: Mapping) -> None:
-    """Check that a text's local files exist, or that the corpus has its split."""
+    """Check that a text's local files begin with text, or that the corpus has its split."""
     if text["path"] == "pydoc":
         if "pydoc" not in config:
             raise SettingsError(
@@ -257,19 +258,10 @@ def check_text(key: str, text: Mapping, config: Mapping) -> None:
         check_packages(config["pydoc"]["packages"])
         require(text["split"], ["calibration", "evaluation"], f"{key}.split")
         require(text["field"], ["text"], f"{key}.field")
-    files = text.get("data_files", [])
-    for file in [files] if isinstance(files, str) else files:
-        if not has_file(file):
-            raise SettingsError(
-                f"config: {key}.data_files names '{file}', which is no file: name one that exists"
-            )
-
-
-def has_file(file: str) -> bool:
-    """Return whether a path, or a pattern of paths, names a file; every URL passes."""
-    if Path(file).is_absolute():
-        return Path(file).exists()
-    return "://" in file or any(Path().glob(file))
+    try:
+        look(text)
+    except ValueError as mistake:
+        raise SettingsError(f"config: {key}: {mistake}") from mistake
 
 
 def check_packages(packages: list[str]) -> None:

@@ -93,7 +93,7 @@ MISTAKES = [
     (
         "studies/pydoc/text/evaluation/data_files",
         "no.txt",
-        "evaluation.data_files names 'no.txt', which is no file",
+        "evaluation: data_files names 'no.txt', but path is 'pydoc': leave one out",
     ),
     (
         "allocations/RANDOM-DOWN/norms_of",

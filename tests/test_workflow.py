@@ -1,5 +1,6 @@
 """The tiny study through Snakemake, and what an edit makes it run again."""
 
+import hashlib
 import json
 import os
 import re
@@ -318,6 +319,51 @@ def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_i
     assert re.search(
         sentence, (tmp_path / "logs/tiny/tokens/evaluation/tokenize_text.log").read_text()
     )
+
+
+def test_a_text_is_watched_by_its_contents_whatever_their_dates(tmp_path):
+    study = Study(tmp_path)
+    text = json.dumps({"text": (ROOT / "LICENSE").read_text() * 4}) + "\n"
+    other = json.dumps({"text": (ROOT / "README.md").read_text() * 4}) + "\n"
+    named = {"path": "json", "data_files": "corpora/**/*.jsonl"}
+    settings = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())["studies"]["tiny"]
+    for part, files in {"calibration": named, "evaluation": {"path": "folder"}}.items():
+        settings["text"][part] |= files | {"split": "train"}
+    overlays = study.overlay(studies={"tiny": settings})
+    tokens = [f"results/tiny/tokens/{part}.safetensors" for part in settings["text"]]
+
+    def give(path, content):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_suffix(".new").write_text(content)
+        os.utime(file.with_suffix(".new"), (1e9, 1e9))  # older than any output
+        file.with_suffix(".new").replace(file)
+
+    def lead(target):
+        link = tmp_path / "corpora/a/link.jsonl"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / target)
+
+    give("folder/train.jsonl", text)
+    give("one.jsonl", text)
+    give("two.jsonl", other)
+    lead("one.jsonl")
+    study.run(*tokens, overlays=overlays)
+    lineage = tmp_path / "results/tiny/lineage/tokens"
+    for part, file in {
+        "calibration": "corpora/a/link.jsonl",
+        "evaluation": "folder/train.jsonl",
+    }.items():
+        record = json.loads((lineage / part / "tokenize_text.json").read_text())
+        assert record["inputs"][file] == hashlib.sha256(text.encode()).hexdigest()
+    give("folder/train.jsonl", other)
+    lead("two.jsonl")
+    assert study.plan("--cores", "2", *tokens, overlays=overlays) == {"tokenize_text": 2}
+    give("folder/train.jsonl", text)
+    lead("one.jsonl")
+    give("corpora/c/more.jsonl", other)
+    assert study.plan("--cores", "2", *tokens, overlays=overlays) == {"tokenize_text": 1}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Int
 from safetensors.torch import load_file, save_file
@@ -75,32 +74,6 @@ def check_tokens(tokens: Int[Tensor, "blocks length"], shape: Mapping) -> None:
         )
 
 
-def read_documents(text: Mapping, corpus: str | Sequence[str]) -> list[str]:
-    """Read the documents of a text: rows of a data set, in its order.
-
-    Args:
-        text: The text's settings, arguments of `datasets.load_dataset` with a split and a field;
-            or path `pydoc`.
-        corpus: The split's parquet file, which is read if the path is `pydoc`.
-
-    Raises:
-        ValueError: The data set has no such field.
-    """
-    if text["path"] == "pydoc":
-        return pd.read_parquet(corpus)["text"].tolist()
-    import datasets  # here, since it takes two seconds and the pydoc corpus needs none of it
-
-    arguments = {
-        key: text[key] for key in ("path", "name", "revision", "data_files") if key in text
-    }
-    rows = datasets.load_dataset(**arguments, split=text["split"])
-    if text["field"] not in rows.column_names:
-        raise ValueError(
-            f"text.field is '{text['field']}': allowed are {', '.join(rows.column_names)}"
-        )
-    return list(rows[text["field"]])
-
-
 def tokenize(
     documents: Sequence[str],
     tokenizer: Callable[..., Mapping],
@@ -124,12 +97,12 @@ def tokenize(
 
 
 def describe_tokens(
-    tokens: Int[Tensor, "blocks length"], text: Mapping, protocol: Mapping
+    tokens: Int[Tensor, "blocks length"], text: Mapping, protocol: Mapping, read: Mapping
 ) -> dict:
-    """Describe the tokens and the settings that made them.
+    """Describe the tokens, the settings that made them, and what was read of the text.
 
-    Numbers that were measured on tokens with another `protocol`, which is a digest of all of this,
-    are not comparable.
+    Numbers that were measured on tokens with another `protocol`, which is a digest of tokens and
+    settings, are not comparable.
     """
     digest = hashlib.sha256(tokens.numpy().tobytes()).hexdigest()
     settings = {"text": dict(text), "protocol": dict(protocol), "tokens": digest}
@@ -138,6 +111,7 @@ def describe_tokens(
         "blocks": len(tokens),
         "block_length": tokens.shape[1],
         "tokens_sha256": digest,
+        "read": dict(read),
         "settings": {"text": dict(text), "protocol": dict(protocol)},
     }
 
@@ -176,9 +150,11 @@ def cut_blocks(
     body = protocol.block_length - protocol.bos
     available = len(ids) // body
     if available < blocks:
+        there = f"{available} blocks" if available else f"{len(ids)} tokens, no block"
+        allowed = f"allowed is 1 to {available}" if available else "take a longer text"
         raise ValueError(
-            f"the text holds {available} blocks of {protocol.block_length} tokens, "
-            f"blocks asks for {blocks}: allowed is 1 to {available}"
+            f"the text holds {there} of {protocol.block_length} tokens, "
+            f"blocks asks for {blocks}: {allowed}"
         )
     used = np.asarray(ids[: available * body], dtype=np.int32)
     bodies = torch.as_tensor(used).view(available, body)[pick_blocks(available, blocks, order)]

@@ -7,7 +7,6 @@ from spon.inputs.tokens import (
     cut_blocks,
     describe_tokens,
     join_documents,
-    read_documents,
     read_prompts,
     read_tokens,
     save_prompts,
@@ -62,6 +61,8 @@ def test_a_text_shorter_than_the_blocks_asked_for_is_refused_with_what_it_holds(
         ValueError, match="holds 2 blocks of 4 tokens, blocks asks for 3: allowed is 1 to 2"
     ):
         cut_blocks(np.arange(11), protocol(), 3, "first")
+    with pytest.raises(ValueError, match="holds 3 tokens, no block of 4 .*: take a longer text$"):
+        cut_blocks(np.arange(3), protocol(), 3, "first")
 
 
 def test_first_blocks_cost_no_more_of_a_long_text_than_they_need():
@@ -77,7 +78,7 @@ def test_two_texts_or_two_protocols_have_two_hashes():
     tokens = torch.zeros(2, 4, dtype=torch.int32)
     text, settings = {"path": "text"}, {"join": ""}
     digests = [
-        describe_tokens(*arguments)["protocol"]
+        describe_tokens(*arguments, {"rows": 2})["protocol"]
         for arguments in [
             (tokens, text, settings),
             (tokens + 1, text, settings),
@@ -85,16 +86,9 @@ def test_two_texts_or_two_protocols_have_two_hashes():
         ]
     ]
     assert len(set(digests)) == 3
-    assert digests[0] == describe_tokens(tokens.clone(), dict(text), dict(settings))["protocol"]
-
-
-def test_local_text_files_are_read_line_by_line_and_a_wrong_field_is_named(tmp_path):
-    path = tmp_path / "lines.txt"
-    path.write_text("one\n\n two\n")
-    text = {"path": "text", "data_files": str(path), "split": "train", "field": "text"}
-    assert read_documents(text, str(path)) == ["one", "", " two"]
-    with pytest.raises(ValueError, match="text.field is 'txt': allowed are text"):
-        read_documents(text | {"field": "txt"}, str(path))
+    again = describe_tokens(tokens.clone(), dict(text), dict(settings), {"rows": 3})
+    assert digests[0] == again["protocol"]
+    assert again["read"] == {"rows": 3}
 
 
 def test_tokens_survive_the_file(tmp_path):

@@ -1,8 +1,7 @@
 """From a model and text to blocks of tokens."""
 
-from glob import glob
-
 from spon.inputs.corpus import read_versions
+from spon.inputs.files import digest_files, find_files
 from spon.inputs.source import list_files
 
 
@@ -39,6 +38,7 @@ rule fetch_model:
     params:
         spec=spec(
             "fetch_model.py",
+            files=lambda wildcards: digest_files(model_files(wildcards)),
             model=lambda wildcards: study(wildcards).settings["model"],
             dtype=lambda wildcards: study(wildcards).settings["dtype"],
             maps=of_study("maps"),
@@ -77,14 +77,16 @@ rule collect_docstrings:
 
 
 def text_files(wildcards):
-    """The corpus that a text comes from, or the local files that it names."""
+    """The corpus that a text comes from, or the local files that it is read from."""
     text = study(wildcards).settings["text"][wildcards.part]
     if text["path"] == "pydoc":
-        return rules.collect_docstrings.output[text["split"]]
-    named = text.get("data_files", [])
-    patterns = [named] if isinstance(named, str) else named
-    local = [pattern for pattern in patterns if "://" not in pattern]
-    return [file for pattern in local for file in sorted(glob(pattern))]
+        return [rules.collect_docstrings.output[text["split"]]]
+    return find_files(text)
+
+
+def digest_text(wildcards):
+    """Of local files: Snakemake compares the contents of an input only where it is newer."""
+    return digest_files(find_files(study(wildcards).settings["text"][wildcards.part]))
 
 
 rule tokenize_text:
@@ -105,6 +107,7 @@ rule tokenize_text:
         spec=spec(
             "tokenize_text.py",
             text=lambda wildcards: study(wildcards).settings["text"][wildcards.part],
+            files=digest_text,
             protocol=lambda wildcards: study(wildcards).settings["protocol"],
         ),
     script:
@@ -127,6 +130,7 @@ rule tokenize_prompts:
     params:
         spec=spec(
             "tokenize_prompts.py",
+            files=lambda _: digest_files([config["analyses"]["prompts"]]),
             protocol=lambda wildcards: study(wildcards).settings["protocol"],
         ),
     script:

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+from spon.inputs.text import read_documents
 from spon.inputs.tokens import (
     Protocol,
     check_tokens,
     describe_tokens,
-    read_documents,
     read_tokenizer,
     save_tokens,
     tokenize,
@@ -21,9 +21,9 @@ with job(snakemake) as here:
     tokenizer = read_tokenizer(model)
     documents = read_documents(spec["text"], snakemake.input.text)
     tokens = tokenize(
-        documents, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"]
+        documents.texts, tokenizer, protocol, spec["text"]["blocks"], spec["text"]["order"]
     )
     check_tokens(tokens, model["shape"])
     save_tokens(tokens, snakemake.output.tokens, here.stamp)
-    description = describe_tokens(tokens, spec["text"], spec["protocol"])
+    description = describe_tokens(tokens, spec["text"], spec["protocol"], documents.describe())
     here.write_json(description, snakemake.output.protocol)

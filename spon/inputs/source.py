@@ -70,13 +70,17 @@ def read_shape(folder: Path) -> dict:
     is not needed.
 
     Returns:
-        `layers`, `width`, `vocabulary`, `parameters` (their number), `tied` (whether the head is
-        the embedding), and `maps`: `d_in` and `d_out` of a layer's linear maps by name.
+        `layers`, `width`, `vocabulary`, `parameters` (their number), `linear_weights` (the number
+        of weights of all linear maps of all layers), `tied` (whether the head is the embedding),
+        and `maps`: `d_in` and `d_out` of a layer's linear maps by name.
     """
     shapes = read_weight_shapes(folder)
-    maps, layers = {}, set()
+    maps, layers, linear_weights = {}, set(), 0
     for name, size in shapes.items():
-        if (match := WEIGHT.fullmatch(name)) and len(size) == 2:
+        match = WEIGHT.fullmatch(name)
+        if match and len(size) >= 2:
+            linear_weights += math.prod(size)
+        if match and len(size) == 2:
             layers.add(int(match[1]))
             maps[match[2]] = {"d_in": size[1], "d_out": size[0]}
     if not maps:
@@ -90,6 +94,7 @@ def read_shape(folder: Path) -> dict:
         "width": config["hidden_size"],
         "vocabulary": config["vocab_size"],
         "parameters": sum(math.prod(size) for size in shapes.values()),
+        "linear_weights": linear_weights,
         "tied": bool(config.get("tie_word_embeddings", False)),
         "maps": dict(sorted(maps.items())),
     }
@@ -126,13 +131,14 @@ def derive_shape(facts: Mapping) -> dict:
     layers, maps = facts["num_hidden_layers"], list_maps(facts)
     norms = 2 * width + (2 * facts["head_dim"] if facts.get("qk_norm") else 0)
     tables = 1 if facts["tie_word_embeddings"] else 2
-    in_layer = norms + sum(size["d_in"] * size["d_out"] for size in maps.values())
+    linear_weights = layers * sum(size["d_in"] * size["d_out"] for size in maps.values())
     return {
         "layers": layers,
         "width": width,
         "vocabulary": vocabulary,
         "tied": facts["tie_word_embeddings"],
-        "parameters": layers * in_layer + width + tables * vocabulary * width,
+        "parameters": linear_weights + layers * norms + width + tables * vocabulary * width,
+        "linear_weights": linear_weights,
         "maps": maps,
     }
 

@@ -19,7 +19,7 @@ from torch.nn.functional import hardshrink
 from spon.biases import read_biases
 
 Sparsifier = Callable[[Tensor], Tensor]
-NO_CENTRES: Mapping[str, Tensor] = MappingProxyType({})
+NO_SITES: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tensor, "*batch d_in"]:
@@ -100,7 +100,7 @@ def make_sparsifiers(
     method: str,
     sparsity: float,
     dense_share: float,
-    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_CENTRES,
+    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_SITES,
 ) -> dict[str, Sparsifier]:
     """Return the S of every site that has a threshold; around its centre, if it has one."""
     sparsifiers = {}
@@ -118,7 +118,7 @@ def read_sparsifiers(
     thresholds: str | Path | None,
     sparsification: Mapping,
     sparsity: float,
-    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_CENTRES,
+    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_SITES,
 ) -> dict[str, Sparsifier]:
     """Return the S of every site that a file of thresholds names; none without a file.
 

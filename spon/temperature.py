@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import cache, models, sparsify
+from spon import cache, models, progress, sparsify
 
 # A step of Newton's method, relative, below which the next one would be far smaller still.
 SMALL = 1e-3
@@ -42,8 +42,13 @@ def fit_temperature(
     if not sparsifiers and not biases:
         states = models.keep_final_states(network, tokens, batch_tokens, keep)
     else:
-        with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
-            states = models.keep_final_states(network, tokens, batch_tokens)
+        batches = progress.follow(models.batches(tokens, batch_tokens))
+        with torch.inference_mode():
+            parts = [
+                sparsify.final_states(network, batch, sparsifiers, biases).cpu()
+                for batch in batches
+            ]
+        states = torch.cat(parts)
     head = models.head_weight(network)
     return find_temperature(states.to(network.device), tokens, head, chunk_tokens)
 

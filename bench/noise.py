@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from bench.shapes import ROOT
-from spon.allocate import TRAINED, allocate_biases
+from spon.allocate import TRAINED, allocate_biases, list_sites
 from spon.sites import DENSE, TEAL, name_rows
 from spon.study import name_baseline
 from spon.tables import outcomes
@@ -19,6 +19,7 @@ DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 SCOPES = {"down_proj": [DOWN], "o_proj": [OUT]}
 SHAPE = {
     "layers": 8,
+    "linear_weights": 8 * (384 + 128) * 128,
     "maps": {DOWN: {"d_in": 384, "d_out": 128}, OUT: {"d_in": 128, "d_out": 128}},
 }
 LAYERS = {
@@ -186,4 +187,12 @@ def describe_study(seeds: int) -> outcomes.Outcomes:
                 allocate_biases(SHAPE, maps, maps, layers), {"allocation": name, "learn": TRAINED}
             )
         )
-    return outcomes.gather_outcomes(blocks, pd.concat(sites), SHAPE, SCOPES, "simulated")
+    thresholds = []
+    for scope, maps in SCOPES.items():
+        for sparsity in SPARSITIES:
+            names = {"scope": scope, "sparsity": sparsity}
+            table = list_sites(SHAPE, maps, range(SHAPE["layers"]))[["site"]]
+            thresholds.append(name_rows(table, names).assign(sparsity_sparse_pass=sparsity))
+    return outcomes.gather_outcomes(
+        blocks, pd.concat(sites), pd.concat(thresholds), SHAPE, list(SCOPES), "simulated"
+    )

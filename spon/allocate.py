@@ -1,12 +1,13 @@
-"""List the sites that get a bias, and count the share of a model in a scope."""
+"""List the sites that get a bias, and count the weights that sparsified sites skip."""
 
 import random
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from math import fsum
 
 import pandas as pd
 
-from spon.sites import name_layer, name_site
+from spon.sites import map_of, name_layer, name_site
 
 COLUMNS = ["site", "layer", "map", "d_in", "d_out"]
 # The values of `learn`: how the biases of an allocation are learned.
@@ -117,19 +118,34 @@ def allocate_biases(
     return list_sites(shape, biased_maps, choose_layers(layers, shape["layers"]))
 
 
-def model_sparsity(shape: Mapping, scope_maps: Sequence[str], sparsity: float) -> float:
+def site_sparsity(shape: Mapping, zeros: Mapping[str, float]) -> float:
+    """Return the share of some sites' weights that are multiplied by zero.
+
+    Args:
+        shape: As in `list_sites`.
+        zeros: By site, the share of its input entries that are zero. A column of a weight matrix
+            is multiplied by one entry, so a site skips that share of its weights.
+    """
+    return count_skipped(shape, zeros) / count_skipped(shape, dict.fromkeys(zeros, 1.0))
+
+
+def model_sparsity(shape: Mapping, zeros: Mapping[str, float]) -> float:
     """Return the share of the weights of the decoder's linear maps that are multiplied by zero.
 
-    A column of a weight matrix is multiplied by one input entry, so a site skips the share
-    `sparsity` of its weights. Embeddings, norms and the output head do not count. Without maps the
-    share is 0, with all maps it is `sparsity`.
+    Embeddings, norms and the output head do not count, and the zeros of other sites than those
+    given neither.
 
-    Raises:
-        ValueError: The model has no such map.
+    Args:
+        shape: A `model.json`'s shape: `linear_weights`, and `maps` as in `list_sites`.
+        zeros: As in `site_sparsity`; without sites the share is 0.
     """
-    check_maps(shape, scope_maps)
-    weights = {name: size["d_in"] * size["d_out"] for name, size in shape["maps"].items()}
-    return sparsity * sum(weights[name] for name in scope_maps) / sum(weights.values())
+    return count_skipped(shape, zeros) / shape["linear_weights"]
+
+
+def count_skipped(shape: Mapping, zeros: Mapping[str, float]) -> float:
+    """Return how many of some sites' weights are multiplied by zero, as `site_sparsity`."""
+    sizes = {site: shape["maps"][map_of(site)] for site in zeros}
+    return fsum(zeros[site] * size["d_in"] * size["d_out"] for site, size in sizes.items())
 
 
 def check_maps(shape: Mapping, maps: Sequence[str]) -> None:

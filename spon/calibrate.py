@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,19 +126,36 @@ def measure_thresholds(
     sparsity: float,
     dense_share: float,
     batch_tokens: int,
+    centres: Mapping[str, Float[Tensor, "d_in"]] = sparsify.NO_SITES,
+    biases: Mapping[str, Float[Tensor, "d_out"]] = sparsify.NO_SITES,
 ) -> pd.DataFrame:
     """Measure the share of every site's inputs that its threshold sets to zero on held-out text.
+
+    Args:
+        network: The dense model.
+        tokens: Held-out blocks.
+        thresholds: By site of the scope.
+        method: How sites are sparsified.
+        sparsity: The share that is asked for.
+        dense_share: Share of every sequence that stays dense, and does not count.
+        batch_tokens: Tokens per forward pass.
+        centres: By site, what is taken from the inputs before; none but in mode centring.
+        biases: By site, what makes up for the centres in the sparse pass.
 
     Returns:
         `site, layer, threshold, sparsity_dense_pass, sparsity_sparse_pass`: the shares of a site's
         input entries set to zero where all other sites are dense, and where all sites of the scope
-        are sparsified.
+        are sparsified. Entries that were zero before count too.
     """
+    make = partial(
+        sparsify.make_sparsifiers, network, thresholds, method, sparsity, centres=centres
+    )
     # `measure_sparsity` itself leaves out the start of a sequence that stays dense.
-    counted = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share=0.0)
-    applied = sparsify.make_sparsifiers(network, thresholds, method, sparsity, dense_share)
+    counted, applied = make(dense_share=0.0), make(dense_share=dense_share)
     dense = measure_sparsity(network, tokens, counted, batch_tokens, dense_share)
-    with sparsify.sparsified(network, applied):
+    with sparsify.sparsified(network, applied), sparsify.biased(network, biases):
+        # What is watched is what S gave already.
+        counted = dict.fromkeys(thresholds, nn.Identity())
         sparse = measure_sparsity(network, tokens, counted, batch_tokens, dense_share)
     rows = [
         (site, layer_of(site), threshold, dense[site], sparse[site])
@@ -155,7 +173,7 @@ def measure_sparsity(
     batch_tokens: int,
     dense_share: float,
 ) -> dict[str, float]:
-    """Return the share of each site's input entries that S would set to zero, in one pass.
+    """Return the share of each site's input entries that S would make zero, in one pass.
 
     The model runs as it is, sparsified or not. The start of a sequence that the protocol leaves
     dense does not count.

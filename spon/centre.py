@@ -4,7 +4,6 @@ A site computes W S(x - m) + W m instead of W S(x). So inputs near their mode m 
 of those near zero, and W m is a bias that nobody has to learn.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -140,19 +139,3 @@ def read_centres(path: str | Path | Sequence | None) -> dict[str, Float[Tensor, 
     if not path:
         return {}
     return {name.removesuffix(SUFFIX): centre for name, centre in load_file(path).items()}
-
-
-def write_thresholds(
-    plain: Mapping[str, float], centred: Mapping[str, float], path: str | Path
-) -> None:
-    """Write the thresholds of a scope as CSV: those around centres where there are any.
-
-    Args:
-        plain: Those around zero, of all sites of the scope.
-        centred: Those around a centre, of the sites that have one.
-        path: Of the file.
-    """
-    with Path(path).open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["site", "threshold"])
-        writer.writerows({**plain, **centred}.items())

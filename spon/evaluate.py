@@ -114,8 +114,7 @@ def run_sparse(
     """
     if not sparsifiers and not biases:
         return dense
-    with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
-        return models.final_states(network, batch)
+    return sparsify.final_states(network, batch, sparsifiers, biases)
 
 
 def score(

@@ -108,7 +108,7 @@ def descend(
     batches = models.batches(tokens, batch_tokens)
     parts = dense.split(len(batches[0]))
     for batch, states in zip(progress.follow(batches), parts, strict=True):
-        sparse = run(network, batch, sparsifiers, biases)
+        sparse = sparsify.final_states(network, batch, sparsifiers, biases)
         loss = divergence.kl_to_dense(sparse, states.to(network.device), head, chunk_tokens)
         (loss * (len(batch) / len(tokens))).backward()
     return {site: -bias.grad for site, bias in biases.items()}
@@ -132,7 +132,8 @@ def multiply_curvature(
                 site: forward_ad.make_dual(bias, direction[site].to(bias.device))
                 for site, bias in biases.items()
             }
-            states, shifts = forward_ad.unpack_dual(run(network, batch, sparsifiers, duals))
+            moved = sparsify.final_states(network, batch, sparsifiers, duals)
+            states, shifts = forward_ad.unpack_dual(moved)
         pulled = multiply_fisher(
             states.detach().flatten(0, 1), shifts.detach().flatten(0, 1), head, chunk_tokens
         )
@@ -174,7 +175,7 @@ def measure_scales(
     totals = dict.fromkeys(sites, 0.0)
     for block in tokens.split(1):
         biases = zeros(network, sites)
-        states = run(network, block, sparsifiers, biases)
+        states = sparsify.final_states(network, block, sparsifiers, biases)
         logits, pull = head.open(states.flatten(0, 1))
         p = torch.softmax(logits, dim=-1)
         sampled = torch.multinomial(p.cpu(), 1, generator=generator).to(p.device)
@@ -184,17 +185,6 @@ def measure_scales(
             totals[site] += bias.grad.square().mean().item() / tokens.numel()
     assert min(totals.values()) > 0, f"biases change nothing at {min(totals, key=totals.get)}"
     return totals
-
-
-def run(
-    network: nn.Module,
-    blocks: Int[Tensor, "blocks length"],
-    sparsifiers: Mapping[str, sparsify.Sparsifier],
-    biases: Vector,
-) -> Float[Tensor, "blocks length d_model"]:
-    """Return the final states of the sparsified and biased model."""
-    with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
-        return models.final_states(network, blocks)
 
 
 def zeros(network: nn.Module, sites: Sequence[str] | Vector) -> dict[str, Tensor]:

@@ -12,14 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import hardshrink
 
+from spon import models
 from spon.biases import read_biases
 
 Sparsifier = Callable[[Tensor], Tensor]
-NO_CENTRES: Mapping[str, Tensor] = MappingProxyType({})
+NO_SITES: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tensor, "*batch d_in"]:
@@ -100,7 +101,7 @@ def make_sparsifiers(
     method: str,
     sparsity: float,
     dense_share: float,
-    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_CENTRES,
+    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_SITES,
 ) -> dict[str, Sparsifier]:
     """Return the S of every site that has a threshold; around its centre, if it has one."""
     sparsifiers = {}
@@ -118,7 +119,7 @@ def read_sparsifiers(
     thresholds: str | Path | None,
     sparsification: Mapping,
     sparsity: float,
-    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_CENTRES,
+    centres: Mapping[str, Float[Tensor, "d_in"]] = NO_SITES,
 ) -> dict[str, Sparsifier]:
     """Return the S of every site that a file of thresholds names; none without a file.
 
@@ -177,6 +178,17 @@ def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> It
         for site, linear in sites.items():
             linear.__dict__.pop("bias", None)
             linear.register_parameter("bias", originals[site])
+
+
+def final_states(
+    model: nn.Module,
+    blocks: Int[Tensor, "blocks length"],
+    sparsifiers: Mapping[str, Sparsifier],
+    biases: Mapping[str, Float[Tensor, "d_out"]],
+) -> Float[Tensor, "blocks length d_model"]:
+    """Return the final states of the sparsified and biased model."""
+    with sparsified(model, sparsifiers), biased(model, biases):
+        return models.final_states(model, blocks)
 
 
 def load_biases(path: str | Path | None) -> dict[str, Float[Tensor, "d_out"]]:

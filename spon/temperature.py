@@ -1,17 +1,21 @@
 """The temperature at which a model's predictions are neither over- nor underconfident."""
 
+import sys
 from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import cache, models, sparsify
+from spon import cache, models, progress, sparsify
 from spon.head import Head
 
-# A step of Newton's method below which the next one would be far smaller still.
+# A step of Newton's method, relative, below which the next one would be far smaller still.
 SMALL = 1e-3
 MOST_STEPS = 50
+# ASSUME: a temperature is sought between these, far beyond what language models need. Without
+# bounds, a model that is worse than a uniform guess, or always right, has no best one.
+LOWEST, HIGHEST = 0.1, 10.0
 
 
 def fit_temperature(
@@ -23,7 +27,7 @@ def fit_temperature(
     chunk_tokens: int,
     keep: cache.Keep = cache.compute,
 ) -> float:
-    """Return the temperature that gives some text the highest likelihood.
+    """Return the temperature within bounds that gives some text the highest likelihood.
 
     The model's logits are divided by it. Above 1, the model was too sure of its predictions.
 
@@ -39,8 +43,13 @@ def fit_temperature(
     if not sparsifiers and not biases:
         states = models.keep_final_states(network, tokens, batch_tokens, keep)
     else:
-        with sparsify.sparsified(network, sparsifiers), sparsify.biased(network, biases):
-            states = models.keep_final_states(network, tokens, batch_tokens)
+        batches = progress.follow(models.batches(tokens, batch_tokens))
+        with torch.inference_mode():
+            parts = [
+                sparsify.final_states(network, batch, sparsifiers, biases).cpu()
+                for batch in batches
+            ]
+        states = torch.cat(parts)
     head = Head(network)
     return find_temperature(states.to(network.device), tokens, head, chunk_tokens)
 
@@ -52,13 +61,14 @@ def find_temperature(
     head: Head,
     chunk_tokens: int,
 ) -> float:
-    """Return the temperature that suits final states best, by Newton's method.
+    """Return the temperature within bounds that suits final states best, by Newton's method.
 
     In b = 1 / temperature the negative log-likelihood is convex: with logits z and q the softmax
     of b z, its derivatives are the means of E_q[z] - z(next token) and of Var_q[z].
+    So where the best one lies beyond a bound, the bound is the best within.
 
     Raises:
-        ValueError: No temperature suits these tokens, which are all predicted right or all wrong.
+        ValueError: The likelihood is not finite.
     """
     inverse = 1.0
     chunks = list(
@@ -79,9 +89,11 @@ def find_temperature(
             square = weights.mul_(logits).mul_(logits).sum(dim=-1)
             slope += (mean - logits.gather(1, target[:, None])[:, 0]).double().sum().item()
             curvature += (square - mean**2).double().sum().item()
-        step = slope / curvature if curvature > 0 else float("inf")
-        # ASSUME: at most halved in one step, so that it stays above zero.
-        inverse -= min(step, inverse / 2)
-        if abs(step) < SMALL * inverse:
+        # Where the softmax is one token's alone or nothing is left to change, curvature vanishes.
+        step = slope / max(curvature, sys.float_info.min)
+        # ASSUME: at most halved or doubled in one step, so that it stays above zero and near.
+        lowest, highest = max(inverse / 2, 1 / HIGHEST), min(inverse * 2, 1 / LOWEST)
+        before, inverse = inverse, min(max(inverse - step, lowest), highest)
+        if abs(inverse - before) < SMALL * inverse:
             return 1 / inverse
-    raise ValueError("no temperature suits the calibration text: its likelihood has no maximum")
+    raise ValueError(f"no temperature was found for the calibration text in {MOST_STEPS} steps")

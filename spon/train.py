@@ -136,7 +136,9 @@ def learn_biases(
                 losses = [diverge(part).double() * len(part) for part in parts]
             return torch.stack(losses).sum().item() / recipe.held_out_blocks
 
-        curve = [(0, 0, None, None, None, rate.begin(measure()), "")]
+        without_biases = measure()
+        rate.begin(without_biases)
+        curve = [(0, 0, None, None, None, without_biases, "")]
         for epoch, batch in order_batches(recipe, generator):
             biases = express(network, learned, recipe.parametrisation)
             losses = []
@@ -202,12 +204,11 @@ class Rate:
         """The rate of the next step."""
         return self.optimizer.param_groups[0]["lr"]
 
-    def begin(self, held_out_kl: float) -> float:
-        """Take the held-out KL without biases, which all gains are measured from; return it."""
+    def begin(self, held_out_kl: float) -> None:
+        """Take the held-out KL without biases, which all gains are measured from."""
         self.without_biases = held_out_kl
         if self.schedule == "plateau":
             self.scheduler.step(0.0)
-        return held_out_kl
 
     def advance(self, held_out_kl: float | None) -> str:
         """Go on after a step, with the KL if it was measured; return what happened.

@@ -3,12 +3,16 @@
 import numpy as np
 import pandas as pd
 
-from spon.allocate import allocate_biases
+from spon.allocate import allocate_biases, list_sites
 from spon.tables import outcomes
 
 DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
 # 12 and 4 weights per layer: down_proj holds three quarters of them.
-SHAPE = {"layers": 4, "maps": {DOWN: {"d_in": 6, "d_out": 2}, OUT: {"d_in": 2, "d_out": 2}}}
+SHAPE = {
+    "layers": 4,
+    "linear_weights": 64,
+    "maps": {DOWN: {"d_in": 6, "d_out": 2}, OUT: {"d_in": 2, "d_out": 2}},
+}
 SCOPES = {"down_proj": [DOWN], "o_proj": [OUT]}
 LAYERS = {
     "UNIF-ALL": "all",
@@ -23,7 +27,8 @@ SITES = [
 ]
 SITES.append(allocate_biases(SHAPE, [OUT], [OUT], "all").assign(allocation="ATTN-ONLY"))
 SITES = [rows.assign(learn="kl") for rows in SITES]
-for name, learn in {"MEAN-DOWN": "mean_residual", "FISHER-DOWN": "fisher"}.items():
+ways = {"MEAN-DOWN": "mean_residual", "FISHER-DOWN": "fisher", "MODE-DOWN": "mode"}
+for name, learn in ways.items():
     SITES.append(SITES[0].assign(allocation=name, learn=learn))
 BLOCKS, PREDICTIONS = 60, 10
 # Some blocks of text are harder than others, for every model alike; the mean is zero.
@@ -75,7 +80,27 @@ ATTN_ONLY = score("ATTN-ONLY", "o_proj", 0.5, 0, 2.02, 0.02)
 ALL = [DENSE, TEAL, UNIF_ALL, TOP_75, TOP_50, BOTTOM_50, ATTN_TEAL, ATTN_ONLY]
 
 
-def gather(*evaluations):
+def reach(scope, sparsity, reached):
+    """The thresholds of a scope, whose sites all reach the same sparsity."""
+    names = {"scope": scope, "sparsity": sparsity, "sparsity_sparse_pass": reached}
+    return list_sites(SHAPE, SCOPES[scope], range(4))[["site"]].assign(**names)
+
+
+def reach_what_was_asked(*evaluations):
+    """The thresholds of some evaluations whose sites reach the sparsity that was asked for."""
+    baselines = pd.concat(evaluations).dropna(subset="sparsity")
+    places = baselines[["scope", "sparsity"]].drop_duplicates().itertuples(index=False)
+    return [reach(scope, sparsity, sparsity) for scope, sparsity in places]
+
+
+def gather(*evaluations, thresholds=()):
+    """Put evaluations side by side, which reach the sparsity asked for if nothing else is said."""
+    asked = [reach("down_proj", 0.5, 0.5), *reach_what_was_asked(*evaluations)]
     return outcomes.gather_outcomes(
-        pd.concat(evaluations), pd.concat(SITES), SHAPE, SCOPES, protocol="a1b2"
+        pd.concat(evaluations),
+        pd.concat(SITES),
+        pd.concat(thresholds or asked).drop_duplicates(),
+        SHAPE,
+        list(SCOPES),
+        protocol="a1b2",
     )

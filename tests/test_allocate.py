@@ -1,8 +1,13 @@
 """Which layers and sites an allocation stands for, on models small enough to count."""
 
+from pathlib import Path
+
 import pytest
 
 from spon import allocate
+from spon.inputs.source import look_up
+
+ROOT = Path(__file__).parents[1]
 
 # 2 x (4 x 4 + 12 x 4) = 128 weights, of which down_proj holds 3/4.
 SHAPE = {
@@ -94,7 +99,6 @@ def test_an_unknown_map_is_refused_with_the_maps_that_there_are():
     for call in (
         lambda: allocate.list_sites(SHAPE, ["mlp.fc1"], [0]),
         lambda: allocate.allocate_biases(SHAPE, ["mlp.fc1"], [], "all"),
-        lambda: allocate.model_sparsity(SHAPE, ["mlp.fc1"], 0.5),
     ):
         with pytest.raises(ValueError) as error:
             call()
@@ -122,24 +126,19 @@ def test_a_map_that_is_not_sparsified_gets_no_bias():
     )
 
 
-def test_model_sparsity_is_the_scopes_share_of_the_decoders_linear_weights():
-    assert allocate.model_sparsity(SHAPE, [DOWN], 0.5) == 0.375
-    assert allocate.model_sparsity(SHAPE, [OUT], 0.5) == 0.125
-    assert allocate.model_sparsity(SHAPE, [DOWN, OUT], 0.5) == 0.5
-    assert allocate.model_sparsity(SHAPE, [], 0.5) == 0
+def test_skipped_weights_are_those_that_meet_a_zero():
+    # 48 weights of a down_proj and 16 of an o_proj in a layer, 128 in two.
+    zeros = {"model.layers.0.mlp.down_proj": 0.5, "model.layers.0.self_attn.o_proj": 0.75}
+    assert allocate.count_skipped(SHAPE, zeros) == 24 + 12
+    assert allocate.site_sparsity(SHAPE, zeros) == 36 / 64
+    assert allocate.model_sparsity(SHAPE | {"linear_weights": 128}, zeros) == 36 / 128
+    assert allocate.model_sparsity(SHAPE | {"linear_weights": 128}, {}) == 0
 
 
 def test_the_published_scopes_hold_the_published_shares_of_the_model():
-    # Llama-3.2-1B: q and o 2048 x 2048, k and v 2048 x 512, gate, up and down 2048 x 8192.
-    sizes = {
-        OUT: (2048, 2048),
-        "q": (2048, 2048),
-        "k": (2048, 512),
-        "v": (2048, 512),
-        DOWN: (8192, 2048),
-    }
-    sizes |= {"gate": (2048, 8192), "up": (2048, 8192)}
-    maps = {name: {"d_in": d_in, "d_out": d_out} for name, (d_in, d_out) in sizes.items()}
-    shape = {"layers": 16, "maps": maps}
-    assert allocate.model_sparsity(shape, [OUT], 0.6) == pytest.approx(0.041, abs=5e-4)
-    assert allocate.model_sparsity(shape, [DOWN], 0.6) == pytest.approx(0.166, abs=5e-4)
+    shape = look_up("meta-llama/Llama-3.2-1B", ROOT / "resources/shapes.yaml")
+    for name, share in {OUT: 0.041, DOWN: 0.166}.items():
+        sites = allocate.list_sites(shape, [name], range(16))["site"]
+        assert allocate.model_sparsity(shape, dict.fromkeys(sites, 0.6)) == pytest.approx(
+            share, abs=5e-4
+        )

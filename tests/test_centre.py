@@ -3,7 +3,7 @@ import torch
 
 from spon import calibrate, centre, models, sparsify
 
-SITE = "model.layers.0.self_attn.o_proj"
+SITE, LATER = "model.layers.0.self_attn.o_proj", "model.layers.1.mlp.down_proj"
 
 
 def inputs(network, tokens):
@@ -49,6 +49,28 @@ def test_thresholds_around_modes_drop_the_share_that_is_asked_for(network, token
 
 
 @pytest.mark.parametrize("dense_share", [0.0, 0.5])
+def test_what_thresholds_around_modes_set_to_zero_is_measured_in_either_pass(
+    network, tokens, dense_share
+):
+    sizes = {"batch_tokens": 32, "dense_share": dense_share}
+    modes = {SITE: torch.full((32,), 0.1)}
+    biases = centre.map_centres(network, modes)
+    thresholds = centre.choose_thresholds(network, tokens, modes, 0.6, **sizes) | {LATER: 0.05}
+    table = calibrate.measure_thresholds(
+        network, tokens, thresholds, "threshold", 0.6, centres=modes, biases=biases, **sizes
+    ).set_index("site")
+    passes = ["sparsity_dense_pass", "sparsity_sparse_pass"]
+    # Nothing before the first site changed; the second one has other inputs in the sparse pass.
+    assert table.loc[SITE, passes].tolist() == pytest.approx([0.6, 0.6], abs=0.005)
+    small = table.loc[LATER, passes]
+    assert small.iloc[0] != small.iloc[1]
+    applied = sparsify.make_sparsifiers(network, thresholds, "threshold", 0.6, dense_share, modes)
+    with sparsify.sparsified(network, applied), sparsify.biased(network, biases):
+        x = models.record(network, tokens, [LATER])[LATER].input[:, int(8 * dense_share) :]
+    assert small.iloc[1] == (x == 0).double().mean().item()
+
+
+@pytest.mark.parametrize("dense_share", [0.0, 0.5])
 def test_where_nothing_is_dropped_the_bias_makes_up_for_the_centre_exactly(
     network, tokens, dense_share
 ):
@@ -61,11 +83,8 @@ def test_where_nothing_is_dropped_the_bias_makes_up_for_the_centre_exactly(
     torch.testing.assert_close(centred, dense, atol=1e-4, rtol=1e-4)
 
 
-def test_centres_and_thresholds_are_read_as_they_were_written(tmp_path):
+def test_centres_are_read_as_they_were_written(tmp_path):
     centres = {SITE: torch.tensor([0.5, -1.0])}
     centre.write_centres(centres, tmp_path / "centres.safetensors", "{}")
     assert centre.read_centres(tmp_path / "centres.safetensors")[SITE].tolist() == [0.5, -1.0]
     assert centre.read_centres([]) == {}
-    centre.write_thresholds({SITE: 1.0, "other": 2.0}, {SITE: 0.5}, tmp_path / "thresholds.csv")
-    read = sparsify.read_thresholds(tmp_path / "thresholds.csv")
-    assert read == {SITE: 0.5, "other": 2.0}

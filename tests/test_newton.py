@@ -15,7 +15,7 @@ def flatten(vector):
 
 def final_states(network, tokens, flat, sparsifiers=DROP):
     biases = dict(zip(SITES, flat.float().split(32), strict=True))
-    return newton.run(network, tokens, sparsifiers, biases).flatten(0, 1)
+    return sparsify.final_states(network, tokens, sparsifiers, biases).flatten(0, 1)
 
 
 @pytest.fixture
@@ -86,7 +86,9 @@ def test_the_step_brings_predictions_on_other_text_nearer_to_the_dense_models(ne
     step = newton.newton_step(network, seen, drop, SITES, batch_tokens=512, chunk_tokens=256)
     dense, head = models.final_states(network, unseen), Head(network)
     teal, spon = [
-        divergence.kl_to_dense(newton.run(network, unseen, drop, b), dense, head, 256).item()
+        divergence.kl_to_dense(
+            sparsify.final_states(network, unseen, drop, b), dense, head, 256
+        ).item()
         for b in ({}, step)
     ]
     assert spon < teal

@@ -33,9 +33,24 @@ def test_logits_that_are_doubled_have_twice_the_temperature():
     assert twice == pytest.approx(2 * once, rel=1e-5)
 
 
-def test_a_model_that_is_always_right_has_no_best_temperature():
-    with pytest.raises(ValueError, match="no temperature suits"):
-        temperature.find_temperature(*predict(2, right=10, wrong=0), HEAD, 100)
+@pytest.mark.parametrize(("right", "wrong", "bound"), [(10, 0, 0.1), (0, 10, 10), (1, 3, 10)])
+def test_a_model_that_is_always_right_or_worse_than_none_has_the_temperature_of_the_bound(
+    right, wrong, bound
+):
+    # It says 2 to 1. Right 1 time of 4, no positive temperature gives the odds 1 to 3.
+    found = temperature.find_temperature(*predict(2, right, wrong), HEAD, 100)
+    assert found == bound
+
+
+def test_a_model_that_tells_nothing_apart_is_left_as_it_is():
+    assert temperature.find_temperature(*predict(1, right=10, wrong=5), HEAD, 100) == 1
+
+
+def test_odds_that_are_far_from_right_are_found_from_where_the_softmax_is_one_tokens_alone():
+    # e^30 to 1 where 3 to 1 is right: 30 / ln 3 lies beyond the bound of 10; e^9 does not.
+    for logit, best in ((30, 10), (9, 9 / math.log(3))):
+        found = temperature.find_temperature(*predict(math.exp(logit), 30, 10), HEAD, 100)
+        assert found == pytest.approx(best, rel=1e-5)
 
 
 def test_a_sparse_model_is_fitted_as_it_runs(network, tokens):

@@ -25,7 +25,6 @@ SHIFT = [
     "recovery_high",
     "p_value",
 ]
-TREND = ["recovery_per_layer", "per_layer_low", "per_layer_high", "per_layer_p"]
 PREDICTION = [
     "predicted_spon_shift",
     "predicted_without_cross_term",
@@ -83,21 +82,17 @@ def measure_shifts(
 
     Returns:
         One row per definition, place, positions and site or layer; columns as in `PLACE`, `SHIFT`,
-        `TREND`, `PREDICTION`. Shifts are root mean squares over tokens; as published, they are
-        means over prompts of the distance between means over tokens. Recovery is percent of TEAL's
-        shift, below zero where SPON is farther from the dense model. The trend, in the rows of all
-        sites together, is the least-squares slope of the sites' recoveries over their layers.
+        `PREDICTION`. Shifts are root mean squares over tokens; as published, they are means over
+        prompts of the distance between means over tokens. Recovery is percent of TEAL's shift,
+        below zero where SPON is farther from the dense model.
     """
     setting = Setting(network, sparsifiers, learned)
     squares, errors = collect_squares(setting, held_out, batch_tokens)
     rows = []
     for key, means in (squares | sum_sites(squares, learned)).items():
-        row = describe_place(*key, means, setting) | predict(key, means, setting, errors)
-        if key[2] == "all":
-            row |= describe_trend({site: squares[*key[:2], site] for site in learned})
-        rows.append(row)
+        rows.append(describe_place(*key, means, setting) | predict(key, means, setting, errors))
     rows += list(describe_published(setting, list(prompts.values())[:PUBLISHED_PROMPTS]))
-    return pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *TREND, *PREDICTION])
+    return pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *PREDICTION])
 
 
 def collect_squares(
@@ -222,28 +217,6 @@ def bound_recovery(found: Squares) -> stats.Estimate:
     )
     difference = stats.mean_interval(found.teal - found.spon)
     return stats.Estimate(value, low, high, difference.p_value)
-
-
-def describe_trend(found: Mapping[str, Squares]) -> dict:
-    """Percent points by which the recovery rises from one layer to the next, over all sites.
-
-    The recovery of a site is 100 (1 - sqrt(q)), so a change of the ratio q of mean squares moves
-    it by -50 / sqrt(q) of that change.
-    """
-    layers = np.array([layer_of(site) for site in found], dtype=float)
-    if not np.ptp(layers) or not all(
-        site.teal.any() and site.spon.any() for site in found.values()
-    ):
-        return {}
-    weights = (layers - layers.mean()) / np.sum((layers - layers.mean()) ** 2)
-    slope, influence = 0.0, 0.0
-    for weight, site in zip(weights, found.values(), strict=True):
-        left = stats.mean_quantity(site.spon) / stats.mean_quantity(site.teal)
-        root = np.sqrt(left.value)
-        slope += 100 * weight * (1 - root)
-        influence += weight * -50 / root * left.influence
-    bounds = stats.Quantity(float(slope), influence).interval()
-    return dict(zip(TREND, (bounds.value, bounds.low, bounds.high, bounds.p_value), strict=True))
 
 
 def predict(

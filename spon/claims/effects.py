@@ -13,7 +13,7 @@ from spon import stats
 from spon.tables.outcomes import Outcomes, read_outcomes
 
 # Inputs of the verdicts that are no analyses.
-OTHER_INPUTS = {"model", "protocol", "sites", "nll", "claims"}
+OTHER_INPUTS = {"model", "protocol", "sites", "nll", "thresholds", "claims"}
 BIASES_ALONE = "the study has biases alone, so no model was run on text"
 RUN = ["sparsity", "allocation", "seed"]
 # Half of a 95 % interval in standard deviations.
@@ -83,9 +83,9 @@ def read_evidence(paths: Mapping, spec: Mapping) -> Evidence:
     """Read what a study has measured.
 
     Args:
-        paths: Files by name: `model, protocol, sites, nll` of the evaluations, and the analyses
-            under their own names, one file or several; what a study does not have is empty or left
-            out.
+        paths: Files by name: `model, protocol, sites, nll, thresholds` of the evaluations, and the
+            analyses under their own names, one file or several; what a study does not
+            have is empty or left out.
         spec: As for the tables; only read if there is `nll`.
     """
     analyses = {}

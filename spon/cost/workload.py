@@ -198,8 +198,12 @@ def take_newton_step(scale: Scale, job: Mapping) -> Work:
 
 
 def centre_on_mode(scale: Scale, job: Mapping) -> Work:
-    """Count three dense passes: for the spread of inputs, their modes, and the thresholds."""
-    return Work(forward=3 * scale.passes(scale.settings["calibrate"]["blocks"]))
+    """Count three dense passes, for the spread of inputs, their modes, and the thresholds.
+
+    Then comes what a choice of thresholds takes too: a dense pass and a sparse one.
+    """
+    passes = Work(forward=3 * scale.passes(scale.settings["calibrate"]["blocks"]))
+    return passes + choose_thresholds(scale, job)
 
 
 def fetch_model(scale: Scale, job: Mapping) -> Work:

@@ -50,10 +50,10 @@ MEASURES = {
 def plot_pareto(pareto: pd.DataFrame, contrasts: pd.DataFrame) -> Figure:
     """Plot figure 3: the distance from the dense model against its cost, by KL and perplexity.
 
-    The cost is bias parameters within a scope and sparsity, and the sparsity of the whole model
-    over all scopes. A frontier is a staircase: it promises nothing between two runs. Runs are
-    means over their seeds, with the interval of their paired difference from TEAL, and TEAL with
-    that from the dense model. Runs that the data cannot tell apart are hollow.
+    The cost is bias parameters within a scope and sparsity, and the sparsity that the whole
+    model reaches over all scopes. A frontier is a staircase: it promises nothing between two runs.
+    Runs are means over their seeds, with the interval of their paired difference from TEAL, and
+    TEAL with that from the dense model. Runs that the data cannot tell apart are hollow.
 
     Args:
         pareto: `tables/pareto.csv`.
@@ -139,7 +139,7 @@ def plot_model_frontier(ax: Axes, runs: pd.DataFrame) -> None:
     ax.set_ylim(back(-0.06 * forward(top)), back(1.05 * forward(top)))
     ax.yaxis.set_major_locator(FixedLocator(choose_ticks(dense, top, forward, back)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{round(tick, 2):g}"))
-    ax.set_xlabel("sparsity of the whole model (%)")
+    ax.set_xlabel("sparsity reached by the whole model (%)")
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 
 

@@ -77,7 +77,9 @@ FIRST_PAGE = [
 BEHIND_IT = [
     Section("## Checkpoints", describe_checkpoints, ("checkpoints",)),
     Section("## Setup", describe_setup, ("model", "protocol", "settings"), ("perplexity",)),
-    Section("## Baselines", describe_baselines, ("perplexity", "contrasts"), ("thresholds",)),
+    Section(
+        "## Baselines", describe_baselines, ("perplexity", "contrasts", "model"), ("thresholds",)
+    ),
     Section("## Trainings", describe_trainings, ("trainings",)),
     Section("## Results", describe_results, (*OUTCOMES, "figures")),
     Section("## The whole model sparsified", describe_whole_model, OUTCOMES),

@@ -11,12 +11,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from spon import stats
-from spon.allocate import TRAINED, model_sparsity
+from spon.allocate import TRAINED
 from spon.sites import DENSE, EVALUATION, TEAL
+from spon.tables.realised import NO_SEED, fill_names, realise_sparsity
 
 DENSE_POINT = 0
 KEYS = EVALUATION
-NO_SEED = -1
 # What is tested; perplexity is a function of the mean nll.
 MEASURES = ("nll", "kl")
 OWN_TEMPERATURE = "nll_at_temperature"
@@ -47,10 +47,12 @@ class Outcomes:
     Attributes:
         points: One row per evaluation in the order of the tables, DENSE first, then per scope and
             sparsity TEAL and its runs: `allocation, scope, sparsity, seed, label, teal, learn,
-            layers, sites, bias_parameters, model_sparsity`, where `teal` is the point of the same
-            scope and sparsity without biases (DENSE is its own) and `learn` says how the biases
-            were learned; and `CONSTANTS`: the evaluation's own temperature, which is fitted on
-            calibration text, and percentiles of the KL divergence of single tokens, nats.
+            layers, sites, bias_parameters, site_sparsity, model_sparsity`, where `teal` is the
+            point of the same scope and sparsity without biases (DENSE is its own) and `learn` says
+            how the biases were learned; `sparsity` is the one asked for, `site_sparsity` and
+            `model_sparsity` are those reached; and `CONSTANTS`: the evaluation's own temperature,
+            which is fitted on calibration text, and percentiles of the KL divergence of single
+            tokens, nats.
         series: Every block's mean per token by the names of `SUMS`: nats, but for `top1` the share
             of predictions whose most likely token is the dense model's.
         means: The same over all blocks, and perplexity.
@@ -240,8 +242,9 @@ def adjust_per_measure(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFram
 def gather_outcomes(
     blocks: pd.DataFrame,
     sites: pd.DataFrame,
+    thresholds: pd.DataFrame,
     shape: Mapping,
-    scopes: Mapping[str, Sequence[str]],
+    scopes: Sequence[str],
     protocol: str,
 ) -> Outcomes:
     """Put all evaluations of a study side by side.
@@ -253,20 +256,18 @@ def gather_outcomes(
         sites: `allocation, learn, site, layer, map, d_in, d_out`, the sites with a bias,
             allocations in the tables' order; `learn` is how their biases are learned, `kl` if they
             are trained.
+        thresholds: As in `realised.realise_sparsity`.
         shape: A `model.json`'s shape.
-        scopes: The maps of each scope, scopes in the tables' order.
+        scopes: In the tables' order.
         protocol: Hash of the protocol.
 
     Raises:
         ValueError: A likelihood is not finite, or there are fewer than two blocks.
     """
-    keyed = blocks.assign(
-        scope=blocks["scope"].fillna(""),
-        sparsity=blocks["sparsity"].fillna(0.0).astype(float),
-        seed=blocks["seed"].astype("Int64").fillna(NO_SEED).astype(int),
-    )
+    keyed = fill_names(blocks)
     evaluations = keyed[[*KEYS, *CONSTANTS]].drop_duplicates(KEYS)
-    points = describe_points(evaluations, sites, shape, scopes)
+    points = describe_points(evaluations, sites, scopes)
+    points = points.join(realise_sparsity(points, thresholds, shape))
     series = pair_blocks(keyed, points)
     stats.check_blocks(len(series["nll"]))
     means = {measure: values.mean(axis=0) for measure, values in series.items()}
@@ -286,26 +287,26 @@ def read_outcomes(paths: Mapping, spec: Mapping) -> Outcomes:
     """Read all evaluations of a study and put them side by side.
 
     Args:
-        paths: `model`, `protocol`, and the lists `sites` and `nll`, whose rows name what they are
-            of.
-        spec: The maps of each scope as `scopes` and the `allocations` that have biases, both in
-            the tables' order.
+        paths: `model`, `protocol`, and the lists `sites`, `nll` and `thresholds`, whose rows name
+            what they are of.
+        spec: `scopes`, and the `allocations` that have biases, both in the tables' order.
     """
     sites = pd.concat(map(pd.read_csv, paths["sites"]), ignore_index=True)
     order = sites["allocation"].map(spec["allocations"].index)
     return gather_outcomes(
         blocks=pd.concat(map(pd.read_parquet, paths["nll"]), ignore_index=True),
         sites=sites.iloc[order.argsort(kind="stable")],
+        thresholds=pd.concat(map(pd.read_csv, paths["thresholds"]), ignore_index=True),
         shape=json.loads(Path(paths["model"]).read_text())["shape"],
-        scopes=spec["scopes"],
+        scopes=list(spec["scopes"]),
         protocol=json.loads(Path(paths["protocol"]).read_text())["protocol"],
     )
 
 
 def describe_points(
-    keys: pd.DataFrame, sites: pd.DataFrame, shape: Mapping, scopes: Mapping[str, Sequence[str]]
+    keys: pd.DataFrame, sites: pd.DataFrame, scopes: Sequence[str]
 ) -> pd.DataFrame:
-    """Order the evaluations as the tables do, and add what each of them costs."""
+    """Order the evaluations as the tables do, and add what the biases of each of them cost."""
     order = {
         "scope": ["", *scopes],
         "allocation": [DENSE, TEAL, *sites["allocation"].unique()],
@@ -329,10 +330,6 @@ def describe_points(
         learn=points["allocation"].map(by_allocation["learn"].first()),
         label=[label_point(*key) for key in points[KEYS].itertuples(index=False, name=None)],
         teal=[teal[row.scope, row.sparsity] for row in points.itertuples()],
-        model_sparsity=[
-            model_sparsity(shape, scopes[row.scope], row.sparsity) if row.scope else 0.0
-            for row in points.itertuples()
-        ],
     )
 
 

@@ -71,8 +71,10 @@ def tabulate_perplexity(
         trainings: Of `trainings.tabulate_trainings`, for its `steps` and `converged`.
 
     Returns:
-        One row per point. Gain and recovery are percent of TEAL's perplexity and of its damage;
-        recovery is nan for the baselines and where the damage may be zero.
+        One row per point. `sparsity` is the one asked for, `site_sparsity` and `model_sparsity`
+        are the shares of weights that are multiplied by zero on held-out text. Gain and
+        recovery are percent of TEAL's perplexity and of its damage; recovery is nan for the
+        baselines and where the damage may be zero.
         `nll_at_temperature` is in nats per token with every logit divided by the evaluation's own
         `temperature`; recovery at the own temperature compares TEAL, dense and the run each at
         its own. `top1_percent` of the predictions have the dense model's most likely token.
@@ -81,7 +83,6 @@ def tabulate_perplexity(
     intervals = [outcomes.perplexity(point) for point in points.index]
     teal, dense = means["perplexity"][points["teal"]], means["perplexity"][DENSE_POINT]
     frame = points.assign(
-        site_sparsity=points["sparsity"],
         perplexity=means["perplexity"],
         perplexity_low=[interval.low for interval in intervals],
         perplexity_high=[interval.high for interval in intervals],

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.stats import spearmanr
-from small_study import ALL, SCOPES, SHAPE, SITES, gather
+from small_study import ALL, SCOPES, SHAPE, SITES, gather, reach_what_was_asked
 
 from spon.claims import effects
 
@@ -170,6 +170,8 @@ def test_a_study_is_read_from_its_files(tmp_path):
     for number, rows in enumerate(SITES):
         paths["sites"].append(tmp_path / f"{number}.csv")
         rows.to_csv(paths["sites"][-1], index=False)
+    paths["thresholds"] = [tmp_path / "thresholds.csv"]
+    pd.concat(reach_what_was_asked(*ALL)).to_csv(paths["thresholds"][0], index=False)
     paths["model"].write_text(json.dumps({"shape": SHAPE}))
     paths["protocol"].write_text(json.dumps({"protocol": "a1b2"}))
     paths["norm_ranking"] = tmp_path / "norm_ranking.csv"

@@ -28,6 +28,8 @@ def test_the_shape_of_a_model_is_read_from_its_headers(network):
     assert shape["maps"]["mlp.down_proj"] == {"d_in": 96, "d_out": 32}
     assert shape["parameters"] == sum(weight.numel() for weight in network.parameters())
     assert len(shape["maps"]) == 7
+    linears = [one for one in network.model.layers.modules() if hasattr(one, "in_features")]
+    assert shape["linear_weights"] == sum(one.weight.numel() for one in linears)
 
 
 def test_a_model_of_another_shape_is_refused(tmp_path):
@@ -96,6 +98,7 @@ def test_a_shape_is_counted_by_hand():
         "tie_word_embeddings": True,
     }
     assert source.derive_shape(facts)["parameters"] == 3 * 34 + 2 + 10
+    assert source.derive_shape(facts)["linear_weights"] == 3 * 30
     assert (
         source.derive_shape(facts | {"tie_word_embeddings": False})["parameters"]
         == 3 * 34 + 2 + 20

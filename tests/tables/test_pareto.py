@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from small_study import ALL, ATTN_TEAL, DENSE, NOISE, TEAL, TOP_50, TOP_75, UNIF_ALL, gather, score
+from small_study import (
+    ALL,
+    ATTN_TEAL,
+    DENSE,
+    NOISE,
+    TEAL,
+    TOP_50,
+    TOP_75,
+    UNIF_ALL,
+    gather,
+    reach,
+    score,
+)
 
 from spon.tables import pareto
 
@@ -144,3 +156,20 @@ def test_by_kl_another_point_may_be_worth_its_cost():
     assert found[1]["level"]["TOP-75"] == pytest.approx(0.31)
     assert found[0]["level"]["TOP-75"] == found[0]["perplexity"]["TOP-75"]
     assert found[1]["perplexity"]["TOP-75"] == found[0]["perplexity"]["TOP-75"]
+
+
+def test_sparsities_that_differ_by_less_than_is_shown_are_equal_costs():
+    centred = score("MODE-DOWN", "down_proj", 0.5, 0, 2.44, 0.36)
+
+    def find_runs(reached):
+        own = reach("down_proj", 0.5, reached).assign(allocation="MODE-DOWN", seed=0)
+        thresholds = [reach("down_proj", 0.5, 0.5), own]
+        table = pareto.tabulate_pareto(
+            gather(DENSE, UNIF_ALL, TEAL, centred, thresholds=thresholds)
+        )
+        model = table[(table["frontier"] == "model") & (table["measure"] == "nll")]
+        return set(model.loc[model["on_frontier"], "allocation"])
+
+    # The centred run is worse; sparser by far, it is worth its cost.
+    assert find_runs(0.5001) == {"DENSE", "UNIF-ALL"}
+    assert find_runs(0.51) == {"DENSE", "UNIF-ALL", "MODE-DOWN"}

@@ -1,6 +1,6 @@
 """From per-block likelihoods to tables with paired intervals."""
 
-from spon.allocate import RANDOM, TRAINED
+from spon.allocate import MODE, RANDOM, TRAINED
 from spon.sites import DENSE, TEAL
 
 TABLES = [
@@ -37,11 +37,16 @@ def outcomes(wildcards):
     for name in chosen.biased:
         pattern = rules.allocate_biases.output.sites
         sites.append(pattern.format(study=chosen.name, allocation=name))
+    thresholds = [
+        *files_of_runs(rules.choose_thresholds.output.thresholds, chosen.baselines),
+        *files_of_runs(rules.centre_on_mode.output.thresholds, chosen.runs(MODE)),
+    ]
     return {
         "model": rules.fetch_model.output.model,
         "protocol": rules.tokenize_text.output.protocol.replace("{part}", "evaluation"),
         "sites": sites,
         "nll": nll,
+        "thresholds": expand(thresholds, study=chosen.name),
     }
 
 

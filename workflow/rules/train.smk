@@ -145,6 +145,7 @@ rule centre_on_mode:
     input:
         model=rules.fetch_model.output.model,
         tokens=CALIBRATION,
+        evaluation=EVALUATION,
         thresholds=thresholds,
         sites=rules.allocate_biases.output.sites,
     output:
@@ -167,7 +168,9 @@ rule centre_on_mode:
         spec=spec(
             "centre_on_mode.py",
             "calibrate.blocks",
+            "calibrate.held_out_blocks",
             "calibrate.batch_tokens",
+            names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
     script:

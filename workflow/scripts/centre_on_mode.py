@@ -2,13 +2,14 @@
 
 import pandas as pd
 
-from spon import centre, models, sparsify
+from spon import calibrate, centre, models, sparsify
 from spon.biases import write_biases
 from spon.inputs.tokens import read_tokens, take_even
 from spon.job import job
+from spon.sites import name_rows
 
 with job(snakemake) as here:
-    spec = snakemake.params.spec
+    spec, sparsity = snakemake.params.spec, float(snakemake.wildcards.sparsity)
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
@@ -20,12 +21,18 @@ with job(snakemake) as here:
     }
     sites = pd.read_csv(snakemake.input.sites)["site"].tolist()
     centres = centre.find_modes(network, tokens, sites, **sizes)
-    centre.write_thresholds(
-        sparsify.read_thresholds(snakemake.input.thresholds),
-        centre.choose_thresholds(
-            network, tokens, centres, float(snakemake.wildcards.sparsity), **sizes
-        ),
-        snakemake.output.thresholds,
+    biases = centre.map_centres(network, centres)
+    thresholds = calibrate.measure_thresholds(
+        network,
+        take_even(read_tokens(snakemake.input.evaluation), spec["held_out_blocks"]),
+        sparsify.read_thresholds(snakemake.input.thresholds)
+        | centre.choose_thresholds(network, tokens, centres, sparsity, **sizes),
+        method=spec["sparsification"]["method"],
+        sparsity=sparsity,
+        centres=centres,
+        biases=biases,
+        **sizes,
     )
+    name_rows(thresholds, spec["names"]).to_csv(snakemake.output.thresholds, index=False)
     centre.write_centres(centres, snakemake.output.centres, here.stamp)
-    write_biases(centre.map_centres(network, centres), snakemake.output.biases, here.stamp)
+    write_biases(biases, snakemake.output.biases, here.stamp)

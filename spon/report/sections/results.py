@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from spon.allocate import TRAINED
+from spon.allocate import TRAINED, site_sparsity
 from spon.claims.verdicts import ALPHA
 from spon.report.markdown import (
     NOTHING,
@@ -25,6 +25,8 @@ from spon.sites import DENSE, TEAL
 WHOLE = "all"
 # Differences in log-likelihood are written in thousandths of a nat.
 MILLI = 1000.0
+# A distance of the sparsity that is reached from the one asked for that is worth a sentence.
+NOTICEABLE = 0.02
 LEVEL = f"at the {100 * ALPHA:g} % level"
 # So many pairs of allocations are named; more are counted.
 FEW = 2
@@ -38,42 +40,46 @@ HOW_TO_READ = (
 
 
 def describe_baselines(
-    perplexity: pd.DataFrame, contrasts: pd.DataFrame, thresholds: pd.DataFrame | None = None
+    perplexity: pd.DataFrame,
+    contrasts: pd.DataFrame,
+    model: Mapping,
+    thresholds: pd.DataFrame | None = None,
 ) -> str:
     """Describe the dense model, and what TEAL costs and spares at each scope and sparsity."""
     dense = perplexity.loc[perplexity["allocation"] == DENSE].iloc[0]
     level = say_bounds(dense["perplexity"], dense["perplexity_low"], dense["perplexity_high"], 3)
     introduction = (
         f"The dense model has a perplexity of {level} on held-out text. *Of the model*: share of "
-        "the decoder's linear weights that meet a zero. *Reached*: sparsity on held-out text, "
-        "with the dense model's inputs / the sparse one's. The last two columns are in "
-        "thousandths of a nat per token."
+        "the decoder's linear weights that meet a zero on held-out text. *Reached*: that share of "
+        "the sparsified sites' weights, with the dense model's inputs / the sparse one's. The "
+        "last two columns are in thousandths of a nat per token."
     )
     header = ["sites sparsified", "sparsity", "of the model", "reached", "TEAL's perplexity"]
     header += ["over dense", "KL", "TEAL less dense [95 %]"]
     damages = contrasts[(contrasts["contrast"] == "teal_dense") & (contrasts["measure"] == "nll")]
     damages = damages.set_index(["scope", "sparsity"])
-    rows = []
-    for teal in perplexity[perplexity["allocation"] == TEAL].itertuples():
+    rows, baselines = [], perplexity[perplexity["allocation"] == TEAL]
+    for teal in baselines.itertuples():
         damage = damages.loc[(teal.scope, teal.sparsity)]
-        rows.append(describe_baseline(teal, damage, thresholds))
-    return join_blocks(introduction, write_table(header, rows))
+        reached = NOTHING if thresholds is None else say_reached(teal, thresholds, model["shape"])
+        rows.append(describe_baseline(teal, damage, reached))
+    return join_blocks(introduction, warn_of_sparsity(baselines), write_table(header, rows))
 
 
-def describe_baseline(teal, damage: pd.Series, thresholds: pd.DataFrame | None) -> list[str]:
+def describe_baseline(teal, damage: pd.Series, reached: str) -> list[str]:
     """Return the cells of one baseline.
 
     Args:
         teal: Its row of the table of perplexities.
         damage: Its difference from the dense model.
-        thresholds: A row per site of every baseline, if there is such a table.
+        reached: The sparsities that it reaches.
     """
     difference = [damage[name] for name in ("difference_nats_per_token", "low", "high")]
     return [
         say_scope(teal.scope),
         say_percent(teal.sparsity),
         say_percent(teal.model_sparsity, 1),
-        NOTHING if thresholds is None else say_reached(thresholds, teal.scope, teal.sparsity),
+        reached,
         say_fixed(teal.perplexity, 3),
         say_change(teal.over_dense_percent),
         say_fixed(MILLI * teal.kl_nats_per_token, 1),
@@ -81,12 +87,28 @@ def describe_baseline(teal, damage: pd.Series, thresholds: pd.DataFrame | None) 
     ]
 
 
-def say_reached(thresholds: pd.DataFrame, scope: str, sparsity: float) -> str:
-    """Write the sparsity that sites reach on average: in the dense pass, and in the sparse one."""
-    sites = thresholds[(thresholds["scope"] == scope) & (thresholds["sparsity"] == sparsity)]
-    passes = ("sparsity_dense_pass", "sparsity_sparse_pass")
-    means = (say_fixed(100 * sites[name].mean(), 1) for name in passes)
-    return f"{' / '.join(means)} %"
+def say_reached(teal, thresholds: pd.DataFrame, shape: Mapping) -> str:
+    """Write the sparsity that a baseline reaches: in the dense pass, and in the sparse one."""
+    places = (thresholds["scope"] == teal.scope) & (thresholds["sparsity"] == teal.sparsity)
+    in_dense = thresholds[places].set_index("site")["sparsity_dense_pass"].to_dict()
+    shares = (site_sparsity(shape, in_dense), teal.site_sparsity)
+    return f"{' / '.join(say_fixed(100 * share, 1) for share in shares)} %"
+
+
+def warn_of_sparsity(baselines: pd.DataFrame) -> str:
+    """Say where sites reach another sparsity than was asked for, if they do."""
+    others = (baselines["site_sparsity"] - baselines["sparsity"]).abs() > NOTICEABLE
+    if not others.any():
+        return ""
+    places = [
+        f"{say_percent(teal.site_sparsity, 1)} for {say_percent(teal.sparsity)} at "
+        f"{say_scope(teal.scope)}"
+        for teal in baselines[others].itertuples()
+    ]
+    return (
+        "Sites reach another sparsity than was asked for, which is what a model costs: "
+        f"{', '.join(places)}."
+    )
 
 
 def describe_results(

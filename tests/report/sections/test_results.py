@@ -1,8 +1,8 @@
 """Numbers as given, and verdicts as the intervals allow."""
 
 import numpy as np
-from small_findings import SETTINGS, row, tabulate, write
-from small_study import ALL, BLOCKS, gather, score
+from small_findings import MODEL, SETTINGS, row, tabulate, write
+from small_study import ALL, BLOCKS, DENSE, TEAL, UNIF_ALL, gather, reach, score
 
 from spon.report.sections import results
 from spon.tables import perplexity
@@ -74,3 +74,21 @@ def test_the_largest_allocation_of_a_place_stands_for_it():
 def test_a_study_without_the_whole_model_has_no_such_section():
     assert "The whole model" not in write()
     assert results.say_scope("all") == "whole model"
+
+
+def test_sites_that_reach_another_sparsity_than_was_asked_for_are_named():
+    def describe_baselines(reached):
+        thresholds = reach("down_proj", 0.5, reached).assign(sparsity_dense_pass=0.88)
+        outcomes = gather(DENSE, TEAL, UNIF_ALL, thresholds=[thresholds])
+        return results.describe_baselines(
+            perplexity.tabulate_perplexity(outcomes),
+            perplexity.tabulate_contrasts(outcomes),
+            MODEL,
+            thresholds,
+        )
+
+    text = describe_baselines(0.9)
+    # down_proj has three quarters of the model's weights.
+    assert row(text, "down_proj", "50 %")[2:4] == ["67.5 %", "88.0 / 90.0 %"]
+    assert "which is what a model costs: 90.0 % for 50 % at down_proj." in text
+    assert "than was asked for" not in describe_baselines(0.515)

@@ -1,4 +1,7 @@
-"""From a model and text to blocks of tokens."""
+"""From a model and text to blocks of tokens.
+
+Files that no rule makes are `local`: a module's prefix is for what it makes.
+"""
 
 from glob import glob
 
@@ -8,14 +11,14 @@ from spon.inputs.corpus import read_versions
 def model_files(wildcards):
     """A local model's files, so that another model under the same name is noticed."""
     folder = study(wildcards).settings["model"].get("path")
-    return sorted(map(str, Path(folder).glob("*.[js]*"))) if folder else []
+    return local(sorted(map(str, Path(folder).glob("*.[js]*")))) if folder else []
 
 
 def training_record(wildcards):
     """What a local model says that it was trained on, if it does."""
     folder = study(wildcards).settings["model"].get("path")
     record = Path(folder or "", "record.json")
-    return str(record) if folder and record.exists() else []
+    return local(str(record)) if folder and record.exists() else []
 
 
 rule fetch_model:
@@ -72,8 +75,8 @@ def text_files(wildcards):
         return rules.collect_docstrings.output[text["split"]]
     named = text.get("data_files", [])
     patterns = [named] if isinstance(named, str) else named
-    local = [pattern for pattern in patterns if "://" not in pattern]
-    return [file for pattern in local for file in sorted(glob(pattern))]
+    here = [pattern for pattern in patterns if "://" not in pattern]
+    return local([file for pattern in here for file in sorted(glob(pattern))])
 
 
 rule tokenize_text:
@@ -104,7 +107,7 @@ rule tokenize_prompts:
     """Turn the prompts of five categories into tokens."""
     input:
         model=rules.fetch_model.output.model,
-        prompts=config["analyses"]["prompts"],
+        prompts=local(config["analyses"]["prompts"]),
     output:
         prompts="results/{study}/tokens/prompts.safetensors",
     log:
@@ -122,5 +125,5 @@ rule tokenize_prompts:
         "../scripts/tokenize_prompts.py"
 
 
-CALIBRATION = rules.tokenize_text.output.tokens.replace("{part}", "calibration")
-EVALUATION = rules.tokenize_text.output.tokens.replace("{part}", "evaluation")
+CALIBRATION = fill(rules.tokenize_text.output.tokens, part="calibration")
+EVALUATION = fill(rules.tokenize_text.output.tokens, part="evaluation")

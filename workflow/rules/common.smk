@@ -13,7 +13,7 @@ os.environ.update(
 )
 
 from spon import settings
-from spon.analyses import checkpoints
+from spon.analyses.checkpoints import find_checkpoints
 from spon.lineage import digest
 from spon.study import Study
 
@@ -25,7 +25,7 @@ def read_study(name):
     if not folder:
         return Study(name, config)
     try:
-        runs = checkpoints.find_checkpoints(config.get("checkpoints", folder))
+        runs = find_checkpoints(config.get("checkpoints", folder))
     except ValueError as mistake:
         raise settings.SettingsError(f"config: {mistake}") from mistake
     return Study(name, config, runs)

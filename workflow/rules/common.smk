@@ -101,7 +101,7 @@ IMPORTED = [run["allocation"] for one in SWEPT for run in one.checkpoints]
 
 
 wildcard_constraints:
-    study=r"[^/]+",
+    study=any_of(config["studies"]),
     part="calibration|evaluation",
     scope=any_of(config["scopes"]),
     allocation=any_of([*config["allocations"], *IMPORTED]),

@@ -16,7 +16,7 @@ test: $(ENVIRONMENT) $(CRATE_ENVIRONMENT)  ## the tests
 check: $(ENVIRONMENT)  ## lint, format, and a dry-run of every shipped config
 	ruff check .
 	ruff format --check .
-	snakefmt --check Snakefile workflow/rules
+	snakefmt --check Snakefile workflow
 	python tests/lint_workflow.py
 	@for overlay in config/*.yaml; do echo "dry-run of $$overlay"; \
 		snakemake --dry-run --quiet --configfile $$overlay || exit 1; done

@@ -103,7 +103,8 @@ def job(snakemake) -> Iterator[Job]:
     close_input()
     screen = os.dup(2)
     names = " ".join(str(name) for key, name in snakemake.wildcards.items() if key != "study")
-    show_progress(screen, f"{snakemake.rule} {names}".strip())
+    rule = name_rule(snakemake)
+    show_progress(screen, f"{rule} {names}".strip())
     with Path(snakemake.log[0]).open("w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -112,11 +113,11 @@ def job(snakemake) -> Iterator[Job]:
                 yield describe_job(snakemake, screen, description)
         except MISTAKES as mistake:
             traceback.print_exc()
-            fail(screen, f"{snakemake.rule}: {' '.join(str(mistake).split())}")
+            fail(screen, f"{rule}: {' '.join(str(mistake).split())}")
         except Exception as error:
             traceback.print_exc()
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            fail(screen, f"{snakemake.rule}: {reason} (traceback in {snakemake.log[0]})")
+            fail(screen, f"{rule}: {reason} (traceback in {snakemake.log[0]})")
 
 
 @contextmanager
@@ -125,17 +126,22 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
 
     The record of an earlier run is removed first, so that a failed job has none.
     """
-    path = records.record_path(snakemake.log[0])
+    folder = records.find_folder(snakemake.log[0], snakemake.output[0])
+    path = records.record_path(snakemake.log[0], folder)
     records.start_record(path)
+    rule, wildcards = name_rule(snakemake), dict(snakemake.wildcards.items())
     spec, inputs = snakemake.params.get("spec", {}), snakemake.input
-    description = records.describe_job(
-        snakemake.rule, dict(snakemake.wildcards.items()), spec, inputs
-    )
+    description = records.describe_job(rule, wildcards, spec, inputs, folder)
     yield description
     device, threads = choose_device(snakemake), snakemake.resources.get("torch_threads", 1)
     environment = records.describe_environment(device, threads)
     code = digest.describe_code(sys.modules["__main__"].__file__)
-    records.finish_record(path, description, snakemake.output, code, environment)
+    records.finish_record(path, description, snakemake.output, code, environment, folder)
+
+
+def name_rule(snakemake) -> str:
+    """Return the rule's own name, whatever a module calls it: that of its log."""
+    return Path(snakemake.log[0]).stem
 
 
 def choose_device(snakemake) -> str:

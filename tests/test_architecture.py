@@ -256,3 +256,12 @@ def test_files_that_users_are_told_about_are_there():
         folder = (ROOT / name).parent
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
             assert (folder / target).exists(), f"{name} points to {target}"
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_the_log_and_the_benchmark_of_a_rule_bear_its_name(path):
+    """A job takes its rule's name from there, since a module may rename rules."""
+    rules = re.split(r"^(?:rule|use rule \w+ as) (\w+)", path.read_text(), flags=re.M)[1:]
+    for name, body in zip(rules[::2], rules[1::2], strict=True):
+        named = re.findall(r'"(?:logs|benchmarks)/.*?(\w+)\.(?:log|tsv)"', body)
+        assert set(named) <= {name}

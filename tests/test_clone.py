@@ -147,6 +147,22 @@ def clone(origin, tmp_path_factory) -> Study:
     return study
 
 
+def test_line_ends_are_kept_on_a_clone_that_would_convert_them(tmp_path):
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    contents = {"a.json": b"{\n}\n", "b.csv": b"x,y\r\n1,2\r\n", "c.txt": b"a\r\nb\nc"}
+    for name, content in contents.items():
+        path = origin / "results/tiny/lineage" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    shutil.copy(ROOT / ".gitattributes", origin)
+    call(origin, "git", "init", "-q")
+    call(origin, "git", "add", ".")
+    call(origin, "git", "commit", "-qm", "first")
+    call(tmp_path, "git", "clone", "-q", "-c", "core.autocrlf=true", str(origin), str(clone))
+    cloned = {path.name: path.read_bytes() for path in clone.glob("results/tiny/lineage/*")}
+    assert cloned == contents
+
+
 def assert_nothing_to_do(study: Study) -> None:
     done = study.snakemake("--dry-run")
     output = done.stdout + done.stderr

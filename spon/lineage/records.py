@@ -2,7 +2,7 @@
 
 A record stands at the path of the job's log with the head and suffix exchanged and holds no clock
 time, so that the same job on the same machine writes the same bytes. Paths in it are relative to
-the working directory.
+the folder that `results/` is in: the working directory, or a module's prefix.
 """
 
 import hashlib
@@ -106,15 +106,26 @@ class Records:
         return list(found)[len(dict.fromkeys(start)) :]
 
 
-def record_path(log: str | Path) -> Path:
+def find_folder(log: str | Path, output: str | Path) -> Path:
+    """The folder that a job's `logs/…` and `results/…` or `figures/…` share: a module's prefix.
+
+    >>> find_folder("sub/logs/pydoc/tabulate.log", "sub/results/pydoc/summary.json").as_posix()
+    'sub'
+    """
+    return Path(os.path.commonpath([log, output]))
+
+
+def record_path(log: str | Path, folder: str | Path = ".") -> Path:
     """Where the record of a job stands: `results/{study}/lineage/…` for the log `logs/{study}/…`.
+
+    Both are in `folder`.
 
     >>> record_path("logs/pydoc/TOP-50/s0.5/seed0/train_spon.log").as_posix()
     'results/pydoc/lineage/TOP-50/s0.5/seed0/train_spon.json'
     """
-    _, *folders, name = Path(log).parts
+    _, *folders, name = Path(log).relative_to(folder).parts
     study, *rest = folders or [STUDYLESS]
-    return Path("results", study, "lineage", *rest, name).with_suffix(".json")
+    return Path(folder, "results", study, "lineage", *rest, name).with_suffix(".json")
 
 
 def is_record(path: str) -> bool:
@@ -134,19 +145,24 @@ def digest_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest_files(paths: Iterable[str | Path], root: str | Path = ".") -> dict[str, str]:
-    """SHA-256 of files by their path, sorted; in threads, since hashing holds no lock."""
-    names = sorted({name_path(path) for path in paths})
+def digest_files(paths: Iterable[str | Path], folder: str | Path = ".") -> dict[str, str]:
+    """SHA-256 of files by their name in `folder`, sorted; in threads: hashing holds no lock."""
+    named = dict(sorted((name_path(path, folder), path) for path in paths))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(
-            zip(names, pool.map(digest_file, [Path(root, name) for name in names]), strict=True)
-        )
+        return dict(zip(named, pool.map(digest_file, named.values()), strict=True))
 
 
-def name_path(path: str | Path) -> str:
-    """A path as records name it: POSIX, and relative to the working directory if it lies below."""
-    path = Path(path)
-    return (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path).as_posix()
+def name_path(path: str | Path, folder: str | Path = ".") -> str:
+    """A path as records in `folder` name it: POSIX, and relative to it.
+
+    A path in full that lies elsewhere keeps its name.
+    """
+    full, folder = Path.cwd() / path, Path.cwd() / folder
+    if full.is_relative_to(folder):
+        return full.relative_to(folder).as_posix()
+    if Path(path).is_absolute():
+        return Path(path).as_posix()
+    return Path(os.path.relpath(full, folder)).as_posix()
 
 
 def digest_job(rule: str, wildcards: Mapping, spec: Mapping, inputs: Mapping) -> str:
@@ -161,11 +177,16 @@ def digest_job(rule: str, wildcards: Mapping, spec: Mapping, inputs: Mapping) ->
 
 
 def describe_job(
-    rule: str, wildcards: Mapping[str, str], spec: Mapping, inputs: Iterable[str | Path]
+    rule: str,
+    wildcards: Mapping[str, str],
+    spec: Mapping,
+    inputs: Iterable[str | Path],
+    folder: str | Path = ".",
 ) -> dict:
     """The first half of a job's record, known before it has written anything, with its digest."""
     texts = {name: str(value) for name, value in wildcards.items()}
-    parts = {"rule": rule, "wildcards": texts, "spec": dict(spec), "inputs": digest_files(inputs)}
+    digests = digest_files(inputs, folder)
+    parts = {"rule": rule, "wildcards": texts, "spec": dict(spec), "inputs": digests}
     return {"job": digest_job(**parts)} | parts
 
 
@@ -201,6 +222,7 @@ def finish_record(
     outputs: Iterable[str | Path],
     code: Mapping,
     environment: Mapping,
+    folder: str | Path = ".",
 ) -> Record:
     """Write the record of a job that has succeeded, in place of any that names its outputs.
 
@@ -208,7 +230,7 @@ def finish_record(
     """
     record = Record(
         **description,
-        outputs=digest_files(outputs),
+        outputs=digest_files(outputs, folder),
         code=dict(code),
         environment=dict(environment),
     )

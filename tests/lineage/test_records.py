@@ -30,6 +30,18 @@ def test_a_record_stands_where_the_log_does_with_head_and_suffix_exchanged(log, 
     assert records.is_record(path)
 
 
+def test_below_a_prefix_a_record_and_the_names_in_it_are_relative_to_the_prefix(study):
+    log, output = "logs/results/logs/s/plot.log", "logs/results/figures/s/a.png"
+    folder = records.find_folder(log, output)
+    assert folder.as_posix() == "logs/results"
+    path = records.record_path(log, folder)
+    assert path.as_posix() == "logs/results/results/s/lineage/plot.json"
+    assert records.name_path(output, folder) == "figures/s/a.png"
+    assert records.name_path("resources/a.yaml", folder) == "../../resources/a.yaml"
+    assert records.name_path("/a.yaml", folder) == "/a.yaml"
+    assert records.find_folder("logs/s/plot.log", "figures/s/a.png") == Path()
+
+
 def test_a_file_of_a_study_named_lineage_is_no_record():
     assert not records.is_record("results/lineage/claims.json")
 

@@ -5,14 +5,13 @@ def biases_to_compare(wildcards):
     """The biases of the runs that are compared."""
     pattern = rules.train_spon.output.biases
     return [
-        pattern.format(study=wildcards.study, **run)
-        for run in study(wildcards).compared
+        fill(pattern, study=wildcards.study, **run) for run in study(wildcards).compared
     ]
 
 
 def model_of_layers(wildcards):
     """The model that tells how many layers there are, if the study has one."""
-    model = rules.fetch_model.output.model.format(study=wildcards.study)
+    model = fill(rules.fetch_model.output.model, study=wildcards.study)
     return {"model": model} if study(wildcards).has_model else {}
 
 
@@ -185,7 +184,7 @@ def files_of_analysis(rule, study):
     """The files of an analysis by its name: one for each analysed run, or one for the study."""
     runs = study.analysed if rule in BY_RUN else [{}]
     return {
-        name: [path.format(study=study.name, **run) for run in runs]
+        name: [fill(path, study=study.name, **run) for run in runs]
         for name, path in rule.output.items()
     }
 

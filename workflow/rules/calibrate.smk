@@ -72,4 +72,4 @@ rule choose_thresholds:
 def thresholds(wildcards):
     """The thresholds of an allocation's scope."""
     scope = study(wildcards).allocations[wildcards.allocation].scope
-    return rules.choose_thresholds.output.thresholds.replace("{scope}", scope)
+    return fill(rules.choose_thresholds.output.thresholds, scope=scope)

@@ -9,7 +9,7 @@ def checkpoint(wildcards):
         "seed": int(wildcards.seed),
     }
     runs = study(wildcards).checkpoints
-    return next(run["file"] for run in runs if run.items() >= wanted.items())
+    return local(next(run["file"] for run in runs if run.items() >= wanted.items()))
 
 
 rule import_checkpoint:
@@ -35,9 +35,9 @@ rule import_checkpoint:
 rule list_checkpoints:
     """List the checkpoints of a study, with their digests."""
     input:
-        checkpoints=lambda wildcards: [
-            run["file"] for run in study(wildcards).checkpoints
-        ],
+        checkpoints=lambda wildcards: local(
+            [run["file"] for run in study(wildcards).checkpoints]
+        ),
     output:
         checkpoints="results/{study}/checkpoints.json",
     log:

@@ -20,7 +20,7 @@ rule decide_claims:
     """Decide every published claim from the study's own numbers."""
     input:
         unpack(evidence),
-        claims=settings.resolve_path("resources/claims.yaml", ROOT),
+        claims=local(settings.resolve_path("resources/claims.yaml", ROOT)),
     output:
         claims=report(
             "results/{study}/claims.json",

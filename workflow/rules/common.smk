@@ -6,9 +6,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
-ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 # Scripts import spon from here, wherever Snakemake was called.
 os.environ.update(
@@ -16,7 +13,7 @@ os.environ.update(
 )
 
 from spon import settings
-from spon.analyses import checkpoints
+from spon.analyses.checkpoints import find_checkpoints
 from spon.lineage import digest
 from spon.study import Study
 
@@ -28,7 +25,7 @@ def read_study(name):
     if not folder:
         return Study(name, config)
     try:
-        runs = checkpoints.find_checkpoints(config.get("checkpoints", folder))
+        runs = find_checkpoints(config.get("checkpoints", folder))
     except ValueError as mistake:
         raise settings.SettingsError(f"config: {mistake}") from mistake
     return Study(name, config, runs)
@@ -82,6 +79,19 @@ MODEL = {
 }
 
 
+def fill(pattern, **names):
+    """A path with some of its wildcards filled in.
+
+    `str.format` would forget that the path has a module's prefix, and it would get another one.
+    """
+    return expand(pattern, allow_missing=True, **names)[0]
+
+
+def name_of(rule):
+    """A rule's own name, whatever a module calls it: that of its log."""
+    return Path(rule.log[0]).stem
+
+
 def any_of(names):
     """Pattern of these names; nothing matches that of none."""
     return "|".join(map(re.escape, dict.fromkeys(names))) or "(?!)"
@@ -91,7 +101,7 @@ IMPORTED = [run["allocation"] for one in SWEPT for run in one.checkpoints]
 
 
 wildcard_constraints:
-    study=r"[^/]+",
+    study=any_of(config["studies"]),
     part="calibration|evaluation",
     scope=any_of(config["scopes"]),
     allocation=any_of([*config["allocations"], *IMPORTED]),
@@ -131,4 +141,4 @@ def look_in_config(key):
 def describe(**sentences):
     """Give rules that were made from another one a sentence of their own (`snakemake --list`)."""
     for name, sentence in sentences.items():
-        workflow.get_rule(name).docstring = sentence
+        getattr(rules, name).rule.docstring = sentence

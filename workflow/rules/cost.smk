@@ -14,8 +14,9 @@ from spon.cost import jobs
 
 def benchmarks_so_far(wildcards):
     """The benchmark files that a study's jobs have left so far, by path, with their digests."""
-    files = sorted(glob(f"benchmarks/{wildcards.study}/**/*.tsv", recursive=True))
-    names = {rule.name for rule in workflow.rules}
+    folder = Path(rules.fetch_model.benchmark.format(study=wildcards.study)).parent
+    files = sorted(glob(f"{folder.as_posix()}/**/*.tsv", recursive=True))
+    names = rule_files(wildcards)
     return {
         path: sha256(Path(path).read_bytes()).hexdigest()[:16]
         for path in files
@@ -25,7 +26,12 @@ def benchmarks_so_far(wildcards):
 
 def rule_files(wildcards):
     """The file of rules that each rule stands in, by name."""
-    return {rule.name: Path(rule.snakefile).stem for rule in workflow.rules}
+    with_logs = [one for one in workflow.rules if one.log]
+    return {
+        name_of(one): Path(one.snakefile).stem
+        for one in with_logs
+        if Path(one.snakefile).is_relative_to(ROOT)
+    }
 
 
 def benchmarks(wildcards):
@@ -115,8 +121,8 @@ def jobs_of_study(wildcards):
     )
     return jobs.list_jobs(
         study(wildcards),
-        by_run=[rule.rule.name for rule in BY_RUN],
-        by_study=[rule.rule.name for rule in by_study],
+        by_run=list(map(name_of, BY_RUN)),
+        by_study=list(map(name_of, by_study)),
     )
 
 
@@ -169,7 +175,7 @@ rule write_plan:
     """Write and show what a study will cost: jobs, operations, time, disk and memory."""
     input:
         rate=rules.measure_rate.output.rate,
-        prompts=config["analyses"]["prompts"],
+        prompts=local(config["analyses"]["prompts"]),
     output:
         plan="results/{study}/plan.json",
     log:

@@ -10,7 +10,7 @@ SIZES = ["evaluate.batch_tokens", "evaluate.chunk_tokens"]
 def imitated(wildcards):
     """The biases whose lengths random directions take on."""
     run = study(wildcards).allocations[wildcards.allocation].norms_of
-    return rules.train_spon.output.biases.replace("{allocation}", run)
+    return fill(rules.train_spon.output.biases, allocation=run)
 
 
 def is_centred(wildcards):

@@ -1,4 +1,7 @@
-"""From a model and text to blocks of tokens."""
+"""From a model and text to blocks of tokens.
+
+Files that no rule makes are `local`: a module's prefix is for what it makes.
+"""
 
 from spon.inputs.corpus import read_versions
 from spon.inputs.files import digest_files, find_files
@@ -8,16 +11,16 @@ from spon.inputs.source import list_files
 def model_files(wildcards):
     """The files that a local model is read from, so that another one in its place is noticed."""
     folder = study(wildcards).settings["model"].get("path")
-    return (
-        [str(Path(folder, name)) for name in list_files(Path(folder))] if folder else []
-    )
+    if not folder:
+        return []
+    return local([str(Path(folder, name)) for name in list_files(Path(folder))])
 
 
 def training_record(wildcards):
     """What a local model says that it was trained on, if it does."""
     folder = study(wildcards).settings["model"].get("path")
     record = Path(folder or "", "record.json")
-    return str(record) if folder and record.exists() else []
+    return local(str(record)) if folder and record.exists() else []
 
 
 rule fetch_model:
@@ -80,8 +83,8 @@ def text_files(wildcards):
     """The corpus that a text comes from, or the local files that it is read from."""
     text = study(wildcards).settings["text"][wildcards.part]
     if text["path"] == "pydoc":
-        return [rules.collect_docstrings.output[text["split"]]]
-    return find_files(text)
+        return rules.collect_docstrings.output[text["split"]]
+    return local(find_files(text))
 
 
 def digest_text(wildcards):
@@ -118,7 +121,7 @@ rule tokenize_prompts:
     """Turn the prompts of five categories into tokens."""
     input:
         model=rules.fetch_model.output.model,
-        prompts=config["analyses"]["prompts"],
+        prompts=local(config["analyses"]["prompts"]),
     output:
         prompts="results/{study}/tokens/prompts.safetensors",
     log:
@@ -137,5 +140,5 @@ rule tokenize_prompts:
         "../scripts/tokenize_prompts.py"
 
 
-CALIBRATION = rules.tokenize_text.output.tokens.replace("{part}", "calibration")
-EVALUATION = rules.tokenize_text.output.tokens.replace("{part}", "evaluation")
+CALIBRATION = fill(rules.tokenize_text.output.tokens, part="calibration")
+EVALUATION = fill(rules.tokenize_text.output.tokens, part="evaluation")

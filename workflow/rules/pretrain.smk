@@ -4,9 +4,9 @@
 rule pretrain_model:
     """Train the reference model from scratch on the pydoc corpus; goes on where it was stopped."""
     input:
-        train=rules.collect_docstrings.output.train.format(study="pydoc"),
-        calibration=rules.collect_docstrings.output.calibration.format(study="pydoc"),
-        corpus=rules.collect_docstrings.output.corpus.format(study="pydoc"),
+        train=fill(rules.collect_docstrings.output.train, study="pydoc"),
+        calibration=fill(rules.collect_docstrings.output.calibration, study="pydoc"),
+        corpus=fill(rules.collect_docstrings.output.corpus, study="pydoc"),
     output:
         expand(
             "pretrained/pydoc/{file}",

@@ -23,7 +23,7 @@ rule describe_environment:
 def tables_of(rule, study):
     """The tables that a rule writes, as CSV."""
     return {
-        Path(path).stem: path.format(study=study.name)
+        Path(path).stem: fill(path, study=study.name)
         for path in rule.output
         if path.endswith(".csv")
     }

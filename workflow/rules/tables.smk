@@ -33,17 +33,17 @@ def outcomes(wildcards):
     nll, sites = [], []
     for names in chosen.evaluations:
         maker = baselines.get(names["allocation"], rules.evaluate_spon)
-        nll.append(maker.output.nll.format(study=chosen.name, **names))
+        nll.append(fill(maker.output.nll, study=chosen.name, **names))
     for name in chosen.biased:
         pattern = rules.allocate_biases.output.sites
-        sites.append(pattern.format(study=chosen.name, allocation=name))
+        sites.append(fill(pattern, study=chosen.name, allocation=name))
     thresholds = [
         *files_of_runs(rules.choose_thresholds.output.thresholds, chosen.baselines),
         *files_of_runs(rules.centre_on_mode.output.thresholds, chosen.runs(MODE)),
     ]
     return {
         "model": rules.fetch_model.output.model,
-        "protocol": rules.tokenize_text.output.protocol.replace("{part}", "evaluation"),
+        "protocol": fill(rules.tokenize_text.output.protocol, part="evaluation"),
         "sites": sites,
         "nll": nll,
         "thresholds": expand(thresholds, study=chosen.name),
@@ -52,7 +52,7 @@ def outcomes(wildcards):
 
 def files_of_runs(pattern, runs):
     """The files of some runs of a study, by the pattern of the rule that makes them."""
-    return [expand(pattern, allow_missing=True, **run)[0] for run in runs]
+    return [fill(pattern, **run) for run in runs]
 
 
 def ways_to_learn(wildcards):

@@ -8,7 +8,8 @@ from spon.job import job
 
 with job(snakemake) as here:
     modules = (biases, confidence, frontiers, outcomes, states)
-    plot = {name: found for one in modules for name, found in vars(one).items()}[snakemake.rule]
+    functions = {name: found for one in modules for name, found in vars(one).items()}
+    plot = functions[here.metadata["rule"]]
     tables = {
         name: pd.concat(map(pd.read_csv, np.atleast_1d(paths)))
         for name, paths in snakemake.input.items()

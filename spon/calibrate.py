@@ -97,8 +97,10 @@ def watch_inputs(
                 lambda _, inputs, site=site: see(site, inputs[0])
             )
             stack.callback(hook.remove)
+        seen = 0
         for batch in progress.follow(models.batches(tokens, batch_tokens)):
-            models.final_states(network, batch)
+            models.check_finite(network, batch, models.final_states(network, batch), seen)
+            seen += len(batch)
 
 
 def choose_thresholds(

@@ -24,6 +24,8 @@ CURVE = [
     "held_out_kl",
     "event",
 ]
+# The schedule that lowers the rate, and ends the training, by the held-out KL.
+PLATEAU = "plateau"
 # What happened to a training after a step.
 LOWERED, CONVERGED = "rate lowered", "converged"
 # ASSUME: on a plateau, biases are averaged over about the last 20 steps. At a rate that is still
@@ -45,7 +47,8 @@ class Recipe:
         measure_every: Steps between two measurements of the held-out KL.
         learning_rate: Of AdamW, at the start; without weight decay.
         schedule: `constant`; `cosine` to zero; or `plateau`, which lowers the rate where the
-            held-out KL stops falling, and then ends the training.
+            held-out KL stops falling, then ends the training, and takes the best of what was
+            measured.
         plateau: When that is: `improvement`, the share of all that was won so far which a
             measurement has to add; `cuts`, how often the rate is lowered before the training ends;
             and `factor`, what the rate is multiplied by.
@@ -113,7 +116,7 @@ def learn_biases(
     dense = models.keep_final_states(network, blocks, split_blocks * blocks.shape[1], keep)
     head = Head(network)
     learned = {site: start(network.get_submodule(site), recipe.parametrisation) for site in sites}
-    average = Average(learned, MEMORY if recipe.schedule == "plateau" else 0.0)
+    average = Average(learned, MEMORY if recipe.schedule == PLATEAU else 0.0)
     optimizer = torch.optim.AdamW(learned.values(), lr=recipe.learning_rate, weight_decay=0.0)
     rate = Rate(optimizer, recipe)
     counter = progress.Progress(recipe.epochs * recipe.blocks * blocks.shape[1])
@@ -138,6 +141,7 @@ def learn_biases(
 
         without_biases = measure()
         rate.begin(without_biases)
+        best = Best(average, without_biases, recipe.schedule)
         curve = [(0, 0, None, None, None, without_biases, "")]
         for epoch, batch in order_batches(recipe, generator):
             biases = express(network, learned, recipe.parametrisation)
@@ -158,6 +162,7 @@ def learn_biases(
             loss, step = torch.stack(losses).sum(), len(curve)
             regular = step % recipe.measure_every == 0
             held_out = measure() if regular or step == recipe.steps else None
+            best.see(held_out)
             # A last stretch that is shorter than the others says nothing about a plateau.
             used, event = rate.current, rate.advance(held_out if regular else None)
             curve.append((step, epoch + 1, used, loss, norm, held_out, event))
@@ -167,7 +172,7 @@ def learn_biases(
             )
             if event == CONVERGED:
                 break
-    final = express(network, average.values, recipe.parametrisation)
+    final = express(network, best.values, recipe.parametrisation)
     biases = {site: bias.detach() for site, bias in final.items()}
     return biases, [read_point(point) for point in curve]
 
@@ -180,7 +185,7 @@ class Average:
 
     def __init__(self, learned: Mapping[str, Float[Tensor, "_"]], memory: float):
         self.memory, self.steps = memory, 0
-        self.values = {site: value.detach().clone() for site, value in learned.items()}
+        self.values = copy_values(learned)
 
     @torch.no_grad()
     def add(self, learned: Mapping[str, Float[Tensor, "_"]]) -> None:
@@ -189,6 +194,32 @@ class Average:
         weight = max(1 - self.memory, 1 / self.steps)
         for site, value in self.values.items():
             value.lerp_(learned[site], weight)
+
+
+class Best:
+    """The average where the held-out KL was lowest, on a plateau; with a fixed length, the last.
+
+    It may be where the training began, if no measurement is better.
+    """
+
+    def __init__(self, average: Average, held_out_kl: float, schedule: str):
+        self.average, self.lowest, self.by_measurement = average, held_out_kl, schedule == PLATEAU
+        self.kept = copy_values(average.values)
+
+    def see(self, held_out_kl: float | None) -> None:
+        """Keep the average as it is now if its KL, where it was measured, is the lowest."""
+        if held_out_kl is not None and held_out_kl < self.lowest:
+            self.lowest, self.kept = held_out_kl, copy_values(self.average.values)
+
+    @property
+    def values(self) -> Mapping[str, Float[Tensor, "_"]]:
+        """The values that the training gives."""
+        return self.kept if self.by_measurement else self.average.values
+
+
+def copy_values(values: Mapping[str, Float[Tensor, "_"]]) -> dict[str, Float[Tensor, "_"]]:
+    """Return copies that learn nothing."""
+    return {site: value.detach().clone() for site, value in values.items()}
 
 
 class Rate:
@@ -207,7 +238,7 @@ class Rate:
     def begin(self, held_out_kl: float) -> None:
         """Take the held-out KL without biases, which all gains are measured from."""
         self.without_biases = held_out_kl
-        if self.schedule == "plateau":
+        if self.schedule == PLATEAU:
             self.scheduler.step(0.0)
 
     def advance(self, held_out_kl: float | None) -> str:
@@ -224,7 +255,7 @@ class Rate:
                 f"the training has diverged: its held-out KL is {held_out_kl}; "
                 f"lower train.learning_rate"
             )
-        if self.schedule != "plateau":
+        if self.schedule != PLATEAU:
             self.scheduler.step()
             return ""
         if held_out_kl is None:
@@ -326,7 +357,7 @@ def make_scheduler(
     optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Return the scheduler of the learning rate; that of a plateau is told how much was won."""
-    assert recipe.schedule in ("constant", "cosine", "plateau"), recipe.schedule
+    assert recipe.schedule in ("constant", "cosine", PLATEAU), recipe.schedule
     if recipe.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
     if recipe.schedule == "constant":

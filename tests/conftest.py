@@ -40,5 +40,7 @@ def tiny(tmp_path_factory):
     from small_workflow import Study
 
     study = Study(tmp_path_factory.mktemp("tiny"))
+    study.is_traced = True
     study.run()
+    study.is_traced = False  # what tests run later is their own
     return study

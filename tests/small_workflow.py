@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import opened_files
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +59,9 @@ class Study:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        # Where the files that jobs open are written down, while it is traced.
+        self.trace = folder.with_name(f"{folder.name}-trace") / "of"
+        self.is_traced = False
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)
@@ -66,6 +70,9 @@ class Study:
         self, *arguments: str, overlays: tuple[str, ...] = ("config/tiny.yaml",), **variables: str
     ):
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", *overlays]
+        if self.is_traced and opened_files.STRACE:
+            self.trace.parent.mkdir(exist_ok=True)
+            command = [*opened_files.trace(self.trace), *command]
         environment = {
             name: value for name, value in os.environ.items() if name != "PYTHONPATH"
         } | variables

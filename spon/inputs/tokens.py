@@ -69,8 +69,8 @@ def check_tokens(tokens: Int[Tensor, "blocks length"], shape: Mapping) -> None:
         )
     if positions and length > positions:
         raise ValueError(
-            f"a block or prompt has {length} tokens, the model knows {positions} positions: "
-            f"allowed is a smaller protocol.block_length, or shorter prompts"
+            f"protocol.block_length is {length}, the model knows {positions} positions: allowed "
+            f"is {positions} or less"
         )
 
 
@@ -198,18 +198,25 @@ def take_blocks(
 
 
 def tokenize_prompts(
-    prompts: Mapping[str, Sequence[str]], tokenizer: Callable[..., Mapping], protocol: Protocol
+    prompts: Mapping[str, Sequence[str]],
+    tokenizer: Callable[..., Mapping],
+    protocol: Protocol,
+    positions: int | None = None,
 ) -> dict[str, Int[Tensor, "1 length"]]:
     """Turn prompts into blocks of token ids, one each, named `00.math` by number and category.
 
     Args:
         prompts: Texts by category.
+        positions: Tokens after which a prompt is cut off; None for none.
     """
     start = [tokenizer.bos_token_id] if protocol.bos else []
     texts = [(category, text) for category, texts in prompts.items() for text in texts]
     blocks = {}
+    # ASSUME: a prompt that is longer than the positions that a model knows is cut off there. What
+    # is read are states, which hardly depend on how a prompt ends.
     for number, (category, text) in enumerate(texts):
         ids = start + tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        ids = ids[:positions]
         blocks[f"{number:02d}.{category}"] = torch.tensor([ids], dtype=torch.int32)
     return blocks
 

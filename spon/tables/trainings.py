@@ -46,10 +46,12 @@ def tabulate_trainings(paths: Sequence[str | Path], schedule: str) -> pd.DataFra
 def describe_training(curve: pd.DataFrame, schedule: str) -> dict:
     """The row of one training."""
     trained = curve[curve["step"] > 0]
-    measured = curve.dropna(subset="held_out_kl")
-    start, end = (float(measured["held_out_kl"].iloc[place]) for place in (0, -1))
+    measured = curve.dropna(subset="held_out_kl").set_index("step")["held_out_kl"]
+    # On a plateau, the best measurement gives the biases.
+    reached = measured.cummin() if schedule == PLATEAU else measured
+    start, end = float(reached.iloc[0]), float(reached.iloc[-1])
     steps = int(trained["step"].iloc[-1])
-    before = measured[measured["step"] <= 0.9 * steps]["held_out_kl"].iloc[-1]
+    before = reached[reached.index <= 0.9 * steps].iloc[-1]
     won = start - end
     ended = bool((curve["event"] == "converged").any())
     return {

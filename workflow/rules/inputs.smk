@@ -83,7 +83,7 @@ def text_files(wildcards):
     """The corpus that a text comes from, or the local files that it is read from."""
     text = study(wildcards).settings["text"][wildcards.part]
     if text["path"] == "pydoc":
-        return rules.collect_docstrings.output[text["split"]]
+        return [rules.collect_docstrings.output[text["split"]]]
     return local(find_files(text))
 
 

@@ -18,7 +18,8 @@ with job(snakemake) as here:
     model = json.loads(Path(snakemake.input.model).read_text())
     tokenizer = read_tokenizer(model)
     prompts = yaml.safe_load(Path(snakemake.input.prompts).read_text())
-    tokens = tokenize_prompts(prompts, tokenizer, Protocol(**snakemake.params.spec["protocol"]))
+    protocol, shape = Protocol(**snakemake.params.spec["protocol"]), model["shape"]
+    tokens = tokenize_prompts(prompts, tokenizer, protocol, shape["positions"])
     for prompt in tokens.values():
-        check_tokens(prompt, model["shape"])
+        check_tokens(prompt, shape)
     save_prompts(tokens, snakemake.output.prompts, here.stamp)

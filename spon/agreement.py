@@ -17,7 +17,7 @@ from spon.head import Head
 from spon.inputs import source
 from spon.sites import name_layer, name_site
 
-# Of log-probabilities, in nats; of a model in bfloat16, as many as it rounds its logits by.
+# Of log-probabilities, in nats; in bfloat16, what transformers rounds its logits by.
 TOLERANCE = 1e-4
 
 
@@ -170,7 +170,8 @@ def check_predictions(
     """
     logits = network(input_ids=ids.to(network.device).long(), use_cache=False).logits.float()
     theirs = torch.log_softmax(logits, dim=-1).flatten(0, 1)
-    rounding = torch.finfo(network.dtype).eps * logits.abs().max().item()
+    # A head that scales and caps rounds its logits up to three times, and their sum once more.
+    rounding = 4 * torch.finfo(network.dtype).eps * logits.abs().max().item()
     tolerance, head = max(TOLERANCE, rounding), Head(network)
     middle = len(network.get_decoder().layers) // 2
     passes = {"whole": states}
@@ -192,7 +193,7 @@ def run_in_two(
     """Return the final states of a pass that is interrupted before a layer.
 
     Raises:
-        ValueError: It cannot be, since layers share more than the residual stream.
+        ValueError: It cannot be, since layers take or return more than the residual stream.
     """
     try:
         before = layers.states_before(network, ids, layer)
@@ -203,7 +204,7 @@ def run_in_two(
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"a pass of {type(network).__name__} cannot begin in the middle, since its layers "
-            f"share more than the residual stream: this kind of model is not supported"
+            f"take or return more than the residual stream: this kind of model is not supported"
         ) from error
 
 

@@ -128,5 +128,5 @@ def check_weights(shape: Mapping, dtype: str, device: str, memory_gib: float | i
     if needed > memory_gib:
         raise ValueError(
             f"memory_gib is {memory_gib:g}, "
-            f"the model's weights in {dtype} need {needed:.1f} on the {device}"
+            f"the model's weights in {dtype} need {needed:.3g} on the {device}"
         )

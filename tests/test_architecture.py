@@ -103,6 +103,23 @@ def test_the_readme_maps_every_file_of_the_hall_and_every_room():
     assert {name for name in LAW if name != "hall" and f"      {name}/ " not in area} == set()
 
 
+def test_models_and_tokenizers_are_read_in_one_place_each_where_no_code_of_theirs_is_run():
+    places = [*MODULES, *SCRIPTS, *(ROOT / "bench").glob("*.py")]
+    reading = {
+        path.stem: re.findall(r"\b(\w+)\.from_pretrained\(", path.read_text()) for path in places
+    }
+    assert {name: calls for name, calls in reading.items() if calls} == {
+        "models": ["AutoConfig", "AutoModelForCausalLM"],
+        "tokens": ["AutoTokenizer"],
+    }
+    for name in ("models.py", "inputs/tokens.py"):
+        assert '"trust_remote_code": False' in (text := (ROOT / "spon" / name).read_text()) or (
+            "trust_remote_code=False" in text
+        )
+    everything = "".join(path.read_text() for path in [*places, *RULES])
+    assert not re.search(r"trust_remote_code\W+True|torch\.hub|get_class_from_dynamic", everything)
+
+
 def test_packages_are_empty_so_that_importing_one_module_imports_no_other():
     assert all(path.read_text() == "" for path in (ROOT / "spon").rglob("__init__.py"))
 

@@ -48,6 +48,11 @@ def find_files(text: Mapping) -> list[str]:
         raise ValueError(f"path is '{path}', which is no folder: {allow_paths()}")
     if patterns and "/" not in path:  # datasets would read it with a format of its own, or pickles
         raise ValueError(f"path is '{path}': {allow_paths()}")
+    if "revision" not in text:
+        raise ValueError(
+            f"path is '{path}', a data set on the hub, without a revision: name a full commit, "
+            f"since branches move"
+        )
     return []
 
 

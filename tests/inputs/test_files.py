@@ -66,7 +66,10 @@ def test_what_leads_to_no_file_is_refused(text, sentence, tmp_path, monkeypatch)
 
 def test_the_corpus_and_data_sets_on_the_hub_have_no_local_files():
     assert find_files(settings("pydoc")) == []
-    assert find_files(settings("owner/corpus", "data/*.parquet")) == []
+    hub = settings("owner/corpus", "data/*.parquet")
+    assert find_files(hub | {"revision": "a" * 40}) == []
+    with pytest.raises(ValueError, match="on the hub, without a revision: name a full commit"):
+        find_files(hub)
 
 
 def test_a_folder_gives_the_files_of_its_split_and_runs_no_code(tmp_path, monkeypatch):

@@ -7,31 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spon.lineage.find import is_repository
+from spon.lineage.problems import (
+    MADE,
+    Problem,
+    describe_unrecorded,
+    find_foreign,
+    list_disputed,
+    list_misplaced,
+    list_unrecorded,
+)
 from spon.lineage.records import Record, Records, digest_file, run_git
 from spon.lineage.show import SHORT, count
 from spon.lineage.stamp import read_origin
-
-MADE = ("results", "figures")  # folders in which every file that is read was made by a job
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A problem with a file.
-
-    Attributes:
-        kind: `missing`, `damaged`, `changed` (a source), `stale`, `unrecorded` or `broken` (a
-            record).
-        path: The file.
-        detail: The rest of the sentence.
-        reach: Paths that the problem has reached, so that their readers stand on it.
-        itself: Whether these paths stand on the problem themselves, rather than being the file.
-    """
-
-    kind: str
-    path: str
-    detail: str
-    reach: tuple[str, ...]
-    itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +52,8 @@ class Report:
 def verify(root: Path, records: Records, study: str | None = None) -> Report:
     """Hash every output and source of a study, or of all, and compare them with the records.
 
+    Whatever else lies in its folders has no record, which is a problem too.
+
     Raises:
         ValueError: There are no records of the study.
     """
@@ -73,7 +62,9 @@ def verify(root: Path, records: Records, study: str | None = None) -> Report:
     actual = digest_present(root, expected)
     missing = [path for path in expected if path not in actual]
     absent = missing if is_unpulled(root, missing, list(actual), records) else []
-    problems = list_broken(records, study)
+    misplaced = list_misplaced(records, study)
+    problems = list_broken(records, study) + misplaced
+    problems += list_disputed(jobs, records, {problem.path for problem in misplaced})
     for path, digest in expected.items():
         if path in absent:
             continue
@@ -82,6 +73,7 @@ def verify(root: Path, records: Records, study: str | None = None) -> Report:
             problems.append(problem)
     for record in jobs:
         problems += list_inconsistent(record, records)
+    problems += list_unrecorded(root, records, study, expected)
     return Report(
         problems=problems,
         below=collect_below(problems, records),
@@ -102,10 +94,8 @@ def choose_study(records: Records, study: str | None) -> list[Record]:
     jobs = [record for record in records.by_file.values() if study in (None, record.study)]
     if not jobs and not list_broken(records, study):
         studies = sorted({record.study for record in records.by_file.values() if record.study})
-        raise ValueError(
-            f"there are no records of the study '{study}': known are "
-            f"{', '.join(studies) or 'none'}"
-        )
+        of = f" of the study '{study}'" if study else ""
+        raise ValueError(f"there are no records{of}: known are {', '.join(studies) or 'none'}")
     return jobs
 
 
@@ -161,21 +151,23 @@ def list_broken(records: Records, study: str | None) -> list[Problem]:
 def check_file(
     root: Path, path: str, expected: str, actual: str | None, records: Records
 ) -> Problem | None:
-    """Compare a file's digest with its record's, and return the problem if there is one."""
+    """Compare a file with the record of its job, and return the problem if there is one."""
     maker = records.makers.get(path)
+    made = path.split("/")[0] in MADE
     if actual is None:
         detail = f"made by {maker.rule}" if maker else "a source that jobs have read"
+        if made and not maker:
+            detail = "jobs have read it, and no record says what made it"
         return Problem("missing", path, detail, (path,))
+    if made and not maker:
+        if any(path in outputs for outputs in records.lost.values()):
+            return None  # the record that made it is broken, and is a problem of its own
+        return Problem("unrecorded", path, describe_unrecorded(path, {}, records), (path,))
     if actual != expected:
         detail = f"it is {actual[:SHORT]}, its record says {expected[:SHORT]}"
         detail += note_other_job(root / path, maker)
         return Problem("damaged" if maker else "changed", path, detail, (path,))
-    if maker or path.split("/")[0] not in MADE:
-        return None
-    if any(path in outputs for outputs in records.lost.values()):
-        return None  # the record that made it is broken, and is a problem of its own
-    detail = "jobs have read it, and no record says what made it"
-    return Problem("unrecorded", path, detail, (path,))
+    return find_foreign(root / path, path, maker) if maker else None
 
 
 def note_other_job(file: Path, maker: Record | None) -> str:

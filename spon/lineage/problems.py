@@ -87,7 +87,7 @@ def describe_unrecorded(path: str, origin: dict[str, str], records: Records) -> 
     if "job" in origin:
         job = origin["job"][:SHORT]
         return f"it says that {origin.get('rule')} made it as job {job}, which has no record"
-    if "/lineage/." in path:
+    if path.split("/")[2] == "lineage" and Path(path).name.startswith("."):
         return "half a record, left by a job that was killed: it can be removed"
     return "no record says what made it"
 

@@ -261,7 +261,10 @@ def parse_record(content: bytes) -> Record:
     Raises:
         ValueError: The bytes are no record, or one that does not fit its own digests.
     """
-    values = json.loads(content)
+    try:
+        values = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     names = set(Record.__dataclass_fields__)
     if not isinstance(values, dict) or set(values) != names:
         raise ValueError(f"its keys are not {', '.join(Record.__dataclass_fields__)}")
@@ -325,7 +328,7 @@ def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:
     for path, content in contents:
         try:
             records.by_file[path] = parse_record(content)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             records.broken[path] = " ".join(str(error).split())
             records.lost[path] = list_outputs(content)
     return records

@@ -28,6 +28,7 @@ class Report:
     Attributes:
         problems: The problems, file by file.
         below: Every other file that stands on one of these.
+        given: Files that a user has changed by hand, and has declared to the jobs that read them.
         jobs: Number of records.
         files: Number of files that were read.
         size: Bytes that were read.
@@ -37,6 +38,7 @@ class Report:
 
     problems: list[Problem]
     below: list[str]
+    given: list[str]
     jobs: int
     files: int
     size: int
@@ -62,11 +64,12 @@ def verify(root: Path, records: Records, study: str | None = None) -> Report:
     actual = digest_present(root, expected)
     missing = [path for path in expected if path not in actual]
     absent = missing if is_unpulled(root, missing, list(actual), records) else []
+    given = list_given(jobs, actual)
     misplaced = list_misplaced(records, study)
     problems = list_broken(records, study) + misplaced
     problems += list_disputed(jobs, records, {problem.path for problem in misplaced})
     for path, digest in expected.items():
-        if path in absent:
+        if path in absent or path in given:
             continue
         problem = check_file(root, path, digest, actual.get(path), records)
         if problem:
@@ -77,6 +80,7 @@ def verify(root: Path, records: Records, study: str | None = None) -> Report:
     return Report(
         problems=problems,
         below=collect_below(problems, records),
+        given=given,
         jobs=len(jobs),
         files=len(actual),
         size=sum((root / path).stat().st_size for path in actual),
@@ -117,6 +121,15 @@ def digest_present(root: Path, paths: Iterable[str]) -> dict[str, str]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = pool.map(digest_file, [root / path for path in present])
         return dict(zip(present, digests, strict=True))
+
+
+def list_given(jobs: list[Record], actual: dict[str, str]) -> list[str]:
+    """List the files that jobs have read as given by hand, and that are still what they read."""
+    given = {}
+    for record in jobs:
+        for path in record.spec.get("given", ()):
+            given[path] = given.get(path, True) and record.inputs.get(path) == actual.get(path)
+    return sorted(path for path, same in given.items() if same and path in actual)
 
 
 def is_unpulled(root: Path, missing: list[str], present: list[str], records: Records) -> bool:
@@ -187,10 +200,13 @@ def note_other_job(file: Path, maker: Record | None) -> str:
 def list_inconsistent(record: Record, records: Records) -> list[Problem]:
     """List the inputs that a job has read with other bytes than are recorded elsewhere.
 
-    For an input that a job made, that is by its maker; for a source, by its first reader.
+    For an input that a job made, that is by its maker; for a source, by its first reader. What was
+    given to the job by hand may be different.
     """
     problems = []
     for path, digest in record.inputs.items():
+        if path in record.spec.get("given", ()):
+            continue
         maker = records.makers.get(path)
         if maker:
             recorded, by = maker.outputs[path], f"{maker.rule} wrote"
@@ -224,8 +240,9 @@ def describe_report(report: Report) -> str:
     extent = (
         f"{count(report.files, 'file')}, {format_size(report.size)}, {count(report.jobs, 'job')}"
     )
+    given = "".join(f"given by hand: {path}\n" for path in report.given)
     if report.sound:
-        return f"sound: every file is as its record says ({extent})\n"
+        return f"sound: every file is as its record says ({extent})\n{given}"
     lines = [f"{problem.kind:<10} {problem.path}: {problem.detail}" for problem in report.problems]
     if report.below:
         verb = "stands" if len(report.below) == 1 else "stand"
@@ -239,7 +256,7 @@ def describe_report(report: Report) -> str:
         )
     if report.problems:
         lines.append(f"\n{count(len(report.problems), 'problem')} in {extent}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + f"\n{given}"
 
 
 def format_size(size: int | float) -> str:

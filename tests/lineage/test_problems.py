@@ -66,6 +66,13 @@ def test_a_stray_file_of_another_study_is_no_problem_of_this_one(study):
     assert list_kinds(check(study)) == [("unrecorded", "results/t/nll.csv")]
 
 
+def test_half_a_record_says_that_it_can_be_removed(study):
+    tree.write(f"{LINEAGE}/TOP-50/0/.train_spon.json.4711", "{")
+    assert check(study).problems[0].detail == (
+        "half a record, left by a job that was killed: it can be removed"
+    )
+
+
 def test_each_file_whose_record_is_gone_is_named(study):
     Path(f"{LINEAGE}/plot_figure.json").unlink()
     report = check(study)
@@ -187,6 +194,22 @@ def test_an_input_in_results_that_no_record_has_made_is_named(study, exists):
     problem = next(one for one in check(study).problems if one.path == "results/s/own.csv")
     assert problem.kind == ("unrecorded" if exists else "missing")
     assert problem.detail == "jobs have read it, and no record says what made it"
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_file_that_was_given_by_hand_and_declared_is_no_problem_and_is_told(study, made):
+    path = tree.CURVE if made else "results/s/own.csv"
+    tree.write(path, "thresholds of my own")
+    figure = ["figures/s/given.png"]
+    tree.run("plot_given", {}, {"given": [path]}, [tree.MODEL, path], figure, {"script": "2" * 16})
+    Path(f"{LINEAGE}/plot_figure.json").unlink()
+    for plotted in PLOTTED:
+        Path(plotted).unlink()
+    report = check(study)
+    assert report.sound
+    assert describe_report(report).endswith(f" 3 jobs)\ngiven by hand: {path}\n")
+    tree.flip(path)
+    assert [problem.path for problem in check(study).problems] == [path]
 
 
 def test_a_record_made_by_hand_for_the_output_of_another_job_is_named(study):

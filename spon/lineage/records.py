@@ -23,6 +23,7 @@ from spon.lineage import digest
 
 LOCK = Path(__file__).parents[2] / "constraints.txt"
 STUDYLESS = "-"  # stands for the study of a job that has none
+DIGEST = re.compile("[0-9a-f]{64}")  # a SHA-256
 
 
 @dataclass(frozen=True)
@@ -260,15 +261,38 @@ def parse_record(content: bytes) -> Record:
     Raises:
         ValueError: The bytes are no record, or one that does not fit its own digests.
     """
-    values = json.loads(content)
+    try:
+        values = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     names = set(Record.__dataclass_fields__)
     if not isinstance(values, dict) or set(values) != names:
         raise ValueError(f"its keys are not {', '.join(Record.__dataclass_fields__)}")
+    check_shape(values)
     job = digest_job(*(values[name] for name in ("rule", "wildcards", "spec", "inputs")))
     if job != values["job"]:
         raise ValueError("its job digest does not fit its rule, wildcards, spec and inputs")
     code = check_code(values["code"], values["spec"].get("code"))
     return Record(**values | {"code": code})
+
+
+def check_shape(values: Mapping) -> None:
+    """Refuse a record whose parts are not what `Record` says, before anything reads them.
+
+    Raises:
+        ValueError: A part is of another kind, a file has no digest, or there is no output.
+    """
+    for name in ("wildcards", "spec", "code", "inputs", "outputs", "environment"):
+        if not isinstance(values[name], dict):
+            raise ValueError(f"its {name} is no object")
+    for text in (values["job"], values["rule"], *values["wildcards"].values()):
+        if not isinstance(text, str):
+            raise ValueError(f"its job, rule or wildcards hold {text}, which is no text")
+    for path, digest_of_file in (values["inputs"] | values["outputs"]).items():
+        if not DIGEST.fullmatch(str(digest_of_file)):
+            raise ValueError(f"it gives {path} no SHA-256")
+    if not values["outputs"]:
+        raise ValueError("it names no output")
 
 
 def check_code(code: Mapping, expected: object) -> dict[str, dict]:

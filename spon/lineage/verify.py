@@ -7,31 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spon.lineage.find import is_repository
+from spon.lineage.problems import (
+    MADE,
+    Problem,
+    describe_unrecorded,
+    find_foreign,
+    list_disputed,
+    list_misplaced,
+    list_unrecorded,
+)
 from spon.lineage.records import Record, Records, digest_file, run_git
 from spon.lineage.show import SHORT, count
 from spon.lineage.stamp import read_origin
-
-MADE = ("results", "figures")  # folders in which every file that is read was made by a job
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A problem with a file.
-
-    Attributes:
-        kind: `missing`, `damaged`, `changed` (a source), `stale`, `unrecorded` or `broken` (a
-            record).
-        path: The file.
-        detail: The rest of the sentence.
-        reach: Paths that the problem has reached, so that their readers stand on it.
-        itself: Whether these paths stand on the problem themselves, rather than being the file.
-    """
-
-    kind: str
-    path: str
-    detail: str
-    reach: tuple[str, ...]
-    itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +28,7 @@ class Report:
     Attributes:
         problems: The problems, file by file.
         below: Every other file that stands on one of these.
+        given: Files that a user has changed by hand, and has declared to the jobs that read them.
         jobs: Number of records.
         files: Number of files that were read.
         size: Bytes that were read.
@@ -50,6 +38,7 @@ class Report:
 
     problems: list[Problem]
     below: list[str]
+    given: list[str]
     jobs: int
     files: int
     size: int
@@ -65,6 +54,8 @@ class Report:
 def verify(root: Path, records: Records, study: str | None = None) -> Report:
     """Hash every output and source of a study, or of all, and compare them with the records.
 
+    Whatever else lies in its folders has no record, which is a problem too.
+
     Raises:
         ValueError: There are no records of the study.
     """
@@ -73,18 +64,23 @@ def verify(root: Path, records: Records, study: str | None = None) -> Report:
     actual = digest_present(root, expected)
     missing = [path for path in expected if path not in actual]
     absent = missing if is_unpulled(root, missing, list(actual), records) else []
-    problems = list_broken(records, study)
+    given = list_given(jobs, actual)
+    misplaced = list_misplaced(records, study)
+    problems = list_broken(records, study) + misplaced
+    problems += list_disputed(jobs, records, {problem.path for problem in misplaced})
     for path, digest in expected.items():
-        if path in absent:
+        if path in absent or path in given:
             continue
         problem = check_file(root, path, digest, actual.get(path), records)
         if problem:
             problems.append(problem)
     for record in jobs:
         problems += list_inconsistent(record, records)
+    problems += list_unrecorded(root, records, study, expected)
     return Report(
         problems=problems,
         below=collect_below(problems, records),
+        given=given,
         jobs=len(jobs),
         files=len(actual),
         size=sum((root / path).stat().st_size for path in actual),
@@ -102,10 +98,8 @@ def choose_study(records: Records, study: str | None) -> list[Record]:
     jobs = [record for record in records.by_file.values() if study in (None, record.study)]
     if not jobs and not list_broken(records, study):
         studies = sorted({record.study for record in records.by_file.values() if record.study})
-        raise ValueError(
-            f"there are no records of the study '{study}': known are "
-            f"{', '.join(studies) or 'none'}"
-        )
+        of = f" of the study '{study}'" if study else ""
+        raise ValueError(f"there are no records{of}: known are {', '.join(studies) or 'none'}")
     return jobs
 
 
@@ -127,6 +121,15 @@ def digest_present(root: Path, paths: Iterable[str]) -> dict[str, str]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = pool.map(digest_file, [root / path for path in present])
         return dict(zip(present, digests, strict=True))
+
+
+def list_given(jobs: list[Record], actual: dict[str, str]) -> list[str]:
+    """List the files that jobs have read as given by hand, and that are still what they read."""
+    given = {}
+    for record in jobs:
+        for path in record.spec.get("given", ()):
+            given[path] = given.get(path, True) and record.inputs.get(path) == actual.get(path)
+    return sorted(path for path, same in given.items() if same and path in actual)
 
 
 def is_unpulled(root: Path, missing: list[str], present: list[str], records: Records) -> bool:
@@ -161,21 +164,23 @@ def list_broken(records: Records, study: str | None) -> list[Problem]:
 def check_file(
     root: Path, path: str, expected: str, actual: str | None, records: Records
 ) -> Problem | None:
-    """Compare a file's digest with its record's, and return the problem if there is one."""
+    """Compare a file with the record of its job, and return the problem if there is one."""
     maker = records.makers.get(path)
+    made = path.split("/")[0] in MADE
     if actual is None:
         detail = f"made by {maker.rule}" if maker else "a source that jobs have read"
+        if made and not maker:
+            detail = "jobs have read it, and no record says what made it"
         return Problem("missing", path, detail, (path,))
+    if made and not maker:
+        if any(path in outputs for outputs in records.lost.values()):
+            return None  # the record that made it is broken, and is a problem of its own
+        return Problem("unrecorded", path, describe_unrecorded(path, {}, records), (path,))
     if actual != expected:
         detail = f"it is {actual[:SHORT]}, its record says {expected[:SHORT]}"
         detail += note_other_job(root / path, maker)
         return Problem("damaged" if maker else "changed", path, detail, (path,))
-    if maker or path.split("/")[0] not in MADE:
-        return None
-    if any(path in outputs for outputs in records.lost.values()):
-        return None  # the record that made it is broken, and is a problem of its own
-    detail = "jobs have read it, and no record says what made it"
-    return Problem("unrecorded", path, detail, (path,))
+    return find_foreign(root / path, path, maker) if maker else None
 
 
 def note_other_job(file: Path, maker: Record | None) -> str:
@@ -195,10 +200,13 @@ def note_other_job(file: Path, maker: Record | None) -> str:
 def list_inconsistent(record: Record, records: Records) -> list[Problem]:
     """List the inputs that a job has read with other bytes than are recorded elsewhere.
 
-    For an input that a job made, that is by its maker; for a source, by its first reader.
+    For an input that a job made, that is by its maker; for a source, by its first reader. What was
+    given to the job by hand may be different.
     """
     problems = []
     for path, digest in record.inputs.items():
+        if path in record.spec.get("given", ()):
+            continue
         maker = records.makers.get(path)
         if maker:
             recorded, by = maker.outputs[path], f"{maker.rule} wrote"
@@ -232,8 +240,9 @@ def describe_report(report: Report) -> str:
     extent = (
         f"{count(report.files, 'file')}, {format_size(report.size)}, {count(report.jobs, 'job')}"
     )
+    given = "".join(f"given by hand: {path}\n" for path in report.given)
     if report.sound:
-        return f"sound: every file is as its record says ({extent})\n"
+        return f"sound: every file is as its record says ({extent})\n{given}"
     lines = [f"{problem.kind:<10} {problem.path}: {problem.detail}" for problem in report.problems]
     if report.below:
         verb = "stands" if len(report.below) == 1 else "stand"
@@ -247,7 +256,7 @@ def describe_report(report: Report) -> str:
         )
     if report.problems:
         lines.append(f"\n{count(len(report.problems), 'problem')} in {extent}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + f"\n{given}"
 
 
 def format_size(size: int | float) -> str:

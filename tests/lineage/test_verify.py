@@ -147,12 +147,11 @@ def test_files_of_another_commit_say_so(study):
 
 def test_one_study_is_verified_alone(study):
     tree.flip(tree.PNG)
-    path = Path("results/other/lineage/fetch_model.json")
-    path.parent.mkdir(parents=True)
+    tree.write("results/other/notes.md", "one line")
     tree.records.finish_record(
-        path,
-        tree.records.describe_job("fetch_model", {"study": "other"}, {}, []),
-        [tree.WEIGHTS],
+        "results/other/lineage/take_notes.json",
+        tree.records.describe_job("take_notes", {"study": "other"}, {}, []),
+        ["results/other/notes.md"],
         {},
         {},
     )

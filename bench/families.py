@@ -21,9 +21,6 @@ from spon.head import Head
 from spon.inputs import source
 from tests import model_zoo
 
-# The scopes of the default study; a model that lacks them is admitted with what it has.
-SCOPES = ["mlp.down_proj", "self_attn.o_proj"]
-
 
 def try_family(family: str, folder: Path) -> dict:
     """Describe what becomes of a family: `equal` with the largest difference, or the refusal."""
@@ -31,10 +28,7 @@ def try_family(family: str, folder: Path) -> dict:
     try:
         described = source.describe({"path": str(folder)})
         network = models.load_described(described, "cpu", "float32")
-        agreement.check_layers(network)
-        there = agreement.list_maps(network)["maps"]
-        maps = [name for name in SCOPES if name in there] or list(there)[:1]
-        agreement.check_network(network, maps, length=32)
+        maps = agreement.check_network(network, described["shape"])["maps"]
     except ValueError as refusal:
         sentence = str(refusal).replace(str(folder), "FOLDER")
         return {"outcome": "refused", "sentence": sentence}

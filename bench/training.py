@@ -29,6 +29,7 @@ from bench import naive
 from bench.shapes import ROOT, build
 from spon import calibrate, divergence, layers, models, sparsify, train
 from spon.head import Head
+from spon.sites import name_site
 
 RESULTS = Path(__file__).parent / "results"
 SPARSITY = 0.5
@@ -84,7 +85,8 @@ class Step:
         vocabulary, size = self.network.config.vocab_size, (case.blocks, 128)
         self.tokens = torch.randint(vocabulary, size, generator=generator, dtype=torch.int32)
         count = self.tokens.numel()
-        sites = models.name_sites(self.network, ["mlp.down_proj"])
+        depth = len(self.network.get_decoder().layers)
+        sites = [name_site(layer, "mlp.down_proj") for layer in range(depth)]
         quantiles = calibrate.read_quantiles(self.network, self.tokens, sites, count, 0.0)
         self.thresholds = calibrate.choose_thresholds(sites, quantiles, SPARSITY)
         self.masks = sparsify.make_sparsifiers(

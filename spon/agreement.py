@@ -1,48 +1,79 @@
 """Compare what the study computes of a model with what transformers computes, before it is used.
 
-A model is accepted by what it does, and not by its name: a pass that ends with our head, one that
-begins in the middle, and hooks on the maps of every scope.
+A model is accepted by what it does, and not by its name: a pass that ends with our head, passes
+that begin at any layer, and hooks on the maps of every layer.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import layers, models
-from spon.allocate import say_lacking
 from spon.head import Head
 from spon.inputs import source
-from spon.sites import name_layer, name_site
+from spon.sites import name_site
 
-# Of log-probabilities, in nats; in bfloat16, what transformers rounds its logits by.
+# Tokens of the blocks that are compared: few, so that all their logits fit into memory.
+LENGTH = 64
+# Of log-probabilities, in nats, where nothing but float32 rounds.
 TOLERANCE = 1e-4
+# Of states, relative to a token's norm; of a lower precision, some of its roundings.
+STATES_TOLERANCE, ROUNDINGS = 1e-5, 8
 
 
-def check_network(network: nn.Module, maps: Sequence[str], length: int) -> None:
+def check_network(network: nn.Module, shape: Mapping) -> dict:
     """Refuse a model that the study would not compute as transformers does.
 
     Args:
         network: The dense model.
-        maps: The linear maps of all scopes.
-        length: Tokens of a block.
+        shape: As its files say.
+
+    Returns:
+        The shape, with `maps` and `lacking` as the model has them. A map that does not take every
+        token once in a pass is no map; it stands among the lacking ones.
 
     Raises:
         ValueError: Its layers or maps are not found where they are looked for, its weights or
             states are not finite, it looks ahead, or it predicts other tokens than transformers.
     """
     check_layers(network)
-    check_length(network, length)
     check_weights(network)
-    ids = choose_tokens(network, length)
-    with torch.inference_mode():
+    ids = choose_tokens(network, min(LENGTH, shape["positions"] or LENGTH))
+    with passes_of(network), torch.inference_mode():
         states = models.final_states(network, ids)
         models.check_finite(network, ids, states)
-        check_maps(network, maps, ids)
         check_predictions(network, ids, states)
-        check_order(network, ids, states)
+        check_order(network, states)
+        check_beginnings(network, ids, states)
+        maps = find_maps(network, ids)
+    if not maps["maps"]:
+        raise ValueError(
+            f"{type(network).__name__} has no linear map that every layer has alike: allowed are "
+            f"models that have one"
+        )
+    return {**shape, **maps}
+
+
+@contextmanager
+def passes_of(network: nn.Module) -> Iterator[None]:
+    """Turn whatever a model's own pass raises into one sentence.
+
+    Raises:
+        ValueError: A pass failed.
+    """
+    try:
+        yield
+    except ValueError:
+        raise
+    except Exception as error:
+        cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(
+            f"a pass of {type(network).__name__} fails ({cause[:200]}): "
+            f"this kind of model is not supported"
+        ) from error
 
 
 def check_layers(network: nn.Module) -> None:
@@ -62,20 +93,6 @@ def check_layers(network: nn.Module) -> None:
     if type(head) is not nn.Linear:
         raise ValueError(
             f"the head of {type(network).__name__} is a {type(head).__name__}: allowed is Linear"
-        )
-
-
-def check_length(network: nn.Module, length: int) -> None:
-    """Refuse blocks that are longer than the positions that a model knows.
-
-    Raises:
-        ValueError: They are.
-    """
-    positions = getattr(network.config, "max_position_embeddings", None)
-    if positions and length > positions:
-        raise ValueError(
-            f"protocol.block_length is {length}, the model knows {positions} positions: allowed "
-            f"is {positions} or less"
         )
 
 
@@ -104,10 +121,88 @@ def choose_tokens(network: nn.Module, length: int) -> Int[Tensor, "2 length"]:
     return blocks
 
 
-def list_maps(network: nn.Module) -> dict[str, dict]:
+def check_predictions(
+    network: nn.Module,
+    ids: Int[Tensor, "blocks length"],
+    states: Float[Tensor, "blocks length d_model"],
+) -> None:
+    """Refuse a model whose log-probabilities are not those of transformers' own forward pass.
+
+    Raises:
+        ValueError: They differ.
+    """
+    logits = network(input_ids=ids.to(network.device).long(), use_cache=False).logits.float()
+    theirs = torch.log_softmax(logits, dim=-1).flatten(0, 1)
+    difference = (Head(network).log_probabilities(states.flatten(0, 1)) - theirs).abs()
+    # In a lower precision transformers rounds logits, those that it scales and caps several times.
+    # On average, the roundings of a prediction and of the sum over all are smaller by far.
+    rounding, size = torch.finfo(network.dtype).eps, logits.abs()
+    largest = max(TOLERANCE, 4 * rounding * size.max().item())
+    usual = max(TOLERANCE, rounding * size.mean().item())
+    if not (difference.max().item() <= largest and difference.mean().item() <= usual):
+        raise ValueError(
+            f"the predictions of {type(network).__name__} differ from those of transformers' own "
+            f"pass by up to {difference.max().item():.2g} nats: this kind of model is not "
+            f"supported"
+        )
+
+
+def check_order(network: nn.Module, states: Float[Tensor, "2 length d_model"]) -> None:
+    """Refuse a model that looks ahead: whose states depend on tokens that come after.
+
+    Args:
+        states: Of two blocks whose last token alone differs.
+
+    Raises:
+        ValueError: They do.
+    """
+    if not are_alike(*states[:, None, :-1]):
+        raise ValueError(
+            f"{type(network).__name__} sees the tokens that it predicts: allowed are models that "
+            f"look back alone"
+        )
+
+
+def check_beginnings(
+    network: nn.Module,
+    ids: Int[Tensor, "blocks length"],
+    states: Float[Tensor, "blocks length d_model"],
+) -> None:
+    """Refuse a model whose pass cannot be begun at each of its layers.
+
+    Raises:
+        ValueError: It cannot be, since layers take or return more than the residual stream.
+    """
+    for layer in range(1, len(network.get_decoder().layers)):
+        error = None
+        try:
+            entering = layers.states_before(network, ids, layer)
+            final = layers.run_from(network, ids, entering, layer)
+            is_same = final.shape == states.shape and are_alike(final, states)
+        except Exception as mistake:  # of any kind, by the model's own code
+            error, is_same = mistake, False
+        if not is_same:
+            raise ValueError(
+                f"a pass of {type(network).__name__} cannot begin at layer {layer}, since its "
+                f"layers take or return more than the residual stream: this kind of model is not "
+                f"supported"
+            ) from error
+
+
+def are_alike(
+    first: Float[Tensor, "blocks length d_model"], second: Float[Tensor, "blocks length d_model"]
+) -> bool:
+    """Return whether states are the same up to rounding, token by token."""
+    tolerance = max(STATES_TOLERANCE, ROUNDINGS * torch.finfo(first.dtype).eps)
+    differences = (first.float() - second.float()).norm(dim=-1)
+    return bool((differences <= tolerance * first.float().norm(dim=-1)).all())
+
+
+def find_maps(network: nn.Module, ids: Int[Tensor, "blocks length"]) -> dict[str, dict]:
     """Return `maps` and `lacking` of a model's shape, as `source.read_shape` has them.
 
-    A map is an `nn.Linear` that every layer has in the same size.
+    A map is an `nn.Linear` that every layer has in the same size, and that takes every token once
+    in a pass.
     """
     inside = [
         {
@@ -117,7 +212,16 @@ def list_maps(network: nn.Module) -> dict[str, dict]:
         }
         for layer in network.get_decoder().layers
     ]
-    return source.compare_layers(inside)
+    found = source.compare_layers(inside)
+    taken = watch_shapes(network, found["maps"], ids)
+    for name, size in list(found["maps"].items()):
+        expected = [(*ids.shape, size["d_in"])]
+        for layer in range(len(inside)):
+            if taken[name_site(layer, name)] != expected:
+                found["lacking"][name] = layer
+                del found["maps"][name]
+                break
+    return found
 
 
 def is_plain(module: nn.Module) -> bool:
@@ -125,109 +229,20 @@ def is_plain(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) and type(module).forward is nn.Linear.forward
 
 
-def check_maps(network: nn.Module, maps: Sequence[str], ids: Int[Tensor, "blocks length"]) -> None:
-    """Refuse maps that a layer lacks, or that do not take every token once in a pass.
-
-    Raises:
-        ValueError: It names the first layer and the map.
-    """
-    has = list_maps(network)
-    seen: dict[str, list[tuple]] = {}
+def watch_shapes(
+    network: nn.Module, maps: Mapping[str, Mapping], ids: Int[Tensor, "blocks length"]
+) -> dict[str, list[tuple[int, ...]]]:
+    """Return the shapes of the inputs that every site of some maps takes in one pass."""
+    depth = len(network.get_decoder().layers)
+    sites = [name_site(layer, name) for layer in range(depth) for name in maps]
+    shapes: dict[str, list[tuple[int, ...]]] = {site: [] for site in sites}
     with ExitStack() as stack:
-        for name in maps:
-            if name not in has["maps"]:
-                raise ValueError(say_lacking(name, has))
-            for layer in range(len(network.get_decoder().layers)):
-                site = name_site(layer, name)
-                hook = network.get_submodule(site).register_forward_pre_hook(
-                    lambda _, inputs, site=site: seen.setdefault(site, []).append(inputs[0].shape)
+        for site in sites:
+            hook = network.get_submodule(site).register_forward_pre_hook(
+                lambda _, inputs, site=site: shapes[site].append(
+                    tuple(inputs[0].shape) if inputs else ()
                 )
-                stack.callback(hook.remove)
-        models.final_states(network, ids)
-    for name in maps:
-        expected = [(*ids.shape, has["maps"][name]["d_in"])]
-        for layer in range(len(network.get_decoder().layers)):
-            shapes = seen.get(name_site(layer, name), [])
-            if shapes != expected:
-                raise ValueError(
-                    f"a scope names '{name}', which in {name_layer(layer)} does not take every "
-                    f"token once in a pass, but {list(map(tuple, shapes)) or 'none'}: allowed are "
-                    f"maps that do"
-                )
-
-
-def check_predictions(
-    network: nn.Module,
-    ids: Int[Tensor, "blocks length"],
-    states: Float[Tensor, "blocks length d_model"],
-) -> None:
-    """Refuse a model whose log-probabilities are not those of transformers' own forward pass.
-
-    Both from our final states, and from a pass that begins in the middle.
-
-    Raises:
-        ValueError: They differ.
-    """
-    logits = network(input_ids=ids.to(network.device).long(), use_cache=False).logits.float()
-    theirs = torch.log_softmax(logits, dim=-1).flatten(0, 1)
-    # A head that scales and caps rounds its logits up to three times, and their sum once more.
-    rounding = 4 * torch.finfo(network.dtype).eps * logits.abs().max().item()
-    tolerance, head = max(TOLERANCE, rounding), Head(network)
-    middle = len(network.get_decoder().layers) // 2
-    passes = {"whole": states}
-    if middle:
-        passes["begun in the middle"] = run_in_two(network, ids, middle)
-    for name, final in passes.items():
-        ours = head.log_probabilities(final.flatten(0, 1))
-        difference = (ours - theirs).abs().max().item()
-        if not difference <= tolerance:
-            raise ValueError(
-                f"the predictions of {type(network).__name__} differ from those of transformers' "
-                f"own pass by {difference:.2g} nats ({name}): this kind of model is not supported"
             )
-
-
-def run_in_two(
-    network: nn.Module, ids: Int[Tensor, "blocks length"], layer: int
-) -> Float[Tensor, "blocks length d_model"]:
-    """Return the final states of a pass that is interrupted before a layer.
-
-    Raises:
-        ValueError: It cannot be, since layers take or return more than the residual stream.
-    """
-    try:
-        before = layers.states_before(network, ids, layer)
-        states = layers.run_from(network, ids, before, layer)
-        if states.shape[:2] != ids.shape:
-            raise ValueError(f"the states have the shape {tuple(states.shape)}")
-        return states
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"a pass of {type(network).__name__} cannot begin in the middle, since its layers "
-            f"take or return more than the residual stream: this kind of model is not supported"
-        ) from error
-
-
-def check_order(
-    network: nn.Module,
-    ids: Int[Tensor, "2 length"],
-    states: Float[Tensor, "2 length d_model"],
-) -> None:
-    """Refuse a model that looks ahead: whose states depend on tokens that come after.
-
-    Raises:
-        ValueError: It does.
-    """
-    first, second = states[:, :-1].float()
-    scale = first.abs().max().item()
-    rounding = 100 * torch.finfo(network.dtype).eps * scale
-    if not (first - second).abs().max().item() <= rounding:
-        raise ValueError(
-            f"{type(network).__name__} sees the tokens that it predicts: allowed are models that "
-            f"look back alone"
-        )
-
-
-def describe_shape(shape: Mapping, network: nn.Module) -> dict:
-    """Return a model's shape with the maps that the loaded model has."""
-    return {**shape, **list_maps(network)}
+            stack.callback(hook.remove)
+        models.final_states(network, ids)
+    return shapes

@@ -91,6 +91,15 @@ def list_sites(shape: Mapping, maps: Sequence[str], layers: Sequence[int]) -> pd
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def name_scope(shape: Mapping, maps: Sequence[str]) -> list[str]:
+    """Return the sites of a scope: every layer's maps of these names, layer by layer.
+
+    Raises:
+        ValueError: The model has no such map.
+    """
+    return list_sites(shape, maps, range(shape["layers"]))["site"].tolist()
+
+
 def allocate_biases(
     shape: Mapping, scope_maps: Sequence[str], biased_maps: Sequence[str], layers: object
 ) -> pd.DataFrame:
@@ -160,8 +169,8 @@ def say_lacking(name: str, shape: Mapping) -> str:
     allowed = ", ".join(shape["maps"]) or "none, since no map is in every layer"
     if name in shape["lacking"]:
         layer = name_layer(shape["lacking"][name])
-        found = f"'{name}' is no linear map of {layer}, or has another size there"
-        return f"{found}: allowed are {allowed}"
+        found = f"'{name}' is no linear map of {layer} that takes every token once"
+        return f"{found}, or has another size there: allowed are {allowed}"
     return f"the model has no linear map '{name}': allowed are {allowed}"
 
 

@@ -30,7 +30,7 @@ class Head:
         # the effects measured here.
         shell = copy.copy(network)
         shell._modules = dict(network._modules)
-        setattr(shell, network.base_model_prefix, GivenStates())
+        setattr(shell, network.base_model_prefix, GivenStates(network.base_model))
         shell.set_output_embeddings(Float32Linear(network.get_output_embeddings()))
         self.shell = shell
 
@@ -76,7 +76,15 @@ def pull_to(states: Float[Tensor, "tokens d_model"], logits: Tensor) -> Pull:
 
 
 class GivenStates(nn.Module):
-    """A decoder that returns the states that it is given as its own."""
+    """A decoder that returns the states that it is given, and is else as the one it stands for."""
+
+    def __init__(self, decoder: nn.Module):
+        super().__init__()
+        self.__dict__["decoder"] = decoder  # no module of its own
+
+    def __getattr__(self, name: str) -> object:
+        """Return what the decoder has under this name."""
+        return getattr(self.__dict__["decoder"], name)
 
     def forward(self, inputs_embeds: Tensor, **_) -> "FinalStates":
         """Return them as the final states, in the form that all causal language models read."""
@@ -126,6 +134,7 @@ class MixedProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, states: Tensor, weight: Tensor) -> Tensor:
         ctx.weight = weight
+        ctx.set_materialize_grads(False)  # that of the weight would be as large as it is
         return torch.mm(states, weight.T, out_dtype=torch.float32)
 
     @staticmethod

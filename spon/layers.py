@@ -20,7 +20,7 @@ def lowest_layer(sites: Iterable[str]) -> int:
 
 def states_before(
     network: nn.Module, blocks: Int[Tensor, "blocks length"], layer: int
-) -> Float[Tensor, "blocks length d_model"]:
+) -> Float[Tensor, "blocks length *stream"]:
     """Return the residual stream that enters a layer; the layers from it on do not run."""
     layers, entering = network.get_decoder().layers, []
     skipped = dict.fromkeys(range(layer, len(layers)), pass_on)
@@ -37,7 +37,7 @@ def states_before(
 def run_from(
     network: nn.Module,
     blocks: Int[Tensor, "blocks length"],
-    states: Float[Tensor, "blocks length d_model"],
+    states: Float[Tensor, "blocks length *stream"],
     layer: int,
 ) -> Float[Tensor, "blocks length d_model"]:
     """Return the hidden states after the last norm, given the residual stream into a layer.

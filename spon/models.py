@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from spon import cache, memory, progress
 from spon.inputs import source
-from spon.sites import name_layer, name_site
+from spon.sites import name_layer
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts
 # are 1 % of a state, and bfloat16 rounds each entry by up to 0.4 %.
@@ -74,9 +74,9 @@ def read_network(folder: Path, dtype: torch.dtype, name: Path | None = None) -> 
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    name, own = name or folder, {"trust_remote_code": False, "local_files_only": True}
+    name = name or folder
     with source.explained("model", name):
-        config = AutoConfig.from_pretrained(folder, **own)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         known = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
         if known is None:
             raise ValueError(f"a {config.model_type} is no causal language model")
@@ -90,7 +90,8 @@ def read_network(folder: Path, dtype: torch.dtype, name: Path | None = None) -> 
             # Only so that `check_report` names the tensor.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            **own,
+            trust_remote_code=False,
+            local_files_only=True,
         )
     check_report(report, name)
     return network.requires_grad_(False).eval()
@@ -113,12 +114,6 @@ def check_report(report: Mapping, name: Path) -> None:
             raise ValueError(
                 f"the model in '{name}' {sentence}, {len(keys)}, first of them {keys[0]}"
             )
-
-
-def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
-    """Return the sites of a scope: every layer's maps of these names, layer by layer."""
-    layers = network.get_decoder().layers
-    return [name_site(layer, name) for layer in range(len(layers)) for name in maps]
 
 
 def final_states(

@@ -287,14 +287,9 @@ def check_model(name: str, study: Mapping, config: Mapping) -> None:
         )
     try:
         shape = source.read_shape(Path(model["path"]))
+        source.check_positions(study["protocol"]["block_length"], shape)
     except ValueError as error:
         raise SettingsError(f"config: {key} is '{model['path']}': {error}") from error
-    length, positions = study["protocol"]["block_length"], shape["positions"]
-    if positions and length > positions:
-        raise SettingsError(
-            f"config: {name}.protocol.block_length is {length}: allowed is {positions} or less, "
-            f"the positions that the model in '{model['path']}' knows"
-        )
     analysed = [run["allocation"] for run in config["analyses"]["runs"]]
     for name in dict.fromkeys([*config["sweep"]["allocations"], *analysed]):
         allocation = read_allocation(name, config)

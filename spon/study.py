@@ -146,15 +146,6 @@ class Study:
         swept = {allocation.scope for allocation in self.swept}
         return {name: maps for name, maps in self.config["scopes"].items() if name in swept}
 
-    @property
-    def maps(self) -> list[str]:
-        """The linear maps of all scopes that are sparsified, each once."""
-        named = {
-            *self.config["sweep"]["allocations"],
-            *(run["allocation"] for run in self.learned),
-        }
-        return sorted({map_ for name in named for map_ in self.allocations[name].maps})
-
     def runs(self, *ways: str) -> list[dict]:
         """Return the runs of the sweep whose biases are learned in one of these ways, each once.
 

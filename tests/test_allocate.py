@@ -107,8 +107,19 @@ def test_an_unknown_map_is_refused_with_the_maps_that_there_are():
         )
 
 
+def test_a_scope_is_every_layers_maps_layer_by_layer():
+    assert allocate.name_scope(SHAPE, [OUT, DOWN]) == [
+        "model.layers.0.self_attn.o_proj",
+        "model.layers.0.mlp.down_proj",
+        "model.layers.1.self_attn.o_proj",
+        "model.layers.1.mlp.down_proj",
+    ]
+
+
 def test_a_map_that_a_layer_lacks_is_refused_with_the_layer():
-    with pytest.raises(ValueError, match=r"'mlp.up_proj' is no linear map of model.layers.1, or"):
+    with pytest.raises(
+        ValueError, match=r"'mlp.up_proj' is no linear map of model.layers.1 that takes ev"
+    ):
         allocate.list_sites(SHAPE, ["mlp.up_proj"], [0])
 
 

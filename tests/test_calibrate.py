@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
-from spon import calibrate, models, sparsify
+from spon import calibrate, sparsify
 
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
 
@@ -77,12 +77,6 @@ def test_thresholds_survive_the_file(tmp_path):
     read = sparsify.read_thresholds(path)
     assert read[SITES[0]] == 0.1
     assert np.isnan(read[SITES[1]])
-
-
-def test_a_scope_names_maps_that_the_model_has(network):
-    assert models.name_sites(network, ["mlp.down_proj"]) == SITES
-    with pytest.raises(ValueError, match="names 'mlp.fc1'.*allowed are self_attn.q_proj"):
-        models.name_sites(network, ["mlp.fc1"])
 
 
 def test_the_largest_magnitude_is_kept_and_the_smallest_is_dropped():

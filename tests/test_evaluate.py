@@ -2,12 +2,13 @@ import math
 
 import pytest
 import torch
+from given_head import make_head
 from torch.nn import functional
 
 from spon import evaluate, sparsify
 
 # Two tokens, hidden states that are the logits: head = identity.
-HEAD = torch.eye(2)
+HEAD = make_head(torch.eye(2))
 DENSE = torch.tensor([[[0.0, 0.0], [9.0, 9.0]]])
 SPARSE = torch.tensor([[[math.log(3.0), 0.0], [5.0, -5.0]]])
 

@@ -222,7 +222,7 @@ def test_a_step_that_fits_nowhere_is_refused_in_a_sentence_that_names_the_key():
 def test_weights_that_do_not_fit_are_refused_before_they_are_read():
     memory.check_weights(SHAPE, "float32", "cpu", 4.0)
     with pytest.raises(
-        ValueError, match="memory_gib is 3.9, the model's weights in float32 need 4.0 on the cpu"
+        ValueError, match="memory_gib is 3.9, the model's weights in float32 need 4 on the cpu"
     ):
         memory.check_weights(SHAPE, "float32", "cpu", 3.9)
     memory.check_weights(SHAPE, "bfloat16", "cuda", 2.0)

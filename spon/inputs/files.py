@@ -38,8 +38,10 @@ def find_files(text: Mapping) -> list[str]:
     patterns = [named] if isinstance(named, str) else named
     if path == "pydoc" and patterns:
         raise ValueError(f"data_files names '{patterns[0]}', but path is 'pydoc': leave one out")
-    if path == "pydoc" or "://" in path:
+    if path == "pydoc":
         return []
+    if "://" in path:
+        raise ValueError(f"path is '{path}': {allow_paths()}")
     if path in READERS:
         return find_named(text, patterns)
     if Path(path).is_dir():
@@ -48,10 +50,10 @@ def find_files(text: Mapping) -> list[str]:
         raise ValueError(f"path is '{path}', which is no folder: {allow_paths()}")
     if patterns and "/" not in path:  # datasets would read it with a format of its own, or pickles
         raise ValueError(f"path is '{path}': {allow_paths()}")
-    if "revision" not in text:
+    if not re.fullmatch("[0-9a-f]{40}", text.get("revision", "")):
         raise ValueError(
-            f"path is '{path}', a data set on the hub, without a revision: name a full commit, "
-            f"since branches move"
+            f"path is '{path}', a data set on the hub, and revision is "
+            f"{text.get('revision', 'left out')}: allowed is a full commit, since branches move"
         )
     return []
 

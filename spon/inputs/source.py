@@ -21,6 +21,10 @@ WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "c
 # What a tokenizer or a config is read from. How the model was trained changes nothing of it.
 SMALL = ["*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken"]
 RECORD = "record.json"
+# Numbers of a config.json: those without which there is no shape, and further ones.
+NEEDED = ["num_hidden_layers", "hidden_size", "vocab_size"]
+USED = ["num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size"]
+USED += ["max_position_embeddings", "num_nextn_predict_layers"]
 
 
 def locate(model: Mapping[str, str]) -> Path:
@@ -74,10 +78,15 @@ def name_weights(folder: Path) -> list[str]:
     """
     if not (folder / INDEX).exists():
         return [WEIGHTS]
-    try:
-        named = sorted(set(read_json(folder / INDEX)["weight_map"].values()))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"'{folder / INDEX}' is no index: it lacks a weight_map") from error
+    weight_map = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ValueError(f"'{folder / INDEX}' is no index: it lacks a weight_map")
+    named = sorted(set(map(str, weight_map.values())))
+    elsewhere = [name for name in named if Path(name).name != name]
+    if elsewhere:
+        raise ValueError(
+            f"'{folder / INDEX}' names '{elsewhere[0]}': allowed are files beside the index"
+        )
     if named != [WEIGHTS] and (folder / WEIGHTS).exists():
         raise ValueError(
             f"the model in '{folder}' has {WEIGHTS}, and {INDEX}, which names others: delete the "
@@ -127,11 +136,14 @@ def read_json(path: Path) -> dict:
         ValueError: There is none, or it is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ValueError(f"the model in '{path.parent}' has no {path.name}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"'{path}' is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"'{path}' holds no JSON object")
+    return content
 
 
 def read_shape(folder: Path) -> dict:
@@ -187,6 +199,19 @@ def read_shape(folder: Path) -> dict:
     }
 
 
+def check_positions(length: int, shape: Mapping) -> None:
+    """Refuse blocks that are longer than the positions that a model knows.
+
+    Raises:
+        ValueError: They are.
+    """
+    if shape["positions"] and length > shape["positions"]:
+        raise ValueError(
+            f"protocol.block_length is {length}, the model knows {shape['positions']} positions: "
+            f"allowed is {shape['positions']} or less"
+        )
+
+
 def read_config(folder: Path) -> dict:
     """Read a model's config.json.
 
@@ -194,16 +219,23 @@ def read_config(folder: Path) -> dict:
         ValueError: It lacks what says the model's shape, or its weights are quantised.
     """
     config = read_json(folder / CONFIG)
-    for key in ("num_hidden_layers", "hidden_size", "vocab_size"):
-        if not isinstance(config.get(key), int):
+    for key in NEEDED:
+        if config.get(key) is None:
             raise ValueError(
                 f"'{folder / CONFIG}' lacks {key}: allowed are models whose layers are named as "
                 f"Llama's, Mistral's and Qwen's"
             )
-    if "quantization_config" in config:
-        method = config["quantization_config"].get("quant_method", "quantised")
+    for key in [*NEEDED, *USED]:
+        value = config.get(key)
+        if value is not None and (not isinstance(value, int) or value < 0):
+            raise ValueError(
+                f"'{folder / CONFIG}' has {key} {json.dumps(value)}: allowed is one number for "
+                f"all layers"
+            )
+    if quantised := config.get("quantization_config"):
         raise ValueError(
-            f"the weights in '{folder}' are quantised ({method}): allowed are float weights"
+            f"the weights in '{folder}' are quantised ({json.dumps(quantised)[:80]}): allowed are "
+            f"float weights"
         )
     return config
 
@@ -263,7 +295,7 @@ def read_weight_shapes(folder: Path) -> dict[str, list[int]]:
             with safe_open(path, framework="np") as file:
                 for tensor in file.keys():  # noqa: SIM118 (a safetensors file is no dict)
                     shapes[tensor] = file.get_slice(tensor).get_shape()
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
             raise ValueError(
                 f"'{path}' is no safetensors file: if it is a git-lfs pointer, fetch it first"
             ) from error

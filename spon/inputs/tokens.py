@@ -61,16 +61,12 @@ def check_tokens(tokens: Int[Tensor, "blocks length"], shape: Mapping) -> None:
     Raises:
         ValueError: There are such tokens, or blocks are longer.
     """
-    largest, length, positions = int(tokens.max()), tokens.shape[1], shape["positions"]
+    source.check_positions(tokens.shape[1], shape)
+    largest = int(tokens.max())
     if largest >= shape["vocabulary"]:
         raise ValueError(
             f"the tokenizer gives token {largest}, the model knows {shape['vocabulary']} tokens: "
             f"it is the tokenizer of another model, or vocab_size in config.json is wrong"
-        )
-    if positions and length > positions:
-        raise ValueError(
-            f"protocol.block_length is {length}, the model knows {positions} positions: allowed "
-            f"is {positions} or less"
         )
 
 

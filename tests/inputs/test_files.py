@@ -68,8 +68,12 @@ def test_the_corpus_and_data_sets_on_the_hub_have_no_local_files():
     assert find_files(settings("pydoc")) == []
     hub = settings("owner/corpus", "data/*.parquet")
     assert find_files(hub | {"revision": "a" * 40}) == []
-    with pytest.raises(ValueError, match="on the hub, without a revision: name a full commit"):
+    with pytest.raises(ValueError, match="revision is left out: allowed is a full commit"):
         find_files(hub)
+    with pytest.raises(ValueError, match="revision is main: allowed is a full commit"):
+        find_files(hub | {"revision": "main"})
+    with pytest.raises(ValueError, match="path is 'hf://owner/corpus': allowed are text, json"):
+        find_files(settings("hf://owner/corpus"))
 
 
 def test_a_folder_gives_the_files_of_its_split_and_runs_no_code(tmp_path, monkeypatch):

@@ -60,6 +60,64 @@ def test_a_model_that_changed_after_it_was_pinned_is_noticed(tmp_path, model_jso
         models.load(tmp_path / "model.json", "cpu", "float32")
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"intermediate_size": [96, 64]}, r"has intermediate_size \[96, 64\]: allowed is one nu"),
+        ({"max_position_embeddings": "128"}, 'has max_position_embeddings "128": allowed is one'),
+        ({"num_hidden_layers": 3}, "layers 0 to 1 .2 layers., but num_hidden_layers is 3"),
+        ({"num_hidden_layers": 1}, "layers 0 to 1 .2 layers., but num_hidden_layers is 1"),
+        ({"vocab_size": 2000}, "embeddings of 2048 tokens, but vocab_size is 2000"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "are quantised .*gptq.*: allowed are"),
+        ({"quantization_config": None}, None),
+    ],
+)
+def test_a_config_that_contradicts_its_weights_is_refused(tmp_path, changes, sentence):
+    told = json.loads((TINY / "config.json").read_text()) | changes
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    shutil.copy(TINY / "model.safetensors", tmp_path)
+    if sentence is None:
+        source.read_shape(tmp_path)
+        return
+    with pytest.raises(ValueError, match=sentence):
+        source.read_shape(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("index", "sentence"),
+    [
+        ("[1]", "holds no JSON object"),
+        ('{"weight_map": 3}', "is no index: it lacks a weight_map"),
+        ('{"weight_map": {"a": "../a.safetensors"}}', "names '../a.safetensors': allowed are"),
+        ('{"weight_map": {"a": "b.safetensors"}}', "delete the one that is not meant"),
+        ("{", "is no JSON"),
+    ],
+)
+def test_an_index_that_says_something_else_is_refused(tmp_path, index, sentence):
+    shutil.copytree(TINY, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ValueError, match=sentence):
+        source.read_shape(tmp_path)
+
+
+def test_only_files_that_the_index_names_are_weights(tmp_path):
+    shutil.copytree(TINY, tmp_path, dirs_exist_ok=True)
+    before = source.describe({"path": str(tmp_path)})
+    for name in ("consolidated.safetensors", "model-00009-of-00009.safetensors"):
+        save_file({"model.layers.7.mlp.down_proj.weight": torch.zeros(2, 2)}, tmp_path / name)
+    (tmp_path / "notes.bin").write_bytes(b"weights of another kind")
+    assert source.describe({"path": str(tmp_path)}) == before
+
+
+def test_a_reader_finds_the_files_that_are_listed_and_no_others(tmp_path):
+    shutil.copytree(TINY, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "own.py").write_text("raise SystemExit")
+    with source.gathered(tmp_path, ["config.json"]) as folder:
+        assert [path.name for path in folder.iterdir()] == ["config.json"]
+        assert (folder / "config.json").read_bytes() == (TINY / "config.json").read_bytes()
+    assert not folder.exists()
+
+
 def test_a_git_lfs_pointer_is_no_weights(tmp_path):
     shutil.copy(TINY / "config.json", tmp_path)
     (tmp_path / "model.safetensors").write_text(

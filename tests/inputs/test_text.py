@@ -385,10 +385,14 @@ def test_rows_of_a_data_set_on_the_hub_are_checked_too(monkeypatch):
         return datasets.Dataset.from_dict({"text": ["a", None, "b"], "number": [1, 2, 3]})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    text = settings("owner/corpus", revision="c0ffee", split="test[:3]", blocks=4, order="even")
+    text = settings(
+        "owner/corpus", revision="c0ffee" + "0" * 34, split="test[:3]", blocks=4, order="even"
+    )
     with pytest.raises(ValueError, match="owner/corpus, row 2: .* is null, as in 1 of 3 rows"):
         read(text)
-    assert asked == [{"path": "owner/corpus", "revision": "c0ffee", "split": "test[:3]"}]
+    assert asked == [
+        {"path": "owner/corpus", "revision": "c0ffee" + "0" * 34, "split": "test[:3]"}
+    ]
     assert read(text | {"missing": "leave_out"}) == ["a", "b"]
     with pytest.raises(ValueError, match="owner/corpus, row 1: .* is a number, 1"):
         read(text | {"field": "number"})

@@ -44,10 +44,6 @@ rule fetch_model:
             files=lambda wildcards: digest_files(model_files(wildcards)),
             model=lambda wildcards: study(wildcards).settings["model"],
             dtype=lambda wildcards: study(wildcards).settings["dtype"],
-            maps=of_study("maps"),
-            block_length=lambda wildcards: study(wildcards).settings["protocol"][
-                "block_length"
-            ],
         ),
     script:
         "../scripts/fetch_model.py"

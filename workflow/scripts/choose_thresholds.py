@@ -1,18 +1,23 @@
 """Choose the thresholds of a scope at a sparsity, and measure what they set to zero."""
 
+import json
+from pathlib import Path
+
 from spon import calibrate, models
+from spon.allocate import name_scope
 from spon.inputs.tokens import read_tokens, take_even
 from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
+    shape = json.loads(Path(snakemake.input.model).read_text())["shape"]
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     tokens = read_tokens(snakemake.input.tokens)
     thresholds = calibrate.choose_thresholds(
-        models.name_sites(network, spec["maps"]),
+        name_scope(shape, spec["maps"]),
         calibrate.load_quantiles(snakemake.input.get("quantiles")),
         sparsity=float(snakemake.wildcards.sparsity),
     )

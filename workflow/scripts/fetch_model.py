@@ -8,6 +8,5 @@ with job(snakemake) as here:
     spec = snakemake.params.spec
     model = source.describe(spec["model"])
     network = models.load_described(model, here.device, spec["dtype"], here.memory_gib)
-    agreement.check_network(network, spec["maps"], spec["block_length"])
-    shape = agreement.describe_shape(model["shape"], network)
+    shape = agreement.check_network(network, model["shape"])
     here.write_json({**model, "shape": shape}, snakemake.output.model)

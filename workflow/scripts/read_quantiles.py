@@ -1,18 +1,23 @@
 """Read the quantiles of the magnitude of the inputs of every site of a scope."""
 
+import json
+from pathlib import Path
+
 from spon import calibrate, models
+from spon.allocate import name_scope
 from spon.inputs.tokens import read_tokens, take_even
 from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
+    shape = json.loads(Path(snakemake.input.model).read_text())["shape"]
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     quantiles = calibrate.read_quantiles(
         network,
         take_even(read_tokens(snakemake.input.tokens), spec["blocks"]),
-        sites=models.name_sites(network, spec["maps"]),
+        sites=name_scope(shape, spec["maps"]),
         batch_tokens=spec["batch_tokens"],
         dense_share=spec["sparsification"]["dense_share"],
     )

@@ -15,6 +15,7 @@ os.environ.update(
 from spon import settings
 from spon.analyses.checkpoints import find_checkpoints
 from spon.lineage import digest
+from spon.names import find_inside
 from spon.study import Study
 
 

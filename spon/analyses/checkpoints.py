@@ -25,7 +25,7 @@ NAME = re.compile(
 )
 NAME_FORM = "[spon_]ALLOCATION_sSPARSITY[_seedN].pt or .safetensors, such as spon_TOP-50_s0.50.pt"
 FORMATS = (".pt", ".safetensors")
-LARGEST_SEED = 2**32 - 1  # as in the config's schema
+LARGEST_SEED = 999_999_999  # as in the config's schema
 SHOWN = 60  # characters of what a checkpoint calls something
 MAPS = {
     "q_proj": "self_attn.q_proj",
@@ -100,10 +100,10 @@ def read_name(path: str | Path) -> dict:
             f"the checkpoint '{path}' is called as a baseline is: allowed is any other"
         )
     sparsity, seed = float(match["sparsity"]), int((match["seed"] or "0")[:99])
-    if not 0 < sparsity < 1 or seed > LARGEST_SEED:
+    if not 0.001 <= sparsity <= 0.999 or seed > LARGEST_SEED:
         raise ValueError(
             f"the name of the checkpoint '{path}' says sparsity {match['sparsity']} and seed "
-            f"{seed}: allowed are sparsities above 0 and below 1, and seeds up to {LARGEST_SEED}"
+            f"{seed}: allowed are sparsities of 0.001 to 0.999 and seeds up to {LARGEST_SEED}"
         )
     return {"allocation": match["allocation"], "sparsity": sparsity, "seed": seed}
 

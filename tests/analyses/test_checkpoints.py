@@ -385,8 +385,8 @@ def test_what_a_file_calls_its_biases_is_shown_on_one_line(tmp_path):
         ("Tokens_s0.5.pt", "has the name 'Tokens', which is a folder of every study"),
         (f"{'x' * 65}_s0.5.pt", "allowed are 1 to 64 letters"),
         ("BASELINE-TEAL_s0.5.pt", "is called as a baseline is"),
-        ("TOP-50_s0.0.pt", "says sparsity 0.0 and seed 0: allowed are sparsities above 0"),
-        ("TOP-50_s0.5_seed4294967296.pt", "and seed 4294967296: allowed are"),
+        ("TOP-50_s0.0.pt", "says sparsity 0.0 and seed 0: allowed are sparsities of 0.001"),
+        ("TOP-50_s0.5_seed1000000000.pt", "and seed 1000000000: allowed are"),
         ("TÖP_s0.5.pt", "has a name that tells no run"),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from numpy.typing import ArrayLike
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -28,14 +28,32 @@ def write_biases(biases: Mapping[str, ArrayLike], path: str | Path, made_by: str
         path: Of the file.
         made_by: JSON that says what made the biases, their run included. It is the file's one
             entry of metadata, since safetensors writes several in no fixed order.
+
+    Raises:
+        ValueError: An entry is not finite in float32; nothing is written.
     """
-    arrays = {
-        site + SUFFIX: np.ascontiguousarray(bias, dtype=np.float32)
-        for site, bias in biases.items()
-    }
-    for name, array in arrays.items():
-        assert array.ndim == 1, f"{name} is no vector but has shape {array.shape}"
+    arrays = {}
+    for site, bias in biases.items():
+        with np.errstate(over="ignore"):  # what is too large for float32 is refused below
+            array = np.ascontiguousarray(bias, dtype=np.float32)
+        assert array.ndim == 1, f"{site} has no vector but shape {array.shape}"
+        check_finite(site, "bias", array)
+        arrays[site + SUFFIX] = array
     save_file(arrays, path, metadata={"made_by": made_by})
+
+
+def check_finite(site: str, name: str, vector: Float[np.ndarray, "channels"]) -> None:
+    """Refuse what a site has under this name if an entry is not finite.
+
+    Raises:
+        ValueError: It names the site and the first such entry.
+    """
+    broken = np.flatnonzero(~np.isfinite(vector))
+    if len(broken):
+        raise ValueError(
+            f"the {name} of {site} has {len(broken)} of {len(vector)} entries that are not finite "
+            f"numbers in float32, first entry {broken[0]}"
+        )
 
 
 def read_biases(path: str | Path) -> dict[str, Float32[np.ndarray, "d_out"]]:

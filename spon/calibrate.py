@@ -1,5 +1,6 @@
 """Choose thresholds from the quantiles of |x| at every site, and measure what they set to zero."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -19,6 +20,7 @@ from spon.sites import layer_of
 # numbers in 2 MB per site, so the text is read once, without a range known beforehand.
 DROPPED_BITS = 13
 BINS = 1 << (31 - DROPPED_BITS)
+INFINITE = 0x7F800000 >> DROPPED_BITS  # the bin of infinity; those of NaN are behind it
 SHARES = np.arange(1, 1000) / 1000
 
 
@@ -49,7 +51,7 @@ def read_quantiles(
     tables = []
     for site, histogram in counts.items():
         names = {"site": site, "layer": layer_of(site)}
-        magnitudes = quantiles(histogram.cpu())
+        magnitudes = quantiles(histogram.cpu(), site=site)
         tables.append(pd.DataFrame({**names, "share": SHARES, "magnitude": magnitudes}))
     return pd.concat(tables, ignore_index=True)
 
@@ -64,12 +66,20 @@ def count_magnitudes(x: Float[Tensor, "..."]) -> Int[Tensor, "bins"]:
     return torch.bincount(bits, minlength=BINS)
 
 
-def quantiles(histogram: Int[Tensor, "bins"], shares: np.ndarray = SHARES) -> np.ndarray:
+def quantiles(
+    histogram: Int[Tensor, "bins"], shares: np.ndarray = SHARES, site: str = "a site"
+) -> np.ndarray:
     """Return the magnitudes that `shares` of the counted entries do not exceed.
 
     Inside a bin, the magnitude is interpolated linearly.
+
+    Raises:
+        ValueError: Some of the entries of `site` are not finite.
     """
     counts = histogram.numpy()
+    broken = counts[INFINITE:].sum()
+    if broken:
+        raise ValueError(f"{broken} of {counts.sum()} inputs of {site} are not finite numbers")
     edges = (
         (np.arange(BINS + 1, dtype=np.uint32) << DROPPED_BITS).view(np.float32).astype(np.float64)
     )
@@ -148,7 +158,12 @@ def measure_thresholds(
         `site, layer, threshold, sparsity_dense_pass, sparsity_sparse_pass`: the shares of a site's
         input entries set to zero where all other sites are dense, and where all sites of the scope
         are sparsified. Entries that were zero before count too.
+
+    Raises:
+        ValueError: A threshold is negative or not finite, but for NaN where sites are sparsified
+            by rank.
     """
+    check_thresholds(thresholds, method)
     make = partial(
         sparsify.make_sparsifiers, network, thresholds, method, sparsity, centres=centres
     )
@@ -166,6 +181,16 @@ def measure_thresholds(
     return pd.DataFrame(
         rows, columns=["site", "layer", "threshold", "sparsity_dense_pass", "sparsity_sparse_pass"]
     )
+
+
+def check_thresholds(thresholds: Mapping[str, float], method: str) -> None:
+    """Refuse thresholds that are negative or not finite; NaN is for sites sparsified by rank."""
+    for site, threshold in thresholds.items():
+        by_rank = method == "topk" and math.isnan(threshold)
+        if not (by_rank or 0 <= threshold < math.inf):
+            raise ValueError(
+                f"the threshold of {site} is {threshold}: allowed are finite numbers, zero or more"
+            )
 
 
 def measure_sparsity(

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from spon import calibrate
+from spon.biases import check_finite
 
 SUFFIX = ".centre"
 # Modes are sought among so many bins, up to so many standard deviations from the channel's mean.
@@ -52,6 +53,7 @@ def find_modes(
     for site, (total, squares) in sums.items():
         mean = total / counted
         grids[site] = mean, (squares / counted - mean**2).clamp(min=0).sqrt()
+        check_finite(site, "mean input", grids[site][1].numpy())
     counts = {site: torch.zeros(len(mean), BINS) for site, (mean, _) in grids.items()}
 
     def count(site: str, x: Tensor) -> None:
@@ -112,7 +114,8 @@ def choose_thresholds(
     calibrate.watch_inputs(network, tokens, list(centres), count, batch_tokens)
     shares = np.array([sparsity])
     return {
-        site: calibrate.quantiles(histogram, shares).item() for site, histogram in counts.items()
+        site: calibrate.quantiles(histogram, shares, site).item()
+        for site, histogram in counts.items()
     }
 
 
@@ -129,7 +132,9 @@ def map_centres(
 def write_centres(
     centres: Mapping[str, Float[Tensor, "d_in"]], path: str | Path, made_by: str
 ) -> None:
-    """Write centres by site."""
+    """Write centres by site; those that are not finite are refused."""
+    for site, centre in centres.items():
+        check_finite(site, "centre", centre.numpy())
     tensors = {site + SUFFIX: centre.contiguous() for site, centre in centres.items()}
     save_file(tensors, path, metadata={"made_by": made_by})
 

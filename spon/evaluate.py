@@ -10,9 +10,15 @@ from torch import Tensor, nn
 
 from spon import cache, models, progress, sparsify
 from spon.head import Head
+from spon.sites import EVALUATION
 
 # Of single predictions, by column of the evaluation.
 PERCENTILES = {"kl_median": 50, "kl_95": 95, "kl_99": 99}
+# Sums that are zero or more; those that are differences fall below it by rounding, in nats per
+# prediction.
+LIKELIHOODS = ("nll_nats", "nll_at_temperature_nats", "top1")
+DIFFERENCES = ("kl_nats", "entropy_nats", "kl_at_temperature_nats")
+ROUNDING = 1e-3
 
 
 def evaluate(
@@ -195,3 +201,53 @@ def compare(
         chunks.append(chunk)
     shape = (len(tokens), tokens.shape[1] - 1)
     return {name: torch.cat([one[name] for one in chunks]).view(shape) for name in chunks[0]}
+
+
+def check_blocks(blocks: pd.DataFrame) -> pd.DataFrame:
+    """Return the blocks of an evaluation, or refuse them if a number is not finite or below zero.
+
+    Args:
+        blocks: As `evaluate` or `evaluate_draws` has them, with the names of the evaluation.
+
+    Raises:
+        ValueError: It names the evaluation and its first such block.
+    """
+    for name in blocks.columns.intersection([*LIKELIHOODS, *DIFFERENCES]):
+        lowest = -ROUNDING * blocks["predictions"] if name in DIFFERENCES else 0.0
+        broken = blocks[~(np.isfinite(blocks[name]) & (blocks[name] >= lowest))]
+        if len(broken):
+            row = broken.iloc[0]
+            raise ValueError(
+                f"{name_evaluation(row)} has {name} {row[name]} in block {row['block']} on "
+                f"held-out text: allowed are finite numbers, zero or more"
+            )
+    return blocks
+
+
+def name_evaluation(row: pd.Series) -> str:
+    """Return the names of an evaluation in a row, those that it has."""
+    values = [row[name] for name in EVALUATION]
+    return " ".join(str(value) for value in values if not pd.isna(value) and value != "")
+
+
+def check_guessing(blocks: pd.DataFrame, vocabulary: int, worse_than_guessing: str) -> None:
+    """Refuse a model that predicts worse than one that finds all tokens equally likely.
+
+    Args:
+        blocks: Those of an evaluation, with its names.
+        vocabulary: Tokens that the model knows.
+        worse_than_guessing: `refuse` or `allow`.
+
+    Raises:
+        ValueError: Its perplexity is above the vocabulary, and that is not allowed.
+    """
+    # ASSUME: the dense model alone is asked. That a sparse one predicts worse than a guess is what
+    # a study finds out at high sparsity, and a table without it would look better than it is.
+    nats = blocks["nll_nats"].sum() / blocks["predictions"].sum()
+    if worse_than_guessing == "refuse" and nats > np.log(vocabulary):
+        raise ValueError(
+            f"{name_evaluation(blocks.iloc[0])} has perplexity {np.exp(nats):.6g} on held-out "
+            f"text, worse than a guess among the {vocabulary} tokens of its vocabulary: its "
+            f"weights, its tokenizer or the text are not what they should be; "
+            f"evaluate.worse_than_guessing: allow lets a model without training pass"
+        )

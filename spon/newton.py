@@ -9,6 +9,7 @@ F = diag(p) - p p^T of its predictions. Conjugate gradients solve this with prod
 and a vector alone: a pass in forward-mode differentiation, F, and the way back.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -18,6 +19,7 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from spon import cache, divergence, models, progress, sparsify
+from spon.biases import check_finite
 from spon.head import Head
 
 # By site, a tensor as long as the site's bias.
@@ -70,9 +72,14 @@ def newton_step(
 
     Returns:
         b by site, float32.
+
+    Raises:
+        ValueError: A gradient or a curvature is not finite, or not above zero.
     """
     descent = descend(network, tokens, sparsifiers, sites, batch_tokens, chunk_tokens, keep)
     measured = tokens[:CURVATURE_BLOCKS]
+    for site, slope in descent.items():
+        check_finite(site, "gradient of the KL", slope.cpu().numpy())
     scales = measure_scales(network, measured[:SCALE_BLOCKS], sparsifiers, sites, seed)
     counter = progress.Progress(most_products * measured.numel())
 
@@ -183,7 +190,12 @@ def measure_scales(
         states.backward(pull(errors).to(states.dtype).view_as(states))
         for site, bias in biases.items():
             totals[site] += bias.grad.square().mean().item() / tokens.numel()
-    assert min(totals.values()) > 0, f"biases change nothing at {min(totals, key=totals.get)}"
+    for site, total in totals.items():
+        if not 0 < total < math.inf:
+            raise ValueError(
+                f"the mean curvature of the KL by the bias of {site} is {total}: a Newton step "
+                f"needs a finite one above zero"
+            )
     return totals
 
 
@@ -206,6 +218,9 @@ def solve(
         target: The right-hand side.
         tolerance: Of the norm of the residual, relative to that of the target.
         most_products: The most products that are taken.
+
+    Raises:
+        ValueError: A curvature along the way is not finite, or not above zero.
     """
     x = {site: torch.zeros_like(entries) for site, entries in target.items()}
     residual, direction = dict(target), dict(target)
@@ -214,7 +229,13 @@ def solve(
         if square <= tolerance**2 * first:
             break
         product = multiply(direction)
-        length = square / dot(direction, product)
+        curvature = dot(direction, product)
+        if not 0 < curvature < math.inf:
+            raise ValueError(
+                f"conjugate gradients met the curvature {curvature}: a Newton step needs finite "
+                f"ones above zero"
+            )
+        length = square / curvature
         x = add(x, length, direction)
         residual = add(residual, -length, product)
         before, square = square, dot(residual, residual)

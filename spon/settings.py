@@ -5,19 +5,16 @@ Every mistake is one sentence that names the key, its value and the values that 
 
 import ctypes
 import difflib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-from jsonschema import Draft202012Validator, ValidationError
-
-from spon import memory
+from spon import memory, names
 from spon.allocate import FISHER, MODE, RANDOM, TRAINED, allocate_biases, choose_layers
 from spon.inputs import corpus, source
 from spon.inputs.text import look
-from spon.sites import DENSE, TEAL
+from spon.schema import SettingsError, check_form
+from spon.sites import TEAL
 from spon.study import Allocation, Study, read_allocation
 
 # The text, and the section and key that say how many of its blocks are used.
@@ -33,10 +30,6 @@ STATES = "float32"
 SHAPES = Path(__file__).parents[1] / "resources/shapes.yaml"
 
 
-class SettingsError(ValueError):
-    """A mistake in the config, said in one sentence."""
-
-
 def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
     """Refuse a config that cannot be run, and resolve its paths.
 
@@ -49,11 +42,8 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
     Raises:
         SettingsError: The first mistake.
     """
-    validator = Draft202012Validator(yaml.safe_load(schema.read_text()))
-    for error in sorted(
-        validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))
-    ):
-        raise SettingsError(explain(error))
+    check_form(config, schema)
+    check_names(config)
     for study in config["studies"].values():
         if "checkpoints" in study:
             study["checkpoints"] = resolve_path(study["checkpoints"], home)
@@ -77,53 +67,33 @@ def resolve_path(path: str, home: Path) -> str:
     return path if Path(path).exists() or not shipped.exists() else shipped.as_posix()
 
 
-def explain(error: ValidationError) -> str:
-    """Return one sentence for a violation of the schema."""
-    key = ".".join(map(str, error.absolute_path)) or "the config"
-    if error.validator == "additionalProperties":
-        allowed = sorted(error.schema["properties"])
-        unknown = sorted(set(error.instance) - set(allowed))[0]
-        near = difflib.get_close_matches(unknown, allowed, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        return f"config: '{unknown}' is no key of {key}: {hint}allowed are {', '.join(allowed)}"
-    if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
-        described = error.schema["properties"][missing].get("description", "")
-        return f"config: {key} lacks the key '{missing}': {described}"
-    described = error.schema.get("description", "")
-    mistake = f"config: {key} is {json.dumps(error.instance)}"
-    if error.validator == "oneOf":
-        return f"{mistake}: allowed are {described}"
-    return f"{mistake}: {describe_rule(error)}. {described}".rstrip()
-
-
-def describe_rule(error: ValidationError) -> str:
-    """Say what a violated rule of the schema allows."""
-    value = error.validator_value
-    phrases = {
-        "enum": lambda: f"allowed are {', '.join(map(str, value))}",
-        "type": lambda: f"allowed is {value if isinstance(value, str) else ' or '.join(value)}",
-        "minimum": lambda: f"allowed is {value} or more",
-        "maximum": lambda: f"allowed is {value} or less",
-        "exclusiveMinimum": lambda: f"allowed is more than {value}",
-        "exclusiveMaximum": lambda: f"allowed is less than {value}",
-        "pattern": lambda: f"allowed is what matches {value}",
-        "minItems": lambda: f"allowed are at least {value} entries",
-        "uniqueItems": lambda: "no entry may stand twice",
-    }
-    return phrases.get(error.validator, lambda: error.message)()
-
-
-def check_catalogues(config: Mapping) -> None:
-    """Check that scopes and allocations share no name, and that an allocation's scope is there."""
+def check_names(config: Mapping) -> None:
+    """Check that every study, scope and allocation can have a folder of its own by its name."""
+    for catalogue in ("studies", "scopes", "allocations"):
+        for name in config[catalogue]:
+            try:
+                names.check_name(name)
+            except ValueError as mistake:
+                raise SettingsError(f"config: an entry of {catalogue} {mistake}") from mistake
     both = sorted(set(config["scopes"]) & set(config["allocations"]))
     if both:
         raise SettingsError(
             f"config: '{both[0]}' is both a scope and an allocation, which share folders: "
             f"rename one"
         )
+    for keys in (("studies",), ("scopes", "allocations")):
+        alike = names.find_alike(name for key in keys for name in config[key])
+        if alike:
+            raise SettingsError(
+                f"config: {' and '.join(keys)} have '{alike[0]}' and '{alike[1]}', which are one "
+                f"folder where a file system ignores case: rename one"
+            )
+
+
+def check_catalogues(config: Mapping) -> None:
+    """Check that no allocation is called as a baseline, and that its scope and maps are there."""
     for name, allocation in config["allocations"].items():
-        if name in (DENSE, TEAL):
+        if name == TEAL:
             raise SettingsError(
                 f"config: allocations has '{name}': the tables call a baseline so, "
                 f"allowed is any other"

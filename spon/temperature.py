@@ -1,5 +1,6 @@
 """The temperature at which a model's predictions are neither over- nor underconfident."""
 
+import math
 import sys
 from collections.abc import Mapping
 
@@ -89,6 +90,11 @@ def find_temperature(
             square = weights.mul_(logits).mul_(logits).sum(dim=-1)
             slope += (mean - logits.gather(1, target[:, None])[:, 0]).double().sum().item()
             curvature += (square - mean**2).double().sum().item()
+        if not (math.isfinite(slope) and math.isfinite(curvature)):
+            raise ValueError(
+                "the model's predictions on the calibration text are not finite, so no "
+                "temperature suits them"
+            )
         # Where the softmax is one token's alone or nothing is left to change, curvature vanishes.
         step = slope / max(curvature, sys.float_info.min)
         # ASSUME: at most halved or doubled in one step, so that it stays above zero and near.

@@ -23,7 +23,9 @@ def gather_published(folder: Path) -> list[runs.Run]:
     for checkpoint in found:
         path = folder / f"{checkpoint['allocation']}.safetensors"
         names = {name: str(checkpoint[name]) for name in RUN}
-        write_biases(checkpoints.read_checkpoint(checkpoint["file"]), path, json.dumps(names))
+        write_biases(
+            checkpoints.read_checkpoint(checkpoint["file"], layers=16), path, json.dumps(names)
+        )
         paths.append(path)
     return runs.gather_runs(paths, found)
 

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 from safetensors import safe_open
 
@@ -36,3 +37,12 @@ def test_biases_are_read_layer_by_layer(tmp_path):
         "model.layers.10.a",
         "model.layers.10.b",
     ]
+
+
+@pytest.mark.parametrize("entry", [float("nan"), float("inf"), 1e300])
+def test_what_is_not_finite_in_float32_is_not_written(tmp_path, entry):
+    path = tmp_path / "biases.safetensors"
+    bias = torch.tensor([1.0, entry], dtype=torch.float64)
+    with pytest.raises(ValueError, match=rf"^the bias of {SITE} has 1 of 2 entries that are not"):
+        biases.write_biases({SITE: bias}, path, MADE_BY)
+    assert not path.exists()

@@ -83,3 +83,19 @@ def test_the_largest_magnitude_is_kept_and_the_smallest_is_dropped():
     x = torch.tensor([1.0, 2.0, 3.0, 4.0])
     threshold = calibrate.quantiles(calibrate.count_magnitudes(x), np.array([0.5]))[0]
     assert (sparsify.keep_large(x, float(threshold)) != 0).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_inputs_that_are_not_finite_have_no_quantiles(number):
+    histogram = calibrate.count_magnitudes(torch.tensor([1.0, 2.0, number]))
+    with pytest.raises(ValueError, match=r"^1 of 3 inputs of SITE are not finite numbers$"):
+        calibrate.quantiles(histogram, site="SITE")
+    largest = torch.tensor([torch.finfo(torch.float32).max / 2])
+    assert np.isfinite(calibrate.quantiles(calibrate.count_magnitudes(largest), np.array([0.5])))
+
+
+@pytest.mark.parametrize("threshold", [-0.1, float("inf"), float("nan")])
+def test_a_threshold_is_finite_and_zero_or_more(network, tokens, threshold):
+    given = {SITES[0]: 0.1, SITES[1]: threshold}
+    with pytest.raises(ValueError, match=rf"^the threshold of {SITES[1]} is {threshold}: allowed"):
+        calibrate.measure_thresholds(network, tokens, given, "threshold", 0.5, 0.0, 8)

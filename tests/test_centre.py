@@ -88,3 +88,10 @@ def test_centres_are_read_as_they_were_written(tmp_path):
     centre.write_centres(centres, tmp_path / "centres.safetensors", "{}")
     assert centre.read_centres(tmp_path / "centres.safetensors")[SITE].tolist() == [0.5, -1.0]
     assert centre.read_centres([]) == {}
+
+
+def test_a_centre_that_is_not_finite_is_not_written(tmp_path):
+    path = tmp_path / "centres.safetensors"
+    with pytest.raises(ValueError, match=rf"^the centre of {SITE} has 1 of 2 entries that are"):
+        centre.write_centres({SITE: torch.tensor([0.0, torch.nan])}, path, "{}")
+    assert not path.exists()

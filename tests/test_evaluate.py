@@ -1,11 +1,14 @@
 import math
 
+import pandas as pd
 import pytest
 import torch
 from given_head import make_head
 from torch.nn import functional
 
 from spon import evaluate, sparsify
+from spon.sites import name_rows
+from spon.study import name_baseline
 
 # Two tokens, hidden states that are the logits: head = identity.
 HEAD = make_head(torch.eye(2))
@@ -111,3 +114,52 @@ def test_several_sets_of_biases_are_evaluated_as_each_would_be_alone(network, to
     for draw, biases in enumerate(draws):
         alone = evaluate.evaluate(network, tokens, {}, biases, batch_tokens=32, chunk_tokens=9)
         assert together[together["draw"] == draw]["kl_nats"].tolist() == alone["kl_nats"].tolist()
+
+
+RUN = {"allocation": "TOP-50", "scope": "down_proj", "sparsity": 0.5, "seed": 0}
+
+
+def table(**changed):
+    """Two blocks of two predictions among four tokens, each a guess, as written into a file."""
+    sums = {"nll_nats": 2 * math.log(4), "kl_nats": 0.0, "entropy_nats": 0.0, "top1": 2}
+    blocks = pd.DataFrame({"block": [0, 1], "predictions": 2, **sums})
+    for name, value in changed.items():
+        blocks.loc[1, name] = value
+    return name_rows(blocks, RUN)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nll_nats", math.nan),
+        ("nll_nats", math.inf),
+        ("nll_nats", -0.1),
+        ("kl_nats", -0.1),
+        ("entropy_nats", math.inf),
+    ],
+)
+def test_a_number_that_no_evaluation_gives_is_refused_with_its_run_and_block(name, value):
+    with pytest.raises(ValueError) as refused:
+        evaluate.check_blocks(table(**{name: value}))
+    assert str(refused.value) == (
+        f"TOP-50 down_proj 0.5 0 has {name} {value} in block 1 on held-out text: allowed are "
+        f"finite numbers, zero or more"
+    )
+
+
+def test_sound_blocks_are_returned_those_a_rounding_below_zero_too():
+    sound = table(kl_nats=-1e-4)
+    assert evaluate.check_blocks(sound) is sound
+
+
+def test_a_model_that_predicts_worse_than_a_guess_is_refused_where_that_is_not_allowed():
+    guess, worse = table(), table(nll_nats=2 * math.log(4) + 0.1)
+    evaluate.check_guessing(guess, 5, "refuse")
+    evaluate.check_guessing(worse, 4, "allow")
+    with pytest.raises(ValueError, match=r"perplexity 4.10126 on held-out text, worse than a gu"):
+        evaluate.check_guessing(worse, 4, "refuse")
+
+
+def test_a_baseline_is_named_by_what_it_has():
+    dense = name_rows(pd.DataFrame({"block": [0]}), name_baseline("DENSE"))
+    assert evaluate.name_evaluation(dense.iloc[0]) == "DENSE"

@@ -92,3 +92,21 @@ def test_the_step_brings_predictions_on_other_text_nearer_to_the_dense_models(ne
         for b in ({}, step)
     ]
     assert spon < teal
+
+
+@pytest.mark.parametrize("bend", [-1.0, 0.0, float("nan"), float("inf")])
+def test_conjugate_gradients_stop_at_a_curvature_that_has_no_minimum(bend):
+    with pytest.raises(ValueError, match=rf"^conjugate gradients met the curvature {bend}: a N"):
+        newton.solve(lambda x: {"a": bend * x["a"]}, {"a": torch.ones(1)}, 0.0, most_products=2)
+
+
+def test_a_site_whose_bias_changes_nothing_has_no_newton_step(network, tokens):
+    network.lm_head.weight.data.zero_()
+    with pytest.raises(ValueError, match=rf"by the bias of {SITES[0]} is 0.0: a Newton step"):
+        newton.measure_scales(network, tokens, DROP, SITES, seed=0)
+
+
+def test_a_gradient_that_is_not_finite_is_named_with_its_site(network, tokens):
+    drop = {SITES[0]: lambda x: x * float("nan")}
+    with pytest.raises(ValueError, match=rf"^the gradient of the KL of {SITES[0]} has 32 of 32"):
+        newton.newton_step(network, tokens, drop, SITES[:1], **SIZES)

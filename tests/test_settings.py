@@ -20,12 +20,13 @@ def config(monkeypatch):
 
 
 def change(config, path, value):
+    """The config with another value; of a catalogue's new entry, that of an entry named so."""
     changed = deepcopy(config)
     *parents, last = path.split("/")
     section = changed
     for parent in parents:
         section = section[parent]
-    section[last] = value
+    section[last] = deepcopy(section[value]) if path == "studies/tokens" else value
     return changed
 
 
@@ -69,7 +70,34 @@ MISTAKES = [
         ["no_such_package"],
         "pydoc.packages names 'no_such_package', which is not an installed",
     ),
-    ("allocations/DENSE", {"scope": "down_proj", "layers": "all"}, "allocations has 'DENSE'"),
+    (
+        "allocations/DENSE",
+        {"scope": "down_proj", "layers": "all"},
+        "an entry of allocations has the name 'DENSE', which is a folder of every study",
+    ),
+    (
+        "allocations/BASELINE-TEAL",
+        {"scope": "down_proj", "layers": "all"},
+        "allocations has 'BASELINE-TEAL': the tables call a baseline so",
+    ),
+    ("scopes/..", ["mlp.down_proj"], "an entry of scopes has the name '..': allowed are 1 to 64"),
+    ("scopes/a\n", ["mlp.down_proj"], r"an entry of scopes has the name 'a\n': allowed are"),
+    ("scopes/MLP", ["mlp.down_proj"], "'mlp' and 'MLP', which are one folder where a file"),
+    ("scopes/top-50", ["mlp.down_proj"], "scopes and allocations have 'top-50' and 'TOP-50'"),
+    ("studies/tokens", "pydoc", "an entry of studies has the name 'tokens'"),
+    ("train/learning_rate", float("inf"), "train.learning_rate is inf: allowed are finite"),
+    ("train/learning_rate", float("nan"), "train.learning_rate is nan: allowed are finite"),
+    ("train/learning_rate", 1e3, "train.learning_rate is 1000.0: allowed is 10 or less"),
+    ("train/plateau/factor", 1.0, "train.plateau.factor is 1.0: allowed is less than 1"),
+    ("train/epochs", 3.0, "train.epochs is 3.0: allowed is integer"),
+    ("train/epochs", 10**30, "train.epochs is 1000000000000000000000000000000: allowed are"),
+    ("sweep/sparsities", [float("nan")], "sweep.sparsities.0 is nan: allowed are finite"),
+    ("sweep/seeds", [10**9], "sweep.seeds.0 is 1000000000: allowed is 999999999 or less"),
+    ("sweep/seeds", [-1], "sweep.seeds.0 is -1: allowed is 0 or more"),
+    ("pretrain/seed", 10**9, "pretrain.seed is 1000000000: allowed is 999999999 or less"),
+    ("pretrain/model/rms_norm_eps", float("nan"), "pretrain.model.rms_norm_eps is nan: allowed"),
+    ("controls/draws", 10**9, "controls.draws is 1000000000: allowed is 100000 or less"),
+    ("memory_gib", float("inf"), "memory_gib is inf: allowed are finite numbers"),
     (
         "train/blocks",
         4096,

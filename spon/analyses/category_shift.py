@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spon import models, sparsify
 from spon.analyses import chance
+from spon.analyses.runs import check_measured
 from spon.sites import describe_site
 
 # Groups of neighbouring blocks, each of which is left out once for the interval of CKA.
@@ -63,6 +64,9 @@ def compare_categories(
         `category_share`, the share of the variance of prompts' shifts that lies between
         categories, and `category_p`, the share of permutations that reach it. Those of `held_out`
         alone have an interval of CKA, by the jackknife over groups of blocks.
+
+    Raises:
+        ValueError: A shift is not finite.
     """
     texts = {
         name: read_states(network, [tokens], sparsifiers, learned)
@@ -79,7 +83,7 @@ def compare_categories(
     table = pd.DataFrame(rows, columns=COLUMNS)
     mean_values = np.mean(list(pseudo_values.values()), axis=0)
     averages = average_sites(table, texts, mean_values, categories, draws, seed)
-    return pd.concat([table, averages], ignore_index=True)
+    return check_measured(pd.concat([table, averages], ignore_index=True), ["l2_shift"])
 
 
 def read_states(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spon import models, sparsify, stats
 from spon.analyses import chance
+from spon.analyses.runs import check_measured
 from spon.sites import layer_of, map_of, name_layer
 
 # Of the 25.
@@ -85,6 +86,9 @@ def measure_shifts(
         `PREDICTION`. Shifts are root mean squares over tokens; as published, they are means over
         prompts of the distance between means over tokens. Recovery is percent of TEAL's shift,
         below zero where SPON is farther from the dense model.
+
+    Raises:
+        ValueError: A shift is not finite.
     """
     setting = Setting(network, sparsifiers, learned)
     squares, errors = collect_squares(setting, held_out, batch_tokens)
@@ -92,7 +96,8 @@ def measure_shifts(
     for key, means in (squares | sum_sites(squares, learned)).items():
         rows.append(describe_place(*key, means, setting) | predict(key, means, setting, errors))
     rows += list(describe_published(setting, list(prompts.values())[:PUBLISHED_PROMPTS]))
-    return pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *PREDICTION])
+    table = pd.DataFrame(rows, columns=[*PLACE, *SHIFT, *PREDICTION])
+    return check_measured(table, ["dense_norm", "teal_shift", "spon_shift"])
 
 
 def collect_squares(

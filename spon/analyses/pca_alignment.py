@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spon import models
 from spon.analyses.chance import cosine, cosine_quantile, max_cosines, share_reaching
+from spon.analyses.runs import check_measured
 from spon.sites import layer_of, map_of
 
 
@@ -47,6 +48,9 @@ def align_with_components(
         random direction has with as many orthogonal ones. `cosine_mean_output`, in sound rows
         alone, is that with the mean of the outputs, and `cosine_null_95` bounds 95 % of those of
         random directions.
+
+    Raises:
+        ValueError: Outputs are not finite, or do not vary at all.
     """
     outputs = {
         "as_published": read_outputs(network, list(prompts.values()), learned, pool=True),
@@ -62,7 +66,7 @@ def align_with_components(
             if definition == "sound":
                 table = table.assign(**compare_with_mean(vector, by_site[site]))
             tables.append(table.assign(definition=definition))
-    table = pd.concat(tables, ignore_index=True)
+    table = check_measured(pd.concat(tables, ignore_index=True), ["explained_variance_ratio"])
     return table[["definition", *table.columns.drop("definition")]]
 
 

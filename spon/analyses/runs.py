@@ -1,4 +1,7 @@
-"""Read learned biases for the analyses, as float64 vectors of runs, in the order of the layers."""
+"""Read learned biases for the analyses, as float64 vectors of runs, in the order of the layers.
+
+Also check what the analyses measure.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float64
 
 from spon.biases import read_biases, read_names
@@ -75,3 +79,26 @@ def count_layers(model: str | Path | None, layers: int | None) -> int:
         layers: The number in the study's settings, if it has none.
     """
     return json.loads(Path(model).read_text())["shape"]["layers"] if model else layers
+
+
+def check_measured(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the table of an analysis, or refuse it if what it measured is not finite.
+
+    Ratios and intervals may be missing or endless, where there is nothing to divide by.
+
+    Args:
+        table: With the columns `definition` and `site`.
+        columns: What every row has to have.
+
+    Raises:
+        ValueError: It names the first such number.
+    """
+    for name in columns:
+        broken = table[~np.isfinite(table[name])]
+        if len(broken):
+            row = broken.iloc[0]
+            raise ValueError(
+                f"the analysis ({row['definition']}) measured {name} {row[name]} at "
+                f"{row['site'] or 'the residual stream'}: allowed are finite numbers"
+            )
+    return table

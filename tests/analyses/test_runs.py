@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spon.analyses import runs
@@ -54,3 +55,16 @@ def test_the_depth_is_the_models_or_what_the_study_says_without_one(tmp_path):
     path.write_text(json.dumps({"shape": {"layers": 8}}))
     assert runs.count_layers(path, None) == 8
     assert runs.count_layers(None, 16) == 16
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_what_an_analysis_measured_is_finite_and_what_it_divided_may_be_missing(number):
+    measured = pd.DataFrame(
+        {"definition": "sound", "site": ["a", None], "l2_shift": [1.0, 0.0], "ratio": np.nan}
+    )
+    assert runs.check_measured(measured, ["l2_shift"]) is measured
+    measured.loc[1, "l2_shift"] = number
+    with pytest.raises(
+        ValueError, match=rf"^the analysis \(sound\) measured l2_shift {number} at"
+    ):
+        runs.check_measured(measured, ["l2_shift"])

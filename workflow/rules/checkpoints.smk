@@ -12,6 +12,11 @@ def checkpoint(wildcards):
     return local(next(run["file"] for run in runs if run.items() >= wanted.items()))
 
 
+def layers_of_model(wildcards):
+    """How many layers the model has that the checkpoints belong to."""
+    return study(wildcards).settings["layers"]
+
+
 rule import_checkpoint:
     """Import the biases of a checkpoint, its pickle read safely, as a run."""
     input:
@@ -27,7 +32,7 @@ rule import_checkpoint:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=spec("import_checkpoint.py"),
+        spec=spec("import_checkpoint.py", layers=layers_of_model),
     script:
         "../scripts/import_checkpoint.py"
 
@@ -47,6 +52,6 @@ rule list_checkpoints:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=spec("list_checkpoints.py"),
+        spec=spec("list_checkpoints.py", layers=layers_of_model),
     script:
         "../scripts/list_checkpoints.py"

@@ -15,6 +15,7 @@ os.environ.update(
 from spon import settings
 from spon.analyses.checkpoints import find_checkpoints
 from spon.lineage import digest
+from spon.names import find_inside
 from spon.study import Study
 
 
@@ -105,8 +106,9 @@ wildcard_constraints:
     part="calibration|evaluation",
     scope=any_of(config["scopes"]),
     allocation=any_of([*config["allocations"], *IMPORTED]),
-    sparsity=r"0\.\d+",
-    seed=r"\d+",
+    # As the config's schema has them, each written in one way, so that no run has two folders.
+    sparsity=r"0\.(?!000|999\d)\d*[1-9]",
+    seed=r"0|[1-9]\d{0,8}",
 
 
 def spec(script, *keys, **others):

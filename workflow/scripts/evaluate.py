@@ -31,4 +31,6 @@ with job(snakemake) as here:
     blocks = evaluate.evaluate(
         network, read_tokens(snakemake.input.tokens), temperature=fitted, **model
     )
-    here.write_parquet(name_rows(blocks, spec["names"]), snakemake.output.nll)
+    table = evaluate.check_blocks(name_rows(blocks, spec["names"]))
+    evaluate.check_guessing(table, network.config.vocab_size, spec["worse_than_guessing"])
+    here.write_parquet(table, snakemake.output.nll)

@@ -28,4 +28,5 @@ with job(snakemake) as here:
         keep=here.keep,
     )
     blocks["block"] = taken[blocks["block"].to_numpy()]
-    here.write_parquet(name_rows(blocks, spec["names"]), snakemake.output.draws)
+    table = evaluate.check_blocks(name_rows(blocks, spec["names"]))
+    here.write_parquet(table, snakemake.output.draws)

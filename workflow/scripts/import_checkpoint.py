@@ -8,5 +8,7 @@ with job(snakemake) as here:
     checkpoint, names = snakemake.input.checkpoint, snakemake.wildcards
     checkpoints.check_run(checkpoint, names.allocation, float(names.sparsity), int(names.seed))
     biases.write_biases(
-        checkpoints.read_checkpoint(checkpoint), snakemake.output.biases, here.stamp
+        checkpoints.read_checkpoint(checkpoint, snakemake.params.spec["layers"]),
+        snakemake.output.biases,
+        here.stamp,
     )

@@ -4,5 +4,6 @@ from spon.analyses import checkpoints
 from spon.job import job
 
 with job(snakemake) as here:
-    runs = [checkpoints.describe_file(path) for path in snakemake.input.checkpoints]
+    layers = snakemake.params.spec["layers"]
+    runs = [checkpoints.describe_file(path, layers) for path in snakemake.input.checkpoints]
     here.write_json(runs, snakemake.output.checkpoints)

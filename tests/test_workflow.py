@@ -25,7 +25,7 @@ from small_workflow import (
     edit,
 )
 
-from spon import sparsify
+from spon.biases import read_biases
 
 ROOT = Path(__file__).parents[1]
 WIKITEXT = ROOT.parent / "shared/data/wikitext-2"
@@ -97,19 +97,17 @@ def test_sparsity_does_damage_and_biases_are_trained(tiny):
     assert (dense["kl_nats"] == 0).all()
     assert (teal["kl_nats"] > 0).all()
     assert spon["kl_nats"].mean() < teal["kl_nats"].mean()
-    biases = sparsify.load_biases(results / "TOP-50/s0.5/seed0/biases.safetensors")
+    biases = read_biases(results / "TOP-50/s0.5/seed0/biases.safetensors")
     assert list(biases) == ["model.layers.0.mlp.down_proj"]
-    assert biases["model.layers.0.mlp.down_proj"].abs().max() > 0
+    assert abs(biases["model.layers.0.mlp.down_proj"]).max() > 0
 
 
 def test_a_seed_changes_biases_and_the_same_seed_gives_the_same_bytes(tiny):
     run = "results/tiny/TOP-50/s0.5/seed{}/biases.safetensors"
     first, second = (tiny.folder / run.format(seed) for seed in (0, 1))
     before = first.read_bytes()
-    values = [
-        sparsify.load_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)
-    ]
-    assert not values[0].equal(values[1])
+    values = [read_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)]
+    assert (values[0] != values[1]).any()
     tiny.run(run.format(0), "--force")
     tiny.run()
     assert first.read_bytes() == before

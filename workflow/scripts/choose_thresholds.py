@@ -10,10 +10,11 @@ with job(snakemake) as here:
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
-    tokens = read_tokens(snakemake.input.tokens)
+    sites = models.name_sites(network, spec["maps"])
+    tokens = read_tokens(snakemake.input.tokens, network.config.vocab_size)
     thresholds = calibrate.choose_thresholds(
-        models.name_sites(network, spec["maps"]),
-        calibrate.load_quantiles(snakemake.input.get("quantiles")),
+        sites,
+        calibrate.load_quantiles(snakemake.input.get("quantiles"), sites),
         sparsity=float(snakemake.wildcards.sparsity),
     )
     table = calibrate.measure_thresholds(

@@ -11,7 +11,7 @@ with job(snakemake) as here:
     )
     quantiles = calibrate.read_quantiles(
         network,
-        take_even(read_tokens(snakemake.input.tokens), spec["blocks"]),
+        take_even(read_tokens(snakemake.input.tokens, network.config.vocab_size), spec["blocks"]),
         sites=models.name_sites(network, spec["maps"]),
         batch_tokens=spec["batch_tokens"],
         dense_share=spec["sparsification"]["dense_share"],

@@ -215,8 +215,9 @@ def check_inputs(description: Mapping, folder: str | Path = ".") -> None:
             if inputs[path] not in digests and path not in given:
                 raise ValueError(
                     f"{Path(folder, path).as_posix()} is not what its record says that its job "
-                    f"has written: delete it, and Snakemake makes it again, or if it is meant to "
-                    f"be another one, name it in the config under given"
+                    f"has written: delete it, and Snakemake makes it again, or `dvc checkout` "
+                    f"what was published; if it was changed on purpose, name it under given in "
+                    f"the config"
                 )
 
 

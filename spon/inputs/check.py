@@ -106,7 +106,7 @@ def check_numbers(
 
 def check_names(table: pd.DataFrame, path: str | Path, names: Mapping[str, object]) -> None:
     """Refuse a table of another run: each of its columns that is in `names` has that value."""
-    for name in names.keys() & set(table.columns):
+    for name in [name for name in names if name in table]:
         others = [value for value in table[name].unique() if not is_same(value, names[name])]
         if others:
             raise FileError(path, f"is of {name} {others[0]}, and not of {name} {names[name]}")

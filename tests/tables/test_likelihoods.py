@@ -25,7 +25,7 @@ def test_evaluations_are_read_in_their_order(paths):
 
 def test_the_file_of_another_evaluation_is_named_and_not_the_right_one(paths):
     paths[0].write_bytes(paths[1].read_bytes())
-    with pytest.raises(ValueError, match="teal.parquet is of .* and not of "):
+    with pytest.raises(ValueError, match="teal.parquet is of allocation UNIF-ALL, and not of "):
         likelihoods.read_evaluations(paths, NAMES)
 
 

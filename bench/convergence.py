@@ -76,7 +76,7 @@ class Place:
         folder = ROOT / "resources/models/pydoc"
         network = models.read_network(folder, torch.float32)
         self.network = network.requires_grad_(False).eval()
-        tokens = read_tokens(STUDY / "tokens/calibration.safetensors")
+        tokens = read_tokens(STUDY / "tokens/calibration.safetensors", network.config.vocab_size)
         judging = torch.zeros(len(tokens), dtype=torch.bool)
         judging[pick_blocks(len(tokens), JUDGES, "even")] = True
         self.tokens, self.judges = tokens[~judging], tokens[judging]

@@ -39,8 +39,10 @@ LOOKS = {
 
 def compare(network: nn.Module, config: dict) -> Iterator[dict]:
     """Train and evaluate; yield a row per allocation, sparsity, rate and parametrisation."""
-    calibration = read_tokens(STUDY / "tokens/calibration.safetensors")
-    evaluation = read_tokens(STUDY / "tokens/evaluation.safetensors")
+    calibration, evaluation = (
+        read_tokens(STUDY / f"tokens/{part}.safetensors", network.config.vocab_size)
+        for part in ("calibration", "evaluation")
+    )
     dense_states = models.keep_final_states(
         network, evaluation, config["evaluate"]["batch_tokens"]
     )

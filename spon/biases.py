@@ -4,6 +4,7 @@ A bias is named as transformers names the parameter, so that folding it is copyi
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from numpy.typing import ArrayLike
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from spon.inputs import check
 from spon.sites import order_of
 
 SUFFIX = ".bias"
+NAME = re.compile(r"model\.layers\.\d+\.[\w.]+" + re.escape(SUFFIX))
+# The names of a run that its file has.
+OF_RUN = ["study", "allocation", "sparsity", "seed"]
 
 
 def write_biases(biases: Mapping[str, ArrayLike], path: str | Path, made_by: str) -> None:
@@ -57,12 +62,48 @@ def check_finite(site: str, name: str, vector: Float[np.ndarray, "channels"]) ->
 
 
 def read_biases(path: str | Path) -> dict[str, Float32[np.ndarray, "d_out"]]:
-    """Read biases: float32 vectors by site, layer by layer."""
-    biases = {name.removesuffix(SUFFIX): bias for name, bias in load_file(path).items()}
+    """Read biases: float32 vectors by site, layer by layer.
+
+    Raises:
+        FileError: The file holds no biases, or one that is no finite float32 vector.
+    """
+    with check.reading(path):
+        arrays = load_file(path)
+    if not arrays:
+        raise check.FileError(path, "holds no biases")
+    for name, array in arrays.items():
+        check_bias(name, array, path)
+    biases = {name.removesuffix(SUFFIX): bias for name, bias in arrays.items()}
     return {site: biases[site] for site in sorted(biases, key=order_of)}
 
 
+def check_bias(name: str, array: np.ndarray, path: str | Path) -> None:
+    """Refuse what is no bias of a site."""
+    if not NAME.fullmatch(name):
+        raise check.FileError(path, f"has {name}, which is no bias of a site")
+    if array.dtype != np.float32 or array.ndim != 1 or not array.size:
+        kind = f"{array.dtype} of shape {list(array.shape)}"
+        raise check.FileError(path, f"has {name} as {kind}, allowed is a float32 vector")
+    if not np.isfinite(array).all():
+        raise check.FileError(path, f"has an entry of {name} that is not finite")
+
+
 def read_names(path: str | Path) -> dict[str, str]:
-    """Read what made a file of biases: `allocation`, `sparsity`, `seed` and more, as text."""
-    with safe_open(path, framework="np") as file:
-        return json.loads(file.metadata()["made_by"])
+    """Read what made a file of biases: `allocation`, `sparsity`, `seed` and more, as text.
+
+    It is empty if the file does not say.
+    """
+    with check.reading(path), safe_open(path, framework="np") as file:
+        return dict(json.loads((file.metadata() or {}).get("made_by", "{}")))
+
+
+def check_run(path: str | Path, names: Mapping[str, object]) -> None:
+    """Refuse the biases of another run than that of these names, as far as their file says.
+
+    Raises:
+        FileError: It says another allocation, sparsity, seed or study.
+    """
+    told = read_names(path)
+    for name in OF_RUN:
+        if name in told and name in names and not check.is_same(told[name], names[name]):
+            raise check.FileError(path, f"is of {name} {told[name]}, and not {names[name]}")

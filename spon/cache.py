@@ -2,7 +2,7 @@
 
 They lie in files beside the results and are no results. A file is named by the digest of all that
 its tensor depends on, so it is never out of date, and a study without these files computes the
-same numbers.
+same numbers. A file that is damaged is made again.
 """
 
 import hashlib
@@ -12,8 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
+
+from spon import progress
 
 # A function that returns the tensor of a key; it may call its second argument to compute it.
 Keep = Callable[[Mapping[str, object], Callable[[], Tensor]], Tensor]
@@ -37,15 +41,48 @@ class Cache:
     identity: Mapping[str, object]
 
     def keep(self, key: Mapping[str, object], make: Callable[[], Tensor]) -> Tensor:
-        """Return the tensor of this key: read if its file exists, else made and written."""
+        """Return the tensor of this key: read if its file is whole, else made and written.
+
+        Raises:
+            OSError: The disk does not give back what was written.
+        """
         path = self.folder / f"{digest({**self.identity, **key})}.safetensors"
-        if not path.exists():
+        kept = read_entry(path)
+        if kept is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # Renamed when it is complete, so that no other job reads half a file.
-            partial = path.with_suffix(f".{os.getpid()}")
-            save_file({"kept": make().contiguous()}, partial)
-            partial.replace(path)
-        return load_file(path)["kept"]
+            write_entry(make().contiguous(), path)
+            kept = read_entry(path)
+        if kept is None:
+            raise OSError(f"{path} cannot be read as it was written: check the disk")
+        return kept
+
+
+def write_entry(tensor: Tensor, path: Path) -> None:
+    """Write a tensor with the digest of its entries."""
+    # Renamed when it is complete, so that no other job reads half a file.
+    partial = path.with_suffix(f".{os.getpid()}")
+    save_file({"kept": tensor}, partial, metadata={"digest": seal(tensor, path)})
+    partial.replace(path)
+
+
+def read_entry(path: Path) -> Tensor | None:
+    """Read what `write_entry` wrote; None without a file, or if another one is in its place."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            kept = file.get_tensor("kept")
+            if (file.metadata() or {}).get("digest") == seal(kept, path):
+                return kept
+    except (SafetensorError, OSError):
+        pass  # it is damaged too
+    progress.log.info(f"{path} is damaged and is made again")
+    return None
+
+
+def seal(tensor: Tensor, path: Path) -> str:
+    """Return the digest of a tensor in a file of this name, for which no other file passes."""
+    return hashlib.sha256(f"{path.stem} {digest_tensor(tensor)}".encode()).hexdigest()
 
 
 def digest(key: Mapping[str, object]) -> str:
@@ -55,5 +92,7 @@ def digest(key: Mapping[str, object]) -> str:
 
 def digest_tensor(tensor: Tensor) -> str:
     """Return the SHA-256 of a tensor's type, shape and entries."""
-    kind = f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
-    return hashlib.sha256(kind + tensor.contiguous().numpy().tobytes()).hexdigest()
+    hashed = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+    # As bytes, since numpy has no bfloat16.
+    hashed.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return hashed.hexdigest()

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import models, progress, sparsify
+from spon.inputs import check
 from spon.sites import layer_of
 
 # A bin of the histogram holds the float32 numbers that differ in their last 13 bits alone. The 10
@@ -217,6 +218,24 @@ def measure_sparsity(
     return {site: zeros[site] / entries[site] for site in sparsifiers}
 
 
-def load_quantiles(path: str | Path | Sequence | None) -> pd.DataFrame | None:
-    """Read the quantiles of a scope; None without a file, which a scope by rank does not have."""
-    return pd.read_parquet(path) if path else None
+def load_quantiles(
+    path: str | Path | Sequence | None, sites: Sequence[str]
+) -> pd.DataFrame | None:
+    """Read the quantiles of a scope; None without a file, which a scope by rank does not have.
+
+    Raises:
+        FileError: They are not of exactly these sites, or a site has not one magnitude for each
+            share, finite and never falling.
+    """
+    if not path:
+        return None
+    table = check.read_table(path, ["site", "share", "magnitude"])
+    if differing := sorted(set(table["site"]) ^ set(sites)):
+        raise check.FileError(path, f"and the scope differ in the site {differing[0]}")
+    check.check_numbers(table, path, ["share", "magnitude"], least=0)
+    for site, rows in table.groupby("site"):
+        if not np.array_equal(rows["share"], SHARES):
+            raise check.FileError(path, f"has other shares of {site} than 0.001 to 0.999")
+        if (rows["magnitude"].diff() < 0).any():
+            raise check.FileError(path, f"has magnitudes of {site} that fall")
+    return table

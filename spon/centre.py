@@ -4,7 +4,7 @@ A site computes W S(x - m) + W m instead of W S(x). So inputs near their mode m 
 of those near zero, and W m is a bias that nobody has to learn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from spon import calibrate
 from spon.biases import check_finite
+from spon.inputs import check
 
 SUFFIX = ".centre"
 # Modes are sought among so many bins, up to so many standard deviations from the channel's mean.
@@ -139,8 +140,28 @@ def write_centres(
     save_file(tensors, path, metadata={"made_by": made_by})
 
 
-def read_centres(path: str | Path | Sequence | None) -> dict[str, Float[Tensor, "d_in"]]:
-    """Read centres by site; none without a file, which most runs do not have."""
+def read_centres(
+    path: str | Path | Sequence | None, network: nn.Module, sites: Iterable[str]
+) -> dict[str, Float[Tensor, "d_in"]]:
+    """Read centres by site; none without a file, which most runs do not have.
+
+    Args:
+        path: Of the file.
+        network: The model that has the sites.
+        sites: Those that have a centre, which are those with a bias.
+
+    Raises:
+        FileError: There are centres of other sites, or one that is no finite vector.
+    """
     if not path:
         return {}
-    return {name.removesuffix(SUFFIX): centre for name, centre in load_file(path).items()}
+    with check.reading(path):
+        tensors = load_file(path)
+    centres = {name.removesuffix(SUFFIX): centre for name, centre in tensors.items()}
+    if differing := sorted(centres.keys() ^ set(sites)):
+        raise check.FileError(path, f"and the biases beside it differ in {differing[0]}")
+    for site, centre in centres.items():
+        shape = (network.get_submodule(site).in_features,)
+        if centre.shape != shape or not centre.isfinite().all():
+            raise check.FileError(path, f"needs {shape[0]} finite numbers for {site}")
+    return centres

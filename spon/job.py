@@ -125,13 +125,18 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
     """Yield the description of a job, and write its record when it has succeeded.
 
     The record of an earlier run is removed first, so that a failed job has none.
+
+    Raises:
+        ValueError: An input is not what the job that made it has written.
     """
     folder = records.find_folder(snakemake.log[0], snakemake.output[0])
     path = records.record_path(snakemake.log[0], folder)
     records.start_record(path)
     rule, wildcards = name_rule(snakemake), dict(snakemake.wildcards.items())
     spec, inputs = snakemake.params.get("spec", {}), snakemake.input
-    description = records.describe_job(rule, wildcards, spec, inputs, folder)
+    given = snakemake.config.get("given", [])
+    description = records.describe_job(rule, wildcards, spec, inputs, folder, given)
+    records.check_inputs(description, folder)
     yield description
     device, threads = choose_device(snakemake), snakemake.resources.get("torch_threads", 1)
     environment = records.describe_environment(device, threads)

@@ -1,6 +1,5 @@
 """Load causal language models, run them, and give their hidden states, logits and sites."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spon import cache, memory, progress
-from spon.inputs import source
+from spon.inputs import check, source
 from spon.sites import name_layer
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts
@@ -35,7 +34,7 @@ def load(
         ValueError: The weights do not fit into the memory, the files are not those that were
             described, or they hold no complete causal language model.
     """
-    return load_described(json.loads(Path(path).read_text()), device, dtype, memory_gib)
+    return load_described(check.read_json(path), device, dtype, memory_gib)
 
 
 def load_described(

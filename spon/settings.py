@@ -6,7 +6,7 @@ Every mistake is one sentence that names the key, its value and the values that 
 import ctypes
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spon import memory, names
@@ -50,11 +50,22 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
         elif "path" in study["model"]:
             study["model"]["path"] = resolve_path(study["model"]["path"], home)
     config["analyses"]["prompts"] = resolve_path(config["analyses"]["prompts"], home)
+    check_given(config.get("given", []))
     check_catalogues(config)
     check_sweep(config["sweep"], config)
     for name in config["sweep"]["studies"]:
         if "model" in config["studies"][name]:
             check_study(name, config)
+
+
+def check_given(paths: Sequence[str]) -> None:
+    """Check that files that were changed by hand are there."""
+    for path in paths:
+        if not Path(path).is_file():
+            raise SettingsError(
+                f"config: given has '{path}', which is no file: allowed are paths relative to "
+                f"where Snakemake runs"
+            )
 
 
 def resolve_path(path: str, home: Path) -> str:

@@ -4,14 +4,19 @@ A site is named as transformers names the module, so its bias is named by that a
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
+
+from spon.inputs import check
 
 # The columns that name a run, and those that name an evaluation, in the order of the tables.
 RUN = ["allocation", "sparsity", "seed"]
 EVALUATION = ["allocation", "scope", "sparsity", "seed"]
 # The tables' names of evaluations without biases.
 DENSE, TEAL = "DENSE", "BASELINE-TEAL"
+# The columns of a `sites.csv`.
+SITES = ["allocation", "learn", "site", "layer", "map", "d_in", "d_out"]
 
 
 def name_site(layer: int, map_: str) -> str:
@@ -42,6 +47,29 @@ def describe_site(site: str) -> dict:
 def order_of(site: str) -> tuple[int, str]:
     """Return the key to sort a site by: its layer, then the name of its map."""
     return layer_of(site), map_of(site)
+
+
+def read_sites(path: str | Path, shape: Mapping) -> pd.DataFrame:
+    """Read the sites of an allocation that get a bias.
+
+    Args:
+        path: Of a `sites.csv`.
+        shape: A `model.json`'s shape.
+
+    Raises:
+        FileError: A site stands twice, or the model has no such site.
+    """
+    table = check.read_table(path, SITES)
+    check.check_rows(table, path, ["site"])
+    known = {
+        name_site(layer, map_): (layer, map_, size["d_in"], size["d_out"])
+        for layer in range(shape["layers"])
+        for map_, size in shape["maps"].items()
+    }
+    for site, *facts in table[SITES[2:]].itertuples(index=False, name=None):
+        if known.get(site) != tuple(facts):
+            raise check.FileError(path, f"has the site {site}, which the model has not like this")
+    return table
 
 
 def name_rows(table: pd.DataFrame, names: Mapping[str, object]) -> pd.DataFrame:

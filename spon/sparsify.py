@@ -8,6 +8,7 @@ the name that transformers reads.
 import csv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,10 +18,13 @@ from torch import Tensor, nn
 from torch.nn.functional import hardshrink
 
 from spon import models
-from spon.biases import read_biases
+from spon.biases import check_run, read_biases
+from spon.inputs import check
+from spon.sites import map_of
 
 Sparsifier = Callable[[Tensor], Tensor]
 NO_SITES: Mapping[str, Tensor] = MappingProxyType({})
+NO_NAMES: Mapping[str, object] = MappingProxyType({})
 
 
 def keep_large(x: Float[Tensor, "*batch d_in"], threshold: float) -> Float[Tensor, "*batch d_in"]:
@@ -88,11 +92,39 @@ def subtract(sparsifier: Sparsifier, centre: Float[Tensor, "d_in"]) -> Sparsifie
 
 
 def read_thresholds(path: str | Path | None) -> dict[str, float]:
-    """Read thresholds by site, NaN where a site is sparsified by rank; none without a file."""
+    """Read thresholds by site, NaN where a site is sparsified by rank; none without a file.
+
+    Raises:
+        FileError: A site stands twice, or a threshold is no finite number of zero or more.
+    """
     if path is None:
         return {}
-    with Path(path).open(newline="") as file:
+    table = check.read_table(path, ["site", "threshold"])
+    check.check_rows(table, path, ["site"])
+    if not table["threshold"].isna().all():
+        check.check_numbers(table, path, ["threshold"], least=0)
+    with Path(path).open(newline="") as file:  # as pandas rounds the last digit
         return {row["site"]: float(row["threshold"] or "nan") for row in csv.DictReader(file)}
+
+
+def check_thresholds(
+    thresholds: Mapping[str, float], path: str | Path, model: nn.Module, method: str
+) -> None:
+    """Refuse thresholds of other sites than the model has in every layer, or of another method.
+
+    Raises:
+        FileError: A site is no linear map of the model, a layer lacks one, or sites that are
+            sparsified by threshold have none.
+    """
+    linear = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    if unknown := [site for site in thresholds if site not in linear]:
+        raise check.FileError(path, f"has the site {unknown[0]}, which the model has not")
+    maps = list(dict.fromkeys(map(map_of, thresholds)))
+    if lost := [site for site in models.name_sites(model, maps) if site not in thresholds]:
+        raise check.FileError(path, f"lacks the site {lost[0]}")
+    if (method == "threshold") == isnan(next(iter(thresholds.values()))):
+        has = "no" if method == "threshold" else "a"
+        raise check.FileError(path, f"has {has} threshold, and the study's method is {method}")
 
 
 def make_sparsifiers(
@@ -120,6 +152,7 @@ def read_sparsifiers(
     sparsification: Mapping,
     sparsity: float,
     centres: Mapping[str, Float[Tensor, "d_in"]] = NO_SITES,
+    names: Mapping[str, object] = NO_NAMES,
 ) -> dict[str, Sparsifier]:
     """Return the S of every site that a file of thresholds names; none without a file.
 
@@ -129,10 +162,19 @@ def read_sparsifiers(
         sparsification: The study's `method` and `dense_share`.
         sparsity: Share of a site's input entries set to zero, if it is sparsified by rank.
         centres: By site, what is taken from the inputs before; none but in mode centring.
+        names: Of the evaluation, which the file must not contradict.
+
+    Raises:
+        FileError: The file has not the thresholds of a scope of this model.
     """
+    by_site = read_thresholds(thresholds)
+    if thresholds is not None:
+        table = check.read_table(thresholds)
+        check.check_names(table, thresholds, {**names, "sparsity": sparsity})
+        check_thresholds(by_site, thresholds, model, sparsification["method"])
     return make_sparsifiers(
         model,
-        read_thresholds(thresholds),
+        by_site,
         method=sparsification["method"],
         sparsity=sparsity,
         dense_share=sparsification["dense_share"],
@@ -191,8 +233,32 @@ def final_states(
         return models.final_states(model, blocks)
 
 
-def load_biases(path: str | Path | None) -> dict[str, Float[Tensor, "d_out"]]:
-    """Read biases by site, float32, layer by layer; none without a file."""
+def load_biases(
+    path: str | Path | None, model: nn.Module, names: Mapping[str, object] = NO_NAMES
+) -> dict[str, Float[Tensor, "d_out"]]:
+    """Read biases by site, float32, layer by layer; none without a file.
+
+    Args:
+        path: Of the file.
+        model: The model that has the sites.
+        names: Of the run, which the file must not contradict.
+
+    Raises:
+        FileError: They are biases of another run, or do not fit the model.
+    """
     if not path:
         return {}
-    return {site: torch.from_numpy(bias) for site, bias in read_biases(path).items()}
+    biases = read_biases(path)
+    check_run(path, names)
+    sizes = {
+        name: module.out_features
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    for site, bias in biases.items():
+        if len(bias) != sizes.get(site):
+            raise check.FileError(
+                path,
+                f"has {len(bias)} entries for {site}, which has {sizes.get(site, 'no')} outputs",
+            )
+    return {site: torch.from_numpy(bias) for site, bias in biases.items()}

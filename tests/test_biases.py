@@ -20,11 +20,17 @@ def test_biases_survive_the_file_under_the_names_that_folding_needs(tmp_path):
     assert biases.read_names(path) == json.loads(MADE_BY)
     ((site, bias),) = biases.read_biases(path).items()
     assert (site, bias.dtype, bias.tolist()) == (SITE, np.float32, [1.0, -2.0])
-    assert sparsify.load_biases(path)[SITE].equal(torch.tensor([1.0, -2.0]))
 
 
-def test_without_a_file_there_are_no_biases():
-    assert sparsify.load_biases(None) == {}
+def test_biases_become_tensors_of_a_model(tmp_path, network):
+    path = tmp_path / "biases.safetensors"
+    bias = torch.arange(network.get_submodule(SITE).out_features).float()
+    biases.write_biases({SITE: bias}, path, MADE_BY)
+    assert sparsify.load_biases(path, network)[SITE].equal(bias)
+
+
+def test_without_a_file_there_are_no_biases(network):
+    assert sparsify.load_biases(None, network) == {}
 
 
 def test_biases_are_read_layer_by_layer(tmp_path):

@@ -42,7 +42,7 @@ def test_a_value_that_cannot_be_made_leaves_nothing_and_is_made_the_next_time(ca
 
 
 def test_an_entry_whose_writing_is_cut_short_is_none(cache, monkeypatch):
-    def write_half(tensors, path):
+    def write_half(tensors, path, metadata):
         path.write_bytes(b"half")
         raise OSError("disk full")
 
@@ -54,6 +54,66 @@ def test_an_entry_whose_writing_is_cut_short_is_none(cache, monkeypatch):
     assert [path.name for path in cache.folder.iterdir()] == [
         f"{digest({**cache.identity, **KEY})}.safetensors"
     ]
+
+
+def cut(content):
+    return content[:-3]
+
+
+def empty(content):
+    return b""
+
+
+def zero(content):
+    """The tensor's sixteen bytes."""
+    return content[:-16] + bytes(16)
+
+
+def flip(content):
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def keep_header_alone(content):
+    return content[:100]
+
+
+def change_type(content):
+    return content.replace(b"F32", b"I32")
+
+
+def change_shape(content):
+    return content.replace(b"[2,2]", b"[4,1]")
+
+
+def forget_digest(content):
+    return content.replace(b"digest", b"DIGEST")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [cut, empty, zero, flip, keep_header_alone, change_type, change_shape, forget_digest],
+)
+def test_a_damaged_entry_is_made_again_and_the_log_names_it(cache, damage, caplog):
+    cache.keep(KEY, lambda: X)
+    (path,) = cache.folder.iterdir()
+    whole = path.read_bytes()
+    damaged = damage(whole)
+    assert damaged != whole
+    path.write_bytes(damaged)
+    with caplog.at_level("INFO", logger="spon.progress"):
+        assert cache.keep(KEY, lambda: X).equal(X)
+    assert f"{path} is damaged and is made again" in caplog.text
+    assert path.read_bytes() == whole
+    assert cache.keep(KEY, fail).equal(X)
+
+
+def test_an_entry_in_the_place_of_another_one_is_none(cache):
+    cache.keep(KEY, lambda: X)
+    (path,) = cache.folder.iterdir()
+    cache.keep(KEY | {"batch_tokens": 64}, lambda: 2 * X)
+    (other,) = set(cache.folder.iterdir()) - {path}
+    other.replace(path)
+    assert cache.keep(KEY, lambda: X).equal(X)
 
 
 def test_two_jobs_that_make_the_same_entry_at_once_both_get_it(cache):

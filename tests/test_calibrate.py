@@ -71,12 +71,12 @@ def test_watching_leaves_no_hook_behind(network, tokens):
 
 def test_thresholds_survive_the_file(tmp_path):
     path = tmp_path / "thresholds.csv"
-    pd.DataFrame({"site": SITES, "layer": [0, 1], "threshold": [0.1, float("nan")]}).to_csv(
+    pd.DataFrame({"site": SITES, "layer": [0, 1], "threshold": [0.1, 1 / 3]}).to_csv(
         path, index=False
     )
-    read = sparsify.read_thresholds(path)
-    assert read[SITES[0]] == 0.1
-    assert np.isnan(read[SITES[1]])
+    assert sparsify.read_thresholds(path) == dict(zip(SITES, [0.1, 1 / 3], strict=True))
+    pd.DataFrame({"site": SITES, "threshold": float("nan")}).to_csv(path, index=False)
+    assert np.isnan(list(sparsify.read_thresholds(path).values())).all()
 
 
 def test_the_largest_magnitude_is_kept_and_the_smallest_is_dropped():

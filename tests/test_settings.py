@@ -264,3 +264,11 @@ def test_every_key_of_the_schema_has_a_sentence():
 def test_a_gpu_is_asked_for_only_where_one_will_be_used():
     assert settings.wants_gpu("cuda")
     assert not settings.wants_gpu("cpu")
+
+
+def test_a_result_that_was_changed_by_hand_must_be_there(config):
+    config["given"] = ["config/config.yaml"]
+    settings.check(config, SCHEMA, ROOT)
+    config["given"] = ["results/mine/thresholds.csv"]
+    with pytest.raises(settings.SettingsError, match="given has 'results/mine/thresholds.csv'"):
+        settings.check(config, SCHEMA, ROOT)

@@ -25,7 +25,7 @@ from small_workflow import (
     edit,
 )
 
-from spon import sparsify
+from spon.biases import read_biases
 
 ROOT = Path(__file__).parents[1]
 WIKITEXT = ROOT.parent / "shared/data/wikitext-2"
@@ -97,19 +97,47 @@ def test_sparsity_does_damage_and_biases_are_trained(tiny):
     assert (dense["kl_nats"] == 0).all()
     assert (teal["kl_nats"] > 0).all()
     assert spon["kl_nats"].mean() < teal["kl_nats"].mean()
-    biases = sparsify.load_biases(results / "TOP-50/s0.5/seed0/biases.safetensors")
+    biases = read_biases(results / "TOP-50/s0.5/seed0/biases.safetensors")
     assert list(biases) == ["model.layers.0.mlp.down_proj"]
-    assert biases["model.layers.0.mlp.down_proj"].abs().max() > 0
+    assert abs(biases["model.layers.0.mlp.down_proj"]).max() > 0
+
+
+def test_a_job_reads_what_its_maker_wrote_or_what_the_user_gives(tiny):
+    path, folder = "results/tiny/down_proj/s0.5/thresholds.csv", "down_proj/s0.5/teal"
+    file, nll = tiny.folder / path, f"results/tiny/{folder}/nll.parquet"
+    record = tiny.folder / f"results/tiny/lineage/{folder}/evaluate_teal.json"
+    whole, before, state = file.read_bytes(), (tiny.folder / nll).read_bytes(), file.stat()
+    table = pd.read_csv(file)
+    table.assign(threshold=2 * table["threshold"]).to_csv(file, index=False)
+
+    refused = tiny.snakemake(nll, "--force")
+    assert refused.returncode == 1
+    assert f"evaluate_teal: {path} is not what its record says" in refused.stderr
+    assert not record.exists()
+
+    given = tiny.overlay(given=[path])
+    tiny.run(nll, "--force", overlays=given)
+    assert json.loads(record.read_text())["spec"]["given"] == [path]
+    assert (tiny.folder / nll).read_bytes() != before
+
+    table.iloc[:0].to_csv(file, index=False)
+    refused = tiny.snakemake(nll, "--force", overlays=given)
+    assert f"evaluate_teal: {path} has no rows: delete it" in refused.stderr
+
+    file.write_bytes(whole)
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    tiny.run(nll, "--force")
+    assert (tiny.folder / nll).read_bytes() == before
+    assert "given" not in json.loads(record.read_text())["spec"]
+    tiny.run()
 
 
 def test_a_seed_changes_biases_and_the_same_seed_gives_the_same_bytes(tiny):
     run = "results/tiny/TOP-50/s0.5/seed{}/biases.safetensors"
     first, second = (tiny.folder / run.format(seed) for seed in (0, 1))
     before = first.read_bytes()
-    values = [
-        sparsify.load_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)
-    ]
-    assert not values[0].equal(values[1])
+    values = [read_biases(path)["model.layers.0.mlp.down_proj"] for path in (first, second)]
+    assert (values[0] != values[1]).any()
     tiny.run(run.format(0), "--force")
     tiny.run()
     assert first.read_bytes() == before

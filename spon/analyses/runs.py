@@ -3,7 +3,6 @@
 Also check what the analyses measure.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from spon.biases import read_biases, read_names
+from spon.inputs import check
 from spon.sites import RUN, map_of
 
 
@@ -41,8 +41,14 @@ class Run:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read the biases of one run, and its names, from a file of `biases.write_biases`."""
+    """Read the biases of one run, and its names, from a file of `biases.write_biases`.
+
+    Raises:
+        FileError: The file is damaged, or says not which run it is of.
+    """
     names = read_names(path)
+    if lacking := [name for name in RUN if name not in names]:
+        raise check.FileError(path, f"does not say the {lacking[0]} of its run")
     biases = {site: bias.astype(np.float64) for site, bias in read_biases(path).items()}
     return Run(names["allocation"], float(names["sparsity"]), int(names["seed"]), biases)
 
@@ -56,9 +62,20 @@ def gather_runs(paths: Sequence[str | Path], order: Sequence[Mapping]) -> list[R
 
     Raises:
         ValueError: A site has a bias of another length in another run.
+        FileError: A file is damaged, or of another run.
     """
-    read = {tuple(run.names.values()): run for run in map(read_run, paths)}
-    runs = [read[tuple(names[name] for name in RUN)] for names in order]
+    wanted = [tuple(names[name] for name in RUN) for names in order]
+    read: dict[tuple, tuple[str | Path, Run]] = {}
+    for path in paths:
+        run = read_run(path)
+        key = tuple(run.names.values())
+        if key not in wanted:
+            raise check.FileError(path, f"is of another run: {check.describe(run.names)}")
+        if key in read:
+            first = read[key][0]
+            raise check.FileError(path, f"is of the same run as {first}: one of them is wrong")
+        read[key] = path, run
+    runs = [read[key][1] for key in wanted]
     sizes: dict[str, tuple[str, int]] = {}
     for run in runs:
         for site, bias in run.biases.items():
@@ -78,7 +95,7 @@ def count_layers(model: str | Path | None, layers: int | None) -> int:
         model: Its `model.json`, if the study has a model.
         layers: The number in the study's settings, if it has none.
     """
-    return json.loads(Path(model).read_text())["shape"]["layers"] if model else layers
+    return check.read_json(model, "shape", "layers") if model else layers
 
 
 def check_measured(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import factorial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,15 @@ from jaxtyping import Float
 from scipy.stats import norm, t
 
 from spon import stats
+from spon.inputs import check
 from spon.tables.outcomes import Outcomes, read_outcomes
 
 # Inputs of the verdicts that are no analyses.
 OTHER_INPUTS = {"model", "protocol", "sites", "nll", "thresholds", "claims"}
 BIASES_ALONE = "the study has biases alone, so no model was run on text"
 RUN = ["sparsity", "allocation", "seed"]
+# Analyses of pairs, of which a study of one run has none.
+MAYBE_EMPTY = {"cross_configuration"}
 # Half of a 95 % interval in standard deviations.
 HALF = float(norm.ppf((1 + stats.LEVEL) / 2))
 
@@ -92,8 +96,28 @@ def read_evidence(paths: Mapping, spec: Mapping) -> Evidence:
     for name in paths.keys() - OTHER_INPUTS:
         files = np.atleast_1d(paths[name]).tolist()
         if files:
-            analyses[name] = pd.concat(map(pd.read_csv, files), ignore_index=True)
+            analyses[name] = read_analysis(files, is_filled=name not in MAYBE_EMPTY)
     return Evidence(read_outcomes(paths, spec) if paths.get("nll") else None, analyses)
+
+
+def read_analysis(files: Iterable[str | Path], is_filled: bool) -> pd.DataFrame:
+    """Read an analysis of a study, or of its runs, which have a file each.
+
+    Raises:
+        FileError: A file is damaged, lacks its rows, or is of the same run as another one.
+    """
+    tables, of_runs = [], {}
+    for path in files:
+        table = check.read_table(path, RUN, is_filled)
+        numbers = table.select_dtypes("number").to_numpy(float, na_value=np.nan)
+        if np.isinf(numbers).any():
+            raise check.FileError(path, "has a number that is not finite")
+        for run in dict.fromkeys(table[RUN].itertuples(index=False, name=None)):
+            if run in of_runs:
+                raise check.FileError(path, f"is of the same run as {of_runs[run]}")
+            of_runs[run] = path
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def not_applicable(why: str, **location) -> Effect:

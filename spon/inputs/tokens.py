@@ -12,7 +12,7 @@ from jaxtyping import Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from spon.inputs import source
+from spon.inputs import check, source
 
 
 @dataclass(frozen=True)
@@ -224,9 +224,23 @@ def save_prompts(
     save_file(dict(prompts), path, metadata={"made_by": made_by})
 
 
-def read_prompts(path: str | Path) -> dict[str, Int[Tensor, "1 length"]]:
-    """Read tokenised prompts, in the order in which they were written down."""
-    return dict(sorted(load_file(path).items()))
+def read_prompts(path: str | Path, vocabulary: int) -> dict[str, Int[Tensor, "1 length"]]:
+    """Read tokenised prompts, in the order in which they were written down.
+
+    Args:
+        path: Of the file.
+        vocabulary: Tokens that the model knows.
+
+    Raises:
+        FileError: One is missing, or holds no tokens of the model.
+    """
+    with check.reading(path):
+        prompts = dict(sorted(load_file(path).items()))
+    if not prompts or [name[:2] for name in prompts] != [f"{n:02d}" for n in range(len(prompts))]:
+        raise check.FileError(path, "lacks a prompt")
+    for prompt in prompts.values():
+        check_ids(prompt, path, vocabulary)
+    return prompts
 
 
 def save_tokens(tokens: Int[Tensor, "blocks length"], path: str | Path, made_by: str) -> None:
@@ -234,6 +248,28 @@ def save_tokens(tokens: Int[Tensor, "blocks length"], path: str | Path, made_by:
     save_file({"tokens": tokens.to(torch.int32).contiguous()}, path, metadata={"made_by": made_by})
 
 
-def read_tokens(path: str | Path) -> Int[Tensor, "blocks length"]:
-    """Read blocks of token ids, int32."""
-    return load_file(path)["tokens"]
+def read_tokens(path: str | Path, vocabulary: int) -> Int[Tensor, "blocks length"]:
+    """Read blocks of token ids, int32.
+
+    Args:
+        path: Of the file.
+        vocabulary: Tokens that the model knows.
+
+    Raises:
+        FileError: It holds no blocks of tokens of the model.
+    """
+    with check.reading(path):
+        tokens = load_file(path)["tokens"]
+    check_ids(tokens, path, vocabulary)
+    return tokens
+
+
+def check_ids(tokens: Tensor, path: str | Path, vocabulary: int) -> None:
+    """Refuse what are no blocks of token ids, int32, below `vocabulary`."""
+    if tokens.dtype != torch.int32 or tokens.dim() != 2 or not tokens.numel():
+        kind = f"{tokens.dtype} of shape {list(tokens.shape)}"
+        raise check.FileError(path, f"has tokens as {kind}, allowed is int32 [blocks, length]")
+    lowest, highest = int(tokens.min()), int(tokens.max())
+    if lowest < 0 or highest >= vocabulary:
+        wrong = lowest if lowest < 0 else highest
+        raise check.FileError(path, f"has the token {wrong}, allowed are 0 to {vocabulary - 1}")

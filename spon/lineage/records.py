@@ -183,12 +183,68 @@ def describe_job(
     spec: Mapping,
     inputs: Iterable[str | Path],
     folder: str | Path = ".",
+    given: Iterable[str | Path] = (),
 ) -> dict:
-    """The first half of a job's record, known before it has written anything, with its digest."""
+    """The first half of a job's record, known before it has written anything, with its digest.
+
+    Inputs that the user has `given` in place of what a job had made stand in the spec.
+    """
     texts = {name: str(value) for name, value in wildcards.items()}
     digests = digest_files(inputs, folder)
-    parts = {"rule": rule, "wildcards": texts, "spec": dict(spec), "inputs": digests}
+    by_hand = sorted({name_path(path, folder) for path in given} & digests.keys())
+    noted = dict(spec) | ({"given": by_hand} if by_hand else {})
+    parts = {"rule": rule, "wildcards": texts, "spec": noted, "inputs": digests}
     return {"job": digest_job(**parts)} | parts
+
+
+def check_inputs(description: Mapping, folder: str | Path = ".") -> None:
+    """Refuse inputs of a job that are not what the jobs that made them wrote.
+
+    Inputs that no record names, and those that the user has given, are left to their readers.
+
+    Args:
+        description: Of `describe_job`.
+        folder: Which paths are relative to.
+
+    Raises:
+        ValueError: The first such input.
+    """
+    inputs, given = description["inputs"], description["spec"].get("given", [])
+    for place in sorted({place_records(path) for path in inputs}):
+        written = find_outputs(Path(folder, place), inputs)
+        for path, digests in written.items():
+            if inputs[path] not in digests and path not in given:
+                raise ValueError(
+                    f"{Path(folder, path).as_posix()} is not what its record says that its job "
+                    f"has written: delete it, and Snakemake makes it again, or `dvc checkout` "
+                    f"what was published; if it was changed on purpose, name it under given in "
+                    f"the config"
+                )
+
+
+def place_records(path: str) -> str:
+    """The folder with the record of the job that made a file, if one did.
+
+    >>> place_records("figures/pydoc/fig1.png"), place_records("pretrained/pydoc/curve.csv")
+    ('results/pydoc/lineage', 'results/-/lineage')
+    """
+    first, *rest = PurePosixPath(path).parts
+    is_of_study = first in ("results", "figures") and len(rest) > 1
+    return f"results/{rest[0] if is_of_study else STUDYLESS}/lineage"
+
+
+def find_outputs(place: Path, paths: Iterable[str]) -> dict[str, set[str]]:
+    """SHA-256 of files as the records in a folder have them, by path; paths without are left out.
+
+    A rule that was renamed and moved has left its record, so that there may be several.
+    """
+    wanted, found = set(paths), {}
+    for file in place.glob("**/*.json"):
+        with suppress(FileNotFoundError):  # its job has just begun again
+            for path, digest_ in read_outputs(file.read_bytes()).items():
+                if path in wanted:
+                    found.setdefault(path, set()).add(digest_)
+    return dict(sorted(found.items()))
 
 
 def name_origin(description: Mapping) -> dict[str, str]:
@@ -239,7 +295,7 @@ def finish_record(
     for other in Path(path).parent.glob("*.json"):
         with suppress(FileNotFoundError):  # a job that runs beside this one removes its own
             if other != Path(path) and record.outputs.keys() & set(
-                list_outputs(other.read_bytes())
+                read_outputs(other.read_bytes())
             ):
                 other.unlink()
     return record
@@ -316,10 +372,10 @@ def check_code(code: Mapping, expected: object) -> dict[str, dict]:
     return dict(code)
 
 
-def list_outputs(content: bytes) -> list[str]:
-    """The outputs that a record names, as far as it can be read."""
+def read_outputs(content: bytes) -> dict[str, str]:
+    """SHA-256 of the outputs that a record names, by path, as far as it can be read."""
     outputs = content.decode(errors="replace").rpartition('"outputs"')[2]
-    return re.findall(r'"([^"]+)": "[0-9a-f]{64}"', outputs)
+    return dict(re.findall(r'"([^"]+)": "([0-9a-f]{64})"', outputs))
 
 
 def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:
@@ -330,7 +386,7 @@ def collect_records(contents: Iterable[tuple[str, bytes]]) -> Records:
             records.by_file[path] = parse_record(content)
         except ValueError as error:
             records.broken[path] = " ".join(str(error).split())
-            records.lost[path] = list_outputs(content)
+            records.lost[path] = list(read_outputs(content))
     return records
 
 

@@ -10,12 +10,12 @@ from jaxtyping import Float, Int
 
 from spon import stats
 from spon.allocate import RANDOM, TRAINED
+from spon.tables.likelihoods import SUMS, read_draws, read_evaluations
 from spon.tables.outcomes import (
     DENSE,
     DENSE_POINT,
     MEASURES,
     OWN_TEMPERATURE,
-    SUMS,
     TEAL,
     Outcomes,
     Trainings,
@@ -107,9 +107,14 @@ def tabulate_controls(
     return adjust_per_measure(outcomes.table(rows, CONTROLS), COMPARED)
 
 
-def read_blocks(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """The blocks of some evaluations, whose rows name what they are of; there may be none."""
-    return pd.concat([NO_BLOCKS, *map(pd.read_parquet, paths)], ignore_index=True)
+def read_on_dense(paths: Sequence[str | Path], runs: Sequence[Mapping]) -> pd.DataFrame:
+    """The blocks of the dense model with the biases of some runs; there may be none."""
+    return pd.concat([NO_BLOCKS, *read_evaluations(paths, runs)], ignore_index=True)
+
+
+def read_random(paths: Sequence[str | Path], runs: Sequence[Mapping]) -> pd.DataFrame:
+    """The blocks of random directions with the norms of some runs; there may be none."""
+    return pd.concat([NO_BLOCKS, *read_draws(paths, runs)], ignore_index=True)
 
 
 def compare_with_untrained(outcomes: Outcomes) -> Iterator[Comparison]:

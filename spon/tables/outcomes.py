@@ -1,10 +1,8 @@
 """A study's evaluations side by side: series over the same blocks of text."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,25 +10,16 @@ from jaxtyping import Float
 
 from spon import stats
 from spon.allocate import TRAINED
-from spon.sites import DENSE, EVALUATION, TEAL
-from spon.tables.realised import NO_SEED, fill_names, realise_sparsity
+from spon.inputs import check
+from spon.sites import DENSE, EVALUATION, TEAL, read_sites
+from spon.tables.likelihoods import CONSTANTS, SUMS, read_evaluations
+from spon.tables.realised import NO_SEED, fill_names, read_thresholds, realise_sparsity
 
 DENSE_POINT = 0
 KEYS = EVALUATION
 # What is tested; perplexity is a function of the mean nll.
 MEASURES = ("nll", "kl")
 OWN_TEMPERATURE = "nll_at_temperature"
-# What is summed over the predictions of a block, by the name of its mean per token.
-SUMS = {
-    "nll": "nll_nats",
-    "kl": "kl_nats",
-    "entropy": "entropy_nats",
-    "top1": "top1",
-    OWN_TEMPERATURE: "nll_at_temperature_nats",
-    "kl_at_temperature": "kl_at_temperature_nats",
-}
-# What an evaluation has one of, whatever the block.
-CONSTANTS = ["temperature", "kl_median", "kl_95", "kl_99"]
 Sites = frozenset[tuple[int, str]]
 # The points of one allocation, scope and sparsity, one for each seed, in their order; of a
 # baseline, its only point.
@@ -289,17 +278,24 @@ def read_outcomes(paths: Mapping, spec: Mapping) -> Outcomes:
     Args:
         paths: `model`, `protocol`, and the lists `sites`, `nll` and `thresholds`, whose rows name
             what they are of.
-        spec: `scopes`, and the `allocations` that have biases, both in the tables' order.
+        spec: `scopes`, the `allocations` that have biases, and `evaluations`, the last two in the
+            order of `sites` and `nll`; all in the tables' order.
+
+    Raises:
+        FileError: A file is damaged, or of another evaluation than its place says.
     """
-    sites = pd.concat(map(pd.read_csv, paths["sites"]), ignore_index=True)
-    order = sites["allocation"].map(spec["allocations"].index)
+    shape = check.read_json(paths["model"], "shape")
+    sites = []
+    for path, allocation in zip(paths["sites"], spec["allocations"], strict=True):
+        sites.append(read_sites(path, shape))
+        check.check_names(sites[-1], path, {"allocation": allocation})
     return gather_outcomes(
-        blocks=pd.concat(map(pd.read_parquet, paths["nll"]), ignore_index=True),
-        sites=sites.iloc[order.argsort(kind="stable")],
-        thresholds=pd.concat(map(pd.read_csv, paths["thresholds"]), ignore_index=True),
-        shape=json.loads(Path(paths["model"]).read_text())["shape"],
+        blocks=pd.concat(read_evaluations(paths["nll"], spec["evaluations"]), ignore_index=True),
+        sites=pd.concat(sites, ignore_index=True),
+        thresholds=read_thresholds(paths["thresholds"], shape, spec["scopes"]),
+        shape=shape,
         scopes=list(spec["scopes"]),
-        protocol=json.loads(Path(paths["protocol"]).read_text())["protocol"],
+        protocol=check.read_json(paths["protocol"], "protocol"),
     )
 
 

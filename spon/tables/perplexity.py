@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spon.tables.likelihoods import CONSTANTS
 from spon.tables.outcomes import (
-    CONSTANTS,
     DENSE,
     DENSE_POINT,
     KEYS,

@@ -1,11 +1,13 @@
 """The sparsity that evaluations realise: it is what they spare, and not the sparsity asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
 
 import pandas as pd
 
 from spon.allocate import MODE, model_sparsity, site_sparsity
-from spon.sites import DENSE, EVALUATION
+from spon.inputs import check
+from spon.sites import DENSE, EVALUATION, name_site
 
 REALISED = ["site_sparsity", "model_sparsity"]
 NO_SEED = -1
@@ -45,6 +47,43 @@ def realise_sparsity(
     realised[points["allocation"] == DENSE] = 0.0
     assert realised.notna().all(axis=None), "an evaluation without thresholds"
     return realised
+
+
+def read_thresholds(
+    paths: Sequence[str | Path], shape: Mapping, scopes: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Read the thresholds of all scopes and sparsities, as `realise_sparsity` needs them.
+
+    Args:
+        paths: Of `thresholds.csv` files.
+        shape: A `model.json`'s shape.
+        scopes: The linear maps of every scope.
+
+    Raises:
+        FileError: A file has not exactly the sites of its scope, a share outside 0 to 1, or is of
+            the same scope and sparsity as another one.
+    """
+    tables, files = [], {}
+    for path in paths:
+        table = check.read_table(path, ["scope", "sparsity", "site", "sparsity_sparse_pass"])
+        check.check_numbers(table, path, ["sparsity_sparse_pass"], 0, 1)
+        keys = fill_names(table.reindex(columns=EVALUATION).astype({"allocation": object}))
+        for key, rows in table.groupby([keys[name] for name in EVALUATION]):
+            if key in files:
+                raise check.FileError(path, f"is of the same scope and sparsity as {files[key]}")
+            files[key] = path
+            maps = scopes.get(key[1], ())
+            expected = {name_site(n, map_) for n in range(shape["layers"]) for map_ in maps}
+            check_sites(rows, path, expected)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def check_sites(table: pd.DataFrame, path: str | Path, expected: Set[str]) -> None:
+    """Refuse a table with other sites than those expected, each once."""
+    check.check_rows(table, path, ["site"])
+    if differing := sorted(expected ^ set(table["site"])):
+        raise check.FileError(path, f"and its scope differ in the site {differing[0]}")
 
 
 def fill_names(table: pd.DataFrame) -> pd.DataFrame:

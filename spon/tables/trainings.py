@@ -1,15 +1,19 @@
 """The table of trainings: how long each took, and whether it converged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from spon.allocate import TRAINED
+from spon.inputs import check
 from spon.sites import EVALUATION
+from spon.tables.likelihoods import ROUNDING
 
 # The schedule that ends a training by a rule.
 PLATEAU = "plateau"
+MEASURED = ["learning_rate", "kl_nats_per_token", "held_out_kl"]
 TRAININGS = [
     *EVALUATION,
     "steps",
@@ -23,11 +27,14 @@ TRAININGS = [
 ]
 
 
-def tabulate_trainings(paths: Sequence[str | Path], schedule: str) -> pd.DataFrame:
+def tabulate_trainings(
+    paths: Sequence[str | Path], schedule: str, runs: Sequence[Mapping]
+) -> pd.DataFrame:
     """Read the curves of trainings.
 
     Args:
         paths: Of `curve.csv` files, in the order of the table.
+        runs: `allocation`, `sparsity` and `seed` of each.
         schedule: Of their learning rate: `plateau`, which has a stopping rule, or another.
 
     Returns:
@@ -38,9 +45,56 @@ def tabulate_trainings(paths: Sequence[str | Path], schedule: str) -> pd.DataFra
         the learned ones, and `won_percent` is the share that was won. Of that,
         `last_tenth_percent` was won in the last tenth of the steps, or since the last measurement
         before.
+
+    Raises:
+        FileError: A file is damaged, or of another run.
     """
-    rows = [describe_training(pd.read_csv(path), schedule) for path in paths]
+    rows = [
+        describe_training(read_curve(path, names), schedule)
+        for path, names in zip(paths, runs, strict=True)
+    ]
     return pd.DataFrame(rows, columns=TRAININGS).astype({"converged": "boolean"})
+
+
+def read_curve(path: str | Path, names: Mapping) -> pd.DataFrame:
+    """Read the curve of a training, every step of it.
+
+    Args:
+        path: Of a `curve.csv`.
+        names: Of its run.
+
+    Raises:
+        FileError: It is of another run, lacks a step, the KL before or after all of them, or has a
+            number out of range.
+    """
+    curve = check.read_table(path, [*EVALUATION, "step", *MEASURED, "event"])
+    check.check_names(curve, path, names)
+    if curve["step"].tolist() != list(range(len(curve))) or len(curve) < 2:
+        raise check.FileError(path, "lacks a step, or has one twice")
+    check.check_numbers(curve.iloc[1:], path, MEASURED[:2], least=-ROUNDING)
+    ends = curve.iloc[[0, -1]]
+    check.check_numbers(ends, path, ["held_out_kl"], least=-ROUNDING)
+    check.check_numbers(curve.dropna(subset="held_out_kl"), path, ["held_out_kl"], -ROUNDING)
+    return curve
+
+
+def read_trainings(path: str | Path, points: pd.DataFrame) -> pd.DataFrame:
+    """Read the table of trainings, which has a row for every trained evaluation.
+
+    Args:
+        path: Of a `trainings.csv`.
+        points: The study's evaluations, as `outcomes.Outcomes` has them.
+
+    Raises:
+        FileError: It lacks one.
+    """
+    table = check.read_table(path, TRAININGS, is_filled=False).astype({"seed": "Int64"})
+    check.check_rows(table, path, EVALUATION)
+    trained = points.loc[points["learn"] == TRAINED, EVALUATION]
+    matched = trained.merge(table, on=EVALUATION) if len(table) else table
+    if len(matched) < len(trained):
+        raise check.FileError(path, "lacks a training of the study")
+    return table
 
 
 def describe_training(curve: pd.DataFrame, schedule: str) -> dict:

@@ -14,9 +14,8 @@ from make_checkpoints import CHECKPOINTS, make_checkpoints
 from published_biases import REFERENCE, needs_published
 from safetensors.torch import save_file
 
-from spon import sparsify
 from spon.analyses import checkpoints
-from spon.biases import write_biases
+from spon.biases import read_biases, write_biases
 
 BIAS = torch.tensor([1.0, -2.0])
 SITE = "model.layers.0.mlp.down_proj"
@@ -123,7 +122,7 @@ def test_biases_that_share_one_storage_can_be_saved_apart(tmp_path):
     both = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     path = save(tmp_path, biases={"layer_0_down_proj": both[0], "layer_1_down_proj": both[1]})
     write_biases(checkpoints.read_checkpoint(path, LAYERS), tmp_path / "biases.safetensors", "{}")
-    assert sparsify.load_biases(tmp_path / "biases.safetensors")[
+    assert read_biases(tmp_path / "biases.safetensors")[
         "model.layers.1.mlp.down_proj"
     ].tolist() == [3.0, 4.0]
 

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from small_study import ALL, SCOPES, SHAPE, SITES, gather, reach_what_was_asked
 
 from spon.claims import effects
+from spon.sites import EVALUATION
 
 RUNS = pd.DataFrame(
     {
@@ -176,9 +177,12 @@ def test_a_study_is_read_from_its_files(tmp_path):
     paths["protocol"].write_text(json.dumps({"protocol": "a1b2"}))
     paths["norm_ranking"] = tmp_path / "norm_ranking.csv"
     RUNS.to_csv(paths["norm_ranking"], index=False)
-    paths |= {"bias_statistics": [paths["norm_ranking"]] * 2, "pca_alignment": []}
+    again = tmp_path / "bias_statistics.csv"
+    RUNS.assign(seed=1).to_csv(again, index=False)
+    paths |= {"bias_statistics": [paths["norm_ranking"], again], "pca_alignment": []}
     allocations = [rows["allocation"].iloc[0] for rows in SITES]
-    spec = {"scopes": SCOPES, "allocations": allocations}
+    evaluations = [table[EVALUATION].iloc[0].to_dict() for table in ALL]
+    spec = {"scopes": SCOPES, "allocations": allocations, "evaluations": evaluations}
     evidence = effects.read_evidence(paths, spec)
     expected = gather(*ALL)
     assert evidence.outcomes.points["label"].tolist() == expected.points["label"].tolist()

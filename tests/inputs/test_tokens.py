@@ -94,7 +94,7 @@ def test_two_texts_or_two_protocols_have_two_hashes():
 def test_tokens_survive_the_file(tmp_path):
     tokens = torch.arange(6, dtype=torch.int32).view(2, 3)
     save_tokens(tokens, tmp_path / "tokens.safetensors", '{"rule": "tokenize_text"}')
-    assert read_tokens(tmp_path / "tokens.safetensors").equal(tokens)
+    assert read_tokens(tmp_path / "tokens.safetensors", 10).equal(tokens)
     assert take_even(tokens, 1).tolist() == [[0, 1, 2]]
 
 
@@ -123,7 +123,7 @@ def test_prompts_are_blocks_of_their_own_in_the_files_order_with_a_bos_if_the_pr
     protocol = Protocol(block_length=8, bos=True, join="", strip=True, dense_share=0.0)
     tokens = tokenize_prompts(prompts, Letters(), protocol)
     save_prompts(tokens, tmp_path / "prompts.safetensors", "{}")
-    read = read_prompts(tmp_path / "prompts.safetensors")
+    read = read_prompts(tmp_path / "prompts.safetensors", 100)
     assert {name: ids.tolist() for name, ids in read.items()} == {
         "00.math": [[99, 0, 1, 2]],
         "01.math": [[99, 3]],

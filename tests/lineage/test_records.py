@@ -105,6 +105,61 @@ def test_what_an_artifact_says_of_itself_is_known_before_it_is_written(study):
     }
 
 
+def read_again(*paths, folder=".", given=()):
+    return records.describe_job("evaluate", {"study": "s"}, {"code": "0"}, paths, folder, given)
+
+
+def test_inputs_that_are_what_their_jobs_wrote_pass_and_so_do_those_that_no_record_names(study):
+    for path in [*tree.ALL, tree.WEIGHTS]:
+        records.check_inputs(read_again(path))
+    study.joinpath(tree.WEIGHTS).write_bytes(b"another source")
+    records.check_inputs(read_again(*tree.ALL, tree.WEIGHTS))
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flip", "add", "other"])
+@pytest.mark.parametrize("path", tree.ALL)
+def test_an_input_that_is_not_what_its_job_wrote_is_named(study, path, damage):
+    whole = (study / path).read_bytes()
+    other = (study / next(name for name in tree.ALL if name != path)).read_bytes()
+    damaged = {
+        "cut": whole[:-1],
+        "empty": b"",
+        "flip": bytes([whole[0] ^ 1]) + whole[1:],
+        "add": whole + b"\n",
+        "other": other,
+    }
+    (study / path).write_bytes(damaged[damage])
+    with pytest.raises(ValueError, match=f"^{path} is not what its record says.* delete it"):
+        records.check_inputs(read_again(tree.WEIGHTS, path))
+
+
+def test_an_input_below_a_prefix_is_compared_with_the_records_there(study):
+    study.joinpath("sub").mkdir()
+    study.joinpath("results").rename(study / "sub/results")
+    records.check_inputs(read_again(f"sub/{tree.CURVE}", folder="sub"), "sub")
+    study.joinpath("sub", tree.CURVE).write_text("damaged\n")
+    with pytest.raises(ValueError, match=f"^sub/{tree.CURVE} is not what its record says"):
+        records.check_inputs(read_again(f"sub/{tree.CURVE}", folder="sub"), "sub")
+
+
+def test_an_input_that_the_user_has_given_passes_and_the_record_of_its_reader_says_so(study):
+    study.joinpath(tree.CURVE).write_text("by hand\n")
+    given = [tree.CURVE, tree.PNG]
+    description = read_again(tree.CURVE, tree.BIASES, given=given)
+    assert description["spec"]["given"] == [tree.CURVE]
+    records.check_inputs(description)
+    parts = {name: description[name] for name in ("rule", "wildcards", "spec", "inputs")}
+    assert description["job"] == records.digest_job(**parts)
+    assert "given" not in read_again(tree.BIASES, given=given)["spec"]
+
+
+def test_of_two_records_that_name_a_file_either_may_be_the_one_that_made_it(study):
+    path = study / "results/s/lineage/TOP-50/0/train_spon.json"
+    left = study / "results/s/lineage/learn_biases.json"
+    left.write_text(path.read_text().replace(records.digest_file(study / tree.CURVE), "0" * 64))
+    records.check_inputs(read_again(tree.CURVE))
+
+
 def test_paths_outside_the_working_directory_keep_their_name(study, monkeypatch):
     monkeypatch.chdir(study / "results")
     outside = study / tree.WEIGHTS

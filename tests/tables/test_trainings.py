@@ -18,7 +18,7 @@ def test_a_training_is_a_row_of_what_it_won_and_whether_its_rule_ended_it(tmp_pa
     ended = [(0, 0, None, None, 1.0, ""), *steps, (20, 1, 0.006, 0.9, 0.6, "converged")]
     capped = [(0, 0, None, None, 1.0, ""), *steps[:18]]
     paths = [write_curve(tmp_path / f"{n}.csv", rows) for n, rows in enumerate((ended, capped))]
-    table = trainings.tabulate_trainings(paths, "plateau")
+    table = trainings.tabulate_trainings(paths, "plateau", [RUN, RUN])
     first, second = table.to_dict("records")
     assert {name: first[name] for name in RUN} == RUN
     assert (first["steps"], first["converged"]) == (20, True)
@@ -36,10 +36,10 @@ def test_a_fixed_length_leaves_open_whether_a_training_has_converged(tmp_path):
     curve = write_curve(
         tmp_path / "curve.csv", [(0, 0, None, None, 1.0, ""), (1, 1, 0.1, 0.9, 0.8, "")]
     )
-    (row,) = trainings.tabulate_trainings([curve], "constant").to_dict("records")
+    (row,) = trainings.tabulate_trainings([curve], "constant", [RUN]).to_dict("records")
     assert pd.isna(row["converged"])
     assert (row["steps"], round(row["won_percent"], 9)) == (1, 20)
 
 
 def test_a_study_without_trainings_has_an_empty_table_with_its_header():
-    assert list(trainings.tabulate_trainings([], "plateau").columns) == trainings.TRAININGS
+    assert list(trainings.tabulate_trainings([], "plateau", []).columns) == trainings.TRAININGS

@@ -12,6 +12,7 @@ def settings_of_evidence(wildcards):
     evaluated = {
         "scopes": study(wildcards).scopes,
         "allocations": study(wildcards).biased,
+        "evaluations": study(wildcards).evaluations,
     }
     return evaluated if study(wildcards).has_model else {}
 

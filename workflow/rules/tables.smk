@@ -75,7 +75,11 @@ rule tabulate_trainings:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=spec("tabulate_trainings.py", "train.schedule"),
+        spec=spec(
+            "tabulate_trainings.py",
+            "train.schedule",
+            runs=lambda wildcards: study(wildcards).runs(TRAINED),
+        ),
     script:
         "../scripts/tabulate_trainings.py"
 
@@ -99,6 +103,7 @@ rule tabulate:
             "tabulate.py",
             scopes=of_study("scopes"),
             allocations=of_study("biased"),
+            evaluations=of_study("evaluations"),
         ),
     script:
         "../scripts/tabulate.py"
@@ -127,6 +132,9 @@ rule tabulate_controls:
             "tabulate_controls.py",
             scopes=of_study("scopes"),
             allocations=of_study("biased"),
+            evaluations=of_study("evaluations"),
+            adaptations=of_study("adaptations"),
+            random=lambda wildcards: study(wildcards).runs(RANDOM),
         ),
     script:
         "../scripts/tabulate_controls.py"

@@ -1,16 +1,14 @@
 """List the sites that get a bias."""
 
-import json
-from pathlib import Path
-
 from spon.allocate import allocate_biases
+from spon.inputs.check import read_json
 from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake):
     allocation = snakemake.params.spec["allocation"]
     sites = allocate_biases(
-        json.loads(Path(snakemake.input.model).read_text())["shape"],
+        read_json(snakemake.input.model, "shape"),
         scope_maps=allocation["maps"],
         biased_maps=allocation["biases"],
         layers=allocation["layers"],

@@ -1,23 +1,28 @@
 """Take the mean of what sparsification takes away as the biases of a run."""
 
-import pandas as pd
 import torch
 
 from spon import models, sparsify, untrained
 from spon.biases import write_biases
+from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens, take_blocks
 from spon.job import job
+from spon.sites import read_sites
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
+    shape = read_json(snakemake.input.model, "shape")
     seed = torch.Generator().manual_seed(int(snakemake.wildcards.seed))
     biases = untrained.average_residual(
         network,
         tokens=take_blocks(
-            read_tokens(snakemake.input.tokens), spec["blocks"], spec["order"], seed
+            read_tokens(snakemake.input.tokens, shape["vocabulary"]),
+            spec["blocks"],
+            spec["order"],
+            seed,
         ),
         sparsifiers=sparsify.read_sparsifiers(
             network,
@@ -25,7 +30,7 @@ with job(snakemake) as here:
             spec["sparsification"],
             float(snakemake.wildcards.sparsity),
         ),
-        sites=pd.read_csv(snakemake.input.sites)["site"].tolist(),
+        sites=read_sites(snakemake.input.sites, shape)["site"].tolist(),
         batch_tokens=spec["batch_tokens"],
     )
     write_biases(biases, snakemake.output.biases, here.stamp)

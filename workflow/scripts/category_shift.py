@@ -9,14 +9,15 @@ from spon.sites import RUN, name_rows
 with job(snakemake) as here:
     spec, names = snakemake.params.spec, dict(snakemake.wildcards.items())
     network = models.load(snakemake.input.model, here.device, models.STATES, here.memory_gib)
+    vocabulary = network.config.vocab_size
     table = category_shift.compare_categories(
         network,
-        held_out=take_even(read_tokens(snakemake.input.tokens), spec["blocks"]),
-        prompts=read_prompts(snakemake.input.prompts),
+        held_out=take_even(read_tokens(snakemake.input.tokens, vocabulary), spec["blocks"]),
+        prompts=read_prompts(snakemake.input.prompts, vocabulary),
         sparsifiers=sparsify.read_sparsifiers(
             network, snakemake.input.thresholds, spec["sparsification"], float(names["sparsity"])
         ),
-        learned=sparsify.load_biases(snakemake.input.biases),
+        learned=sparsify.load_biases(snakemake.input.biases, network, names),
         batch_tokens=spec["batch_tokens"],
         draws=spec["draws"],
         seed=spec["seed"],

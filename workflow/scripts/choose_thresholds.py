@@ -1,24 +1,23 @@
 """Choose the thresholds of a scope at a sparsity, and measure what they set to zero."""
 
-import json
-from pathlib import Path
-
 from spon import calibrate, models
 from spon.allocate import name_scope
+from spon.inputs import check
 from spon.inputs.tokens import read_tokens, take_even
 from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    shape = json.loads(Path(snakemake.input.model).read_text())["shape"]
+    shape = check.read_json(snakemake.input.model, "shape")
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
-    tokens = read_tokens(snakemake.input.tokens)
+    sites = name_scope(shape, spec["maps"])
+    tokens = read_tokens(snakemake.input.tokens, network.config.vocab_size)
     thresholds = calibrate.choose_thresholds(
-        name_scope(shape, spec["maps"]),
-        calibrate.load_quantiles(snakemake.input.get("quantiles")),
+        sites,
+        calibrate.load_quantiles(snakemake.input.get("quantiles"), sites),
         sparsity=float(snakemake.wildcards.sparsity),
     )
     table = calibrate.measure_thresholds(

@@ -10,26 +10,30 @@ with job(snakemake) as here:
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
+    vocabulary = network.config.vocab_size
+    names = {"study": snakemake.wildcards.study, **spec["names"]}
+    biases = sparsify.load_biases(snakemake.input.get("biases"), network, names)
     model = {
         "sparsifiers": sparsify.read_sparsifiers(
             network,
             snakemake.input.get("thresholds"),
             spec["sparsification"],
             float(snakemake.wildcards.get("sparsity", 0)),
-            centre.read_centres(snakemake.input.get("centres")),
+            centre.read_centres(snakemake.input.get("centres"), network, biases),
+            names,
         ),
-        "biases": sparsify.load_biases(snakemake.input.get("biases")),
+        "biases": biases,
         "batch_tokens": spec["batch_tokens"],
         "chunk_tokens": spec["chunk_tokens"],
         "keep": here.keep,
     }
     # ASSUME: blocks from the whole calibration text, whether biases were learned on them or not:
     # one number is fitted to thousands of predictions.
-    calibration = read_tokens(snakemake.input.calibration)
+    calibration = read_tokens(snakemake.input.calibration, vocabulary)
     taken = pick_blocks(len(calibration), spec["temperature_blocks"], "even")
     fitted = temperature.fit_temperature(network, calibration[taken], **model)
     blocks = evaluate.evaluate(
-        network, read_tokens(snakemake.input.tokens), temperature=fitted, **model
+        network, read_tokens(snakemake.input.tokens, vocabulary), temperature=fitted, **model
     )
     table = evaluate.check_blocks(name_rows(blocks, spec["names"]))
     evaluate.check_guessing(table, network.config.vocab_size, spec["worse_than_guessing"])

@@ -10,8 +10,9 @@ with job(snakemake) as here:
     network = models.load(
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
-    biases = sparsify.load_biases(snakemake.input.biases)
-    tokens = read_tokens(snakemake.input.tokens)
+    imitated = spec["names"] | {"allocation": spec["names"]["norms_of"]}
+    biases = sparsify.load_biases(snakemake.input.biases, network, imitated)
+    tokens = read_tokens(snakemake.input.tokens, network.config.vocab_size)
     taken = pick_blocks(len(tokens), spec["draw_blocks"], "even")
     blocks = evaluate.evaluate_draws(
         network,
@@ -21,6 +22,7 @@ with job(snakemake) as here:
             snakemake.input.thresholds,
             spec["sparsification"],
             float(snakemake.wildcards.sparsity),
+            names=spec["names"],
         ),
         draws=[untrained.random_directions(biases, seed) for seed in range(spec["draws"])],
         batch_tokens=spec["batch_tokens"],

@@ -9,11 +9,12 @@ from spon.sites import RUN, name_rows
 with job(snakemake) as here:
     spec, names = snakemake.params.spec, dict(snakemake.wildcards.items())
     network = models.load(snakemake.input.model, here.device, models.STATES, here.memory_gib)
+    vocabulary = network.config.vocab_size
     table = pca_alignment.align_with_components(
         network,
-        held_out=take_even(read_tokens(snakemake.input.tokens), spec["blocks"]),
-        prompts=read_prompts(snakemake.input.prompts),
-        learned=sparsify.load_biases(snakemake.input.biases),
+        held_out=take_even(read_tokens(snakemake.input.tokens, vocabulary), spec["blocks"]),
+        prompts=read_prompts(snakemake.input.prompts, vocabulary),
+        learned=sparsify.load_biases(snakemake.input.biases, network, names),
         components=spec["components"],
         batch_tokens=spec["batch_tokens"],
         draws=spec["draws"],

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from spon.figures import biases, confidence, frontiers, outcomes, states, style
+from spon.inputs.check import read_table
 from spon.job import job
 
 with job(snakemake) as here:
@@ -11,7 +12,7 @@ with job(snakemake) as here:
     functions = {name: found for one in modules for name, found in vars(one).items()}
     plot = functions[here.metadata["rule"]]
     tables = {
-        name: pd.concat(map(pd.read_csv, np.atleast_1d(paths)))
+        name: pd.concat([read_table(path, is_filled=False) for path in np.atleast_1d(paths)])
         for name, paths in snakemake.input.items()
     }
     style.save(plot(**tables), snakemake.output.png, snakemake.output.pdf, here.metadata)

@@ -1,14 +1,12 @@
 """Tabulate all evaluations of a study."""
 
-import pandas as pd
-
 from spon.job import job
-from spon.tables import gains, outcomes, pareto, perplexity
+from spon.tables import gains, outcomes, pareto, perplexity, trainings
 
 with job(snakemake) as here:
     evaluations = outcomes.read_outcomes(dict(snakemake.input.items()), snakemake.params.spec)
-    trainings = pd.read_csv(snakemake.input.trainings).astype({"seed": "Int64"})
-    points = perplexity.tabulate_perplexity(evaluations, trainings)
+    trained = trainings.read_trainings(snakemake.input.trainings, evaluations.points)
+    points = perplexity.tabulate_perplexity(evaluations, trained)
     perplexity.write_table(points, *snakemake.output.perplexity)
     perplexity.write_table(
         perplexity.tabulate_damage_recovery(evaluations), *snakemake.output.damage_recovery

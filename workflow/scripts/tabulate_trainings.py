@@ -4,7 +4,6 @@ from spon.job import job
 from spon.tables import perplexity, trainings
 
 with job(snakemake):
-    table = trainings.tabulate_trainings(
-        snakemake.input.curves, schedule=snakemake.params.spec["schedule"]
-    )
+    spec = snakemake.params.spec
+    table = trainings.tabulate_trainings(snakemake.input.curves, spec["schedule"], spec["runs"])
     perplexity.write_table(table, *snakemake.output.trainings)

@@ -1,23 +1,22 @@
 """Take the biases of a run that one Newton step in the Fisher metric gives."""
 
-import json
-from pathlib import Path
-
-import pandas as pd
 import torch
 
 from spon import layers, memory, models, newton, sparsify
 from spon.biases import write_biases
+from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens, take_blocks
 from spon.job import job
+from spon.sites import read_sites
 
 with job(snakemake) as here:
     spec, seed = snakemake.params.spec, int(snakemake.wildcards.seed)
-    sites = pd.read_csv(snakemake.input.sites)["site"].tolist()
-    tokens = read_tokens(snakemake.input.tokens)
+    shape = read_json(snakemake.input.model, "shape")
+    sites = read_sites(snakemake.input.sites, shape)["site"].tolist()
+    tokens = read_tokens(snakemake.input.tokens, shape["vocabulary"])
     # Blocks count as twice as long, as every activation has a tangent.
     split_blocks = memory.choose_split(
-        json.loads(Path(snakemake.input.model).read_text())["shape"],
+        shape,
         dtype=spec["sparsification"]["dtype"],
         block_length=2 * tokens.shape[1],
         lowest_layer=layers.lowest_layer(sites),

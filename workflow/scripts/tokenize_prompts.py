@@ -1,10 +1,10 @@
 """Turn the prompts into token ids, by the study's protocol."""
 
-import json
 from pathlib import Path
 
 import yaml
 
+from spon.inputs.check import read_json
 from spon.inputs.tokens import (
     Protocol,
     check_tokens,
@@ -15,7 +15,7 @@ from spon.inputs.tokens import (
 from spon.job import job
 
 with job(snakemake) as here:
-    model = json.loads(Path(snakemake.input.model).read_text())
+    model = read_json(snakemake.input.model)
     tokenizer = read_tokenizer(model)
     prompts = yaml.safe_load(Path(snakemake.input.prompts).read_text())
     protocol, shape = Protocol(**snakemake.params.spec["protocol"]), model["shape"]

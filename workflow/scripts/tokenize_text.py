@@ -1,8 +1,6 @@
 """Cut a text into blocks of tokens, by the study's protocol."""
 
-import json
-from pathlib import Path
-
+from spon.inputs.check import read_json
 from spon.inputs.text import read_documents
 from spon.inputs.tokens import (
     Protocol,
@@ -17,7 +15,7 @@ from spon.job import job
 with job(snakemake) as here:
     spec = snakemake.params.spec
     protocol = Protocol(**spec["protocol"])
-    model = json.loads(Path(snakemake.input.model).read_text())
+    model = read_json(snakemake.input.model)
     tokenizer = read_tokenizer(model)
     documents = read_documents(spec["text"], snakemake.input.text)
     tokens = tokenize(

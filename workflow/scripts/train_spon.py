@@ -1,22 +1,19 @@
 """Learn the biases of one run."""
 
-import csv
-import json
-from pathlib import Path
-
 from spon import layers, memory, models, sparsify, train
 from spon.biases import write_biases
+from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens
 from spon.job import job
+from spon.sites import read_sites
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    sites = [
-        row["site"] for row in csv.DictReader(Path(snakemake.input.sites).read_text().splitlines())
-    ]
-    tokens = read_tokens(snakemake.input.tokens)
+    shape = read_json(snakemake.input.model, "shape")
+    sites = read_sites(snakemake.input.sites, shape)["site"].tolist()
+    tokens = read_tokens(snakemake.input.tokens, shape["vocabulary"])
     split_blocks = memory.choose_split(
-        json.loads(Path(snakemake.input.model).read_text())["shape"],
+        shape,
         dtype=spec["sparsification"]["dtype"],
         block_length=tokens.shape[1],
         lowest_layer=layers.lowest_layer(sites),
@@ -35,6 +32,7 @@ with job(snakemake) as here:
             snakemake.input.thresholds,
             spec["sparsification"],
             float(snakemake.wildcards.sparsity),
+            names=spec["names"],
         ),
         sites=sites,
         recipe=train.Recipe(**spec["train"]),

@@ -1,11 +1,11 @@
 """Write the findings of a study as the text of a short paper."""
 
-import json
 import os
 from pathlib import Path
 
 import pandas as pd
 
+from spon.inputs.check import read_json, read_table
 from spon.job import job
 from spon.report.findings import write_findings
 
@@ -16,12 +16,12 @@ with job(snakemake):
         for name, value in snakemake.input.items()
     }
     tables = {
-        name: pd.concat(map(pd.read_csv, files), ignore_index=True)
+        name: pd.concat([read_table(file, is_filled=False) for file in files], ignore_index=True)
         for name, files in paths.items()
         if files and files[0].endswith(".csv")
     }
     facts = {
-        name: json.loads(Path(files[0]).read_text(encoding="utf-8"))
+        name: read_json(files[0])
         for name, files in paths.items()
         if files and files[0].endswith(".json")
     }

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+from spon.inputs.check import read_table
 from spon.job import job
 from spon.report import headline
 
 with job(snakemake):
     text = headline.write_headline(
-        perplexity=pd.read_csv(snakemake.input.perplexity),
-        damage_recovery=pd.read_csv(snakemake.input.damage_recovery),
+        perplexity=read_table(snakemake.input.perplexity),
+        damage_recovery=read_table(snakemake.input.damage_recovery),
         allocations=snakemake.params.spec["allocations"],
     )
     Path(snakemake.output.headline).write_text(text)

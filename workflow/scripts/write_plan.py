@@ -1,11 +1,9 @@
 """Write and show what a study will cost."""
 
-import json
-from pathlib import Path
-
 import pandas as pd
 
 from spon.cost import plan, workload
+from spon.inputs.check import read_json
 from spon.job import job
 
 with job(snakemake) as here:
@@ -14,7 +12,7 @@ with job(snakemake) as here:
     estimate = plan.make_plan(
         workload.Scale(spec["shape"], spec["settings"] | {"prompts": prompts}),
         spec["jobs"],
-        rate=json.loads(Path(snakemake.input.rate).read_text()),
+        rate=read_json(snakemake.input.rate),
         machine=spec["machine"],
         benchmarks={path: pd.read_csv(path, sep="\t") for path in spec["benchmarks"]},
         rule_files=spec["rule_files"],

@@ -31,7 +31,7 @@ LAW = {
 # Who alone may import these; rules and scripts apart.
 ASKED_BY = {"settings": set(), "study": {"settings", "cost.jobs"}, "job": set()}
 # The seam knows both worlds.
-SEAM_IMPORTS = {"cache", "lineage.digest", "lineage.records", "lineage.stamp"}
+SEAM_IMPORTS = {"cache", "resume", "lineage.digest", "lineage.records", "lineage.stamp"}
 HALL_WITHOUT_TORCH = {"allocate", "biases", "job", "memory", "progress"}
 HALL_WITHOUT_TORCH |= {"settings", "sites", "stats", "study"}
 # What looks up an installed package by its name, which is no code of ours.

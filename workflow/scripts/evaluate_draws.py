@@ -26,6 +26,7 @@ with job(snakemake) as here:
         batch_tokens=spec["batch_tokens"],
         chunk_tokens=spec["chunk_tokens"],
         keep=here.keep,
+        state=here.state,
     )
     blocks["block"] = taken[blocks["block"].to_numpy()]
     here.write_parquet(name_rows(blocks, spec["names"]), snakemake.output.draws)

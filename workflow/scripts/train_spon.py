@@ -4,10 +4,11 @@ import csv
 import json
 from pathlib import Path
 
-from spon import layers, memory, models, sparsify, train
+from spon import course, layers, memory, models, sparsify, train
 from spon.biases import write_biases
 from spon.inputs.tokens import read_tokens
 from spon.job import job
+from spon.schedule import Recipe
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
@@ -37,10 +38,12 @@ with job(snakemake) as here:
             float(snakemake.wildcards.sparsity),
         ),
         sites=sites,
-        recipe=train.Recipe(**spec["train"]),
+        recipe=Recipe(**spec["train"]),
         seed=int(snakemake.wildcards.seed),
         split_blocks=split_blocks,
         keep=here.keep,
+        state=here.state,
     )
+    here.say(course.warn(curve))
     write_biases(biases, snakemake.output.biases, here.stamp)
-    train.write_curve(curve, snakemake.output.curve, spec["names"])
+    course.write_curve(curve, snakemake.output.curve, spec["names"])

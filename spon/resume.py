@@ -53,6 +53,8 @@ class Unsaved:
 
 
 UNSAVED = Unsaved()
+# A snapshot as callers may make it who do not import this module.
+AnySnapshot = tuple[str, Mapping[str, Tensor], Mapping[str, object]]
 
 
 class State(Unsaved):
@@ -115,7 +117,7 @@ class State(Unsaved):
                 self.save(snapshot)
             raise
 
-    def save(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: AnySnapshot) -> None:
         """Write a snapshot in place of the last one, which stays until this one is complete.
 
         A disk that takes no more ends no computation: a sentence says so, once.
@@ -144,12 +146,11 @@ class State(Unsaved):
         self.path.with_suffix(".partial").unlink(missing_ok=True)
 
 
-def write(snapshot: Snapshot, identity: Mapping[str, object]) -> bytes:
+def write(snapshot: AnySnapshot, identity: Mapping[str, object]) -> bytes:
     """Return a snapshot as safetensors, with all that is no tensor in its metadata."""
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()
-    }
-    text = json.dumps([dict(identity), snapshot.place, dict(snapshot.facts)])
+    place, tensors, facts = snapshot
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps([dict(identity), place, dict(facts)])
     return save(tensors, metadata={"text": text, "digest": digest(tensors, text)})
 
 

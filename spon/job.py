@@ -66,9 +66,8 @@ class Job:
         """Where the job goes on, if it was stopped, and saves how far it is."""
         from spon.resume import State
 
-        return State(
-            name_state(self.metadata), self.identity | {"job": self.metadata["job"]}, self.say
-        )
+        identity = self.identity | {"settings and inputs": self.metadata["job"]}
+        return State(name_state(self.metadata), identity, self.say)
 
     @property
     def stamp(self) -> str:

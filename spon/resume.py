@@ -73,7 +73,11 @@ class State(Unsaved):
         self.path, self.say = Path(path), say
         self.identity = json.loads(json.dumps(identity))
         self.due = time.monotonic() + SECONDS
-        self.can_save = True
+        self.can_save, self.is_stopping = True, False
+
+    def stop(self) -> None:
+        """Ask the computation to save and to end at its next offer; a signal may call this."""
+        self.is_stopping = True
 
     def load(self) -> Snapshot | None:
         """Return the snapshot of this computation, None without one.
@@ -90,16 +94,22 @@ class State(Unsaved):
         names = sorted({*identity, *self.identity})
         other = [name for name in names if identity.get(name) != self.identity.get(name)]
         if other:
-            self.discard(f"is of another computation (another {', '.join(other)})")
+            self.discard(f"is of another computation (it differs in {', '.join(other)})")
             return None
         self.say(f"goes on from {snapshot.place}, where it was stopped")
         return snapshot
 
     def offer(self, take: Callable[[], Snapshot]) -> None:
-        """Save a snapshot if it is time for one."""
-        if time.monotonic() >= self.due:
+        """Save a snapshot if it is time for one, or if the computation is to end.
+
+        Raises:
+            InterruptedError: It is to end, and has been saved.
+        """
+        if self.is_stopping or time.monotonic() >= self.due:
             self.save(take())
             self.due = time.monotonic() + SECONDS
+        if self.is_stopping:
+            raise InterruptedError("stopped, and saved how far it is")
 
     @contextmanager
     def saved_when_stopped(self, take: Callable[[], Snapshot | None]) -> Iterator[None]:
@@ -111,7 +121,7 @@ class State(Unsaved):
             yield
         except Exception:
             raise
-        except BaseException:  # KeyboardInterrupt, SystemExit
+        except BaseException:  # as KeyboardInterrupt
             snapshot = take()
             if snapshot:
                 self.save(snapshot)

@@ -1,9 +1,10 @@
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 
-from spon import resume
+from spon import job, resume
 
 SNAPSHOT = resume.Snapshot(
     "step 3 of 9",
@@ -48,7 +49,9 @@ def test_a_snapshot_of_another_computation_is_discarded_with_what_differs(
     state.save(SNAPSHOT)
     other = resume.State(state.path, identity, said.append)
     assert other.load() is None
-    assert said == [f"begins anew: '{state.path}' is of another computation (another {named})"]
+    assert said == [
+        f"begins anew: '{state.path}' is of another computation (it differs in {named})"
+    ]
     assert not state.path.exists()
 
 
@@ -115,6 +118,14 @@ def test_a_snapshot_is_taken_only_when_it_is_time(state, monkeypatch):
     assert taken[1] - taken[0] == 60.5
 
 
+def test_a_computation_that_is_asked_to_stop_saves_and_ends_at_its_next_offer(state):
+    state.offer(pytest.fail)
+    state.stop()
+    with pytest.raises(InterruptedError, match="stopped, and saved how far it is"):
+        state.offer(lambda: SNAPSHOT)
+    assert_same(state.load())
+
+
 def test_a_computation_that_is_told_to_stop_is_saved_and_one_that_fails_is_not(state):
     for error, snapshot, saved in (
         (KeyboardInterrupt, SNAPSHOT, True),
@@ -146,3 +157,13 @@ def test_without_a_state_nothing_is_saved_or_loaded():
     resume.UNSAVED.offer(pytest.fail)
     with pytest.raises(KeyboardInterrupt), resume.UNSAVED.saved_when_stopped(pytest.fail):
         raise KeyboardInterrupt
+
+
+def test_a_job_has_a_state_of_its_own_beside_the_files_of_snakemake():
+    run = {"allocation": "TOP-50", "sparsity": "0.5", "seed": "0"}
+    made_by = {"study": "tiny", "rule": "train_spon", "job": "ab12"} | run
+    folder = Path(".snakemake/unfinished")
+    assert job.name_state(made_by) == folder / "tiny/train_spon TOP-50 0.5 0.safetensors"
+    assert job.name_state({"rule": "pretrain_model", "job": "ab12"}) == (
+        folder / "pretrain_model.safetensors"
+    )

@@ -28,6 +28,7 @@ from spon import divergence, models, sparsify, train
 from spon.figures import style
 from spon.head import Head
 from spon.inputs.tokens import pick_blocks, read_tokens
+from spon.schedule import CONVERGED, Recipe
 
 RESULTS = Path(__file__).parent / "results"
 STUDY = ROOT / "results/pydoc"
@@ -40,13 +41,13 @@ JUDGES = 256
 COLUMNS = ["what", "scope", "sparsity", "blocks", "learning_rate", "cuts", "step", "won_percent"]
 
 
-def read_recipe() -> train.Recipe:
+def read_recipe() -> Recipe:
     """Read the recipe of the default study."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    return train.Recipe(**config["train"])
+    return Recipe(**config["train"] | {"allow_worse": True})
 
 
-def list_trainings(recipe: train.Recipe) -> Iterator[tuple[str, train.Recipe]]:
+def list_trainings(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
     """List the trainings of a place: what each is for, and its recipe."""
     for rate, cuts in RECIPES:
         plateau = {**recipe.plateau, "cuts": cuts}
@@ -102,7 +103,7 @@ class Place:
             total += len(batch) * divergence.kl_to_dense(sparse, dense, head, 512).item()
         return total / JUDGES
 
-    def train(self, what: str, recipe: train.Recipe) -> list[dict]:
+    def train(self, what: str, recipe: Recipe) -> list[dict]:
         """Train once; return its measurements, the last of them by the blocks that judge."""
         sites = list(self.sparsifiers)
         biases, curve = train.learn_biases(
@@ -122,7 +123,7 @@ class Place:
             if (kl := point["held_out_kl"]) is not None
         ]
         judged = 100 * (1 - self.measure(biases) / self.without)
-        last = {"judged_percent": judged, "converged": curve[-1]["event"] == train.CONVERGED}
+        last = {"judged_percent": judged, "converged": curve[-1]["event"] == CONVERGED}
         return [*rows[:-1], rows[-1] | last]
 
 

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from bench.shapes import ROOT
 from spon import evaluate, models, sparsify, stats, train
 from spon.inputs.tokens import read_tokens
+from spon.schedule import Recipe
 
 STUDY = ROOT / "results/pydoc"
 RESULTS = Path(__file__).parent / "results"
@@ -30,7 +31,13 @@ ALLOCATIONS = {"UNIF-ALL": "down_proj", "TOP-50": "down_proj", "ATTN-ONLY": "o_p
 SPARSITIES = (0.5, 0.8)
 RATES = (0.003, 0.01, 0.03)
 # A fixed length: 96 steps.
-FIXED = {"blocks": 384, "epochs": 1, "schedule": "cosine", "measure_every": 96}
+FIXED = {
+    "blocks": 384,
+    "epochs": 1,
+    "schedule": "cosine",
+    "measure_every": 96,
+    "allow_worse": True,
+}
 LOOKS = {
     "bias": {"marker": "o", "color": "#1a1a1a", "ls": "-", "label": "bias, behind the site"},
     "alpha": {"marker": "s", "color": "#0069a8", "ls": "--", "label": "alpha, before the site"},
@@ -55,7 +62,7 @@ def compare(network: nn.Module, config: dict) -> Iterator[dict]:
         evaluations = {}
         for parametrisation in LOOKS:
             changes = {"learning_rate": rate, "parametrisation": parametrisation}
-            recipe = train.Recipe(**config["train"] | FIXED | changes)
+            recipe = Recipe(**config["train"] | FIXED | changes)
             biases, _ = train.learn_biases(network, calibration, masks, sites, recipe, seed=0)
             blocks = evaluate.evaluate(
                 network,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import cache, models, progress, sparsify
+from spon import cache, models, progress, resume, sparsify
 from spon.head import Head
 from spon.sites import EVALUATION
 
@@ -78,27 +78,40 @@ def evaluate_draws(
     batch_tokens: int,
     chunk_tokens: int,
     keep: cache.Keep = cache.compute,
+    state: resume.Unsaved = resume.UNSAVED,
 ) -> pd.DataFrame:
     """Evaluate several sets of biases as `evaluate` does one; they share one dense pass.
 
     Args:
         draws: Sets of b by site.
+        state: Where the evaluation goes on, and saves how far it is, batch by batch.
 
     Returns:
         `draw`, which numbers the sets from 0, then `block, predictions, nll_nats, kl_nats` as
         `evaluate` has them.
     """
     head = Head(network)
-    batches, scores = models.batches(tokens, batch_tokens), []
+    batches = models.batches(tokens, batch_tokens)
     dense_states = models.keep_final_states(network, tokens, batch_tokens, keep)
-    counter = progress.Progress(len(draws) * tokens.numel())
-    with torch.inference_mode():
-        for batch, states in zip(batches, dense_states.split(len(batches[0])), strict=True):
+    parts = [*zip(batches, dense_states.split(len(batches[0])), strict=True)]
+    snapshot = state.load()
+    scores = [scored for _, scored in sorted(snapshot.tensors.items())] if snapshot else []
+
+    def take_snapshot() -> resume.Snapshot:
+        """Return the batches scored so far."""
+        tensors = {f"{number:09d}": scored for number, scored in enumerate(scores)}
+        return resume.Snapshot(f"batch {len(scores)} of {len(parts)}", tensors, {})
+
+    left = sum(batch.numel() for batch in batches[len(scores) :])
+    counter = progress.Progress(len(draws) * left)
+    with torch.inference_mode(), state.saved_when_stopped(take_snapshot):
+        for batch, states in parts[len(scores) :]:
             dense, targets = states.to(network.device), batch.to(network.device, torch.long)
             sparse = [run_sparse(network, batch, dense, sparsifiers, biases) for biases in draws]
-            scores.append(score(dense, sparse, targets, head, chunk_tokens))
+            scores.append(score(dense, sparse, targets, head, chunk_tokens).cpu())
+            state.offer(take_snapshot)
             counter.advance(len(draws) * batch.numel())
-    nll, kl = torch.cat(scores, dim=2).cpu().unbind(dim=1)
+    nll, kl = torch.cat(scores, dim=2).unbind(dim=1)
     numbers = {
         "draw": np.repeat(range(len(draws)), len(tokens)),
         "block": np.tile(range(len(tokens)), len(draws)),

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     import pandas
 
     from spon.cache import Keep
+    from spon.resume import State
 
 # Where jobs keep tensors for one another: a folder per study, beside Snakemake's own files.
 KEPT = Path(".snakemake/kept")
+# Where long jobs save how far they are.
+UNFINISHED = Path(".snakemake/unfinished")
 
 # What a user's mistake raises: the screen shows its one sentence. Any other error is a mistake of
 # ours, and the screen names the log that has its traceback.
@@ -57,6 +60,14 @@ class Job:
         from spon.cache import Cache
 
         return Cache(KEPT / self.metadata["study"], self.identity).keep
+
+    @property
+    def state(self) -> "State":
+        """Where the job goes on, if it was stopped, and saves how far it is."""
+        from spon.resume import State
+
+        identity = self.identity | {"settings and inputs": self.metadata["job"]}
+        return State(name_state(self.metadata), identity, self.say)
 
     @property
     def stamp(self) -> str:
@@ -110,7 +121,9 @@ def job(snakemake) -> Iterator[Job]:
         os.dup2(log.fileno(), 2)
         try:
             with recorded(snakemake) as description:
-                yield describe_job(snakemake, screen, description)
+                here = describe_job(snakemake, screen, description)
+                yield here
+            name_state(here.metadata).unlink(missing_ok=True)
         except MISTAKES as mistake:
             traceback.print_exc()
             fail(screen, f"{rule}: {' '.join(str(mistake).split())}")
@@ -142,6 +155,12 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
     environment = records.describe_environment(device, threads)
     code = digest.describe_code(sys.modules["__main__"].__file__)
     records.finish_record(path, description, snakemake.output, code, environment, folder)
+
+
+def name_state(metadata: dict[str, str]) -> Path:
+    """Return the file in which a job saves how far it is."""
+    names = [value for key, value in metadata.items() if key not in ("study", "job")]
+    return UNFINISHED / metadata.get("study", "") / f"{' '.join(names)}.safetensors"
 
 
 def name_rule(snakemake) -> str:

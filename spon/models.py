@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spon import cache, memory, progress
 from spon.inputs import check, source
-from spon.sites import name_layer
+from spon.sites import name_layer, name_site
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts
 # are 1 % of a state, and bfloat16 rounds each entry by up to 0.4 %.
@@ -113,6 +113,12 @@ def check_report(report: Mapping, name: Path) -> None:
             raise ValueError(
                 f"the model in '{name}' {sentence}, {len(keys)}, first of them {keys[0]}"
             )
+
+
+def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
+    """Return every layer's maps of these names, layer by layer."""
+    layers = range(len(network.get_decoder().layers))
+    return [name_site(layer, name) for layer in layers for name in maps]
 
 
 def final_states(

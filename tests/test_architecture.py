@@ -36,7 +36,7 @@ ASKED_BY = {
     "job": set(),
 }
 # The seam knows both worlds.
-SEAM_IMPORTS = {"cache", "lineage.digest", "lineage.records", "lineage.stamp"}
+SEAM_IMPORTS = {"cache", "resume", "lineage.digest", "lineage.records", "lineage.stamp"}
 HALL_WITHOUT_TORCH = {"allocate", "biases", "job", "memory", "names", "progress"}
 HALL_WITHOUT_TORCH |= {"schema", "settings", "sites", "stats", "study"}
 # What looks up an installed package by its name, which is no code of ours.

@@ -6,7 +6,7 @@ import torch
 from given_head import make_head
 from torch.nn import functional
 
-from spon import evaluate, sparsify
+from spon import evaluate, resume, sparsify
 from spon.sites import name_rows
 from spon.study import name_baseline
 
@@ -114,6 +114,32 @@ def test_several_sets_of_biases_are_evaluated_as_each_would_be_alone(network, to
     for draw, biases in enumerate(draws):
         alone = evaluate.evaluate(network, tokens, {}, biases, batch_tokens=32, chunk_tokens=9)
         assert together[together["draw"] == draw]["kl_nats"].tolist() == alone["kl_nats"].tolist()
+
+
+def test_draws_whose_evaluation_is_stopped_go_on_with_the_batch_that_it_was_stopped_in(
+    network, tokens, tmp_path, monkeypatch
+):
+    draws = [{}, {"model.layers.0.mlp.down_proj": torch.ones(32)}]
+    arguments = (network, tokens, {}, draws, 16, 9)  # three batches
+    whole, said, run_sparse = evaluate.evaluate_draws(*arguments), [], evaluate.run_sparse
+    for seconds, error in ((60.0, KeyboardInterrupt), (0.0, RuntimeError)):
+        state = resume.State(tmp_path / "state", {}, said.append)
+        state.due -= 60.0 - seconds
+        monkeypatch.setattr(resume, "SECONDS", seconds)
+        runs = []
+
+        def stop(*given, runs=runs, error=error):
+            runs.append(1)
+            if len(runs) == 4:  # of the second batch, the second draw
+                raise error
+            return run_sparse(*given)
+
+        with monkeypatch.context() as patch, pytest.raises(error):
+            patch.setattr(evaluate, "run_sparse", stop)
+            evaluate.evaluate_draws(*arguments, state=state)
+        assert evaluate.evaluate_draws(*arguments, state=state).equals(whole)
+        state.remove()
+    assert said == ["goes on from batch 1 of 3, where it was stopped"] * 2
 
 
 RUN = {"allocation": "TOP-50", "scope": "down_proj", "sparsity": 0.5, "seed": 0}

@@ -34,7 +34,7 @@ MISTAKES = [
     (
         "train/epoch",
         3,
-        "'epoch' is no key of train: did you mean 'epochs'? allowed are batch_blocks",
+        "'epoch' is no key of train: did you mean 'epochs'? allowed are allow_worse",
     ),
     ("train/epochs", 0, "train.epochs is 0: allowed is 1 or more"),
     ("train/epochs", "three", 'train.epochs is "three": allowed is integer'),

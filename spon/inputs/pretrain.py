@@ -1,17 +1,12 @@
 """Train the small reference model from scratch: its tokenizer, its weights and its loss curve."""
 
-import hashlib
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from torch.nn import functional
@@ -32,7 +27,7 @@ class Schedule:
         learning_rate: Peak of the schedule.
         warmup_steps: Steps of linear warm-up; a cosine to a tenth of the peak follows.
         weight_decay: Of the weight matrices; norms have none.
-        evaluate_every: Steps between two points of the held-out curve, and two saves of the state.
+        evaluate_every: Steps between two points of the held-out curve.
     """
 
     tokens: int
@@ -76,7 +71,7 @@ def pretrain(
     held_out: Int[Tensor, "blocks length"],
     schedule: Schedule,
     seed: int,
-    state: Path,
+    state,
     device: str,
 ) -> tuple[LlamaForCausalLM, pd.DataFrame]:
     """Train a Llama on a stream of tokens.
@@ -87,7 +82,7 @@ def pretrain(
         held_out: Text for the curve; decides nothing.
         schedule: Length and learning rate.
         seed: Of the initial weights and of the order of the text.
-        state: File that is written at every point of the curve; a later call goes on from it.
+        state: A `resume.State`, where the training goes on and saves how far it is.
         device: `cpu` or `cuda`.
 
     Returns:
@@ -106,9 +101,7 @@ def pretrain(
         betas=(0.9, 0.95),
         fused=True,
     )
-    identity = identify(config, stream, schedule, seed)
-    done, curve = resume(model, optimizer, state, identity)
-    losses: list[float] = []
+    done, curve, losses = restore(model, optimizer, state.load())
     progress = tqdm(
         range(done, schedule.steps),
         initial=done,
@@ -132,17 +125,9 @@ def pretrain(
             }
             curve.append(point)
             progress.set_postfix(held_out=f"{point['held_out_nats_per_token']:.4f}")
-            losses = []
-            save_state(model, optimizer, step + 1, curve, state, identity)
+            losses.clear()
+        state.offer(lambda done=step + 1: take_snapshot(model, optimizer, done, curve, losses))
     return model.eval(), pd.DataFrame(curve)
-
-
-def identify(
-    config: LlamaConfig, stream: Int[Tensor, "tokens"], schedule: Schedule, seed: int
-) -> str:
-    """Return a digest of all that a training depends on, to tell whether a state is its own."""
-    settings = json.dumps([config.to_dict(), asdict(schedule), seed], sort_keys=True, default=str)
-    return hashlib.sha256(settings.encode() + stream.numpy().tobytes()).hexdigest()
 
 
 def take_batch(
@@ -203,57 +188,48 @@ def measure_loss(model: LlamaForCausalLM, blocks: Int[Tensor, "blocks length"]) 
     return total / len(blocks)
 
 
-def save_state(
+def take_snapshot(
     model: LlamaForCausalLM,
     optimizer: torch.optim.Optimizer,
-    step: int,
+    done: int,
     curve: list[dict],
-    path: Path,
-    identity: str,
-) -> None:
-    """Write weights, optimizer moments, step and curve to one file.
+    losses: list[float],
+) -> tuple[str, dict[str, Tensor], dict]:
+    """Return what `restore` needs: a place in words, tensors, and everything else.
 
-    The file gets its name when it is complete, so that a killed training leaves no half of it.
+    Args:
+        done: Steps done.
+        curve: Points so far.
+        losses: Of the steps since the last of them.
     """
     tensors = {f"model.{name}": weight for name, weight in model.named_parameters()}
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {
             f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()
         }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        partial,
-        metadata={"step": str(step), "curve": json.dumps(curve), "identity": identity},
-    )
-    partial.replace(path)
+    return f"step {done}", tensors, {"done": done, "curve": curve, "losses": losses}
 
 
-def resume(
-    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, path: Path, identity: str
-) -> tuple[int, list[dict]]:
-    """Load what `save_state` wrote; return the number of steps done and the curve so far.
+@torch.no_grad()
+def restore(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, snapshot
+) -> tuple[int, list[dict], list[float]]:
+    """Load a snapshot; return the steps done, the curve, and the losses since its last point.
 
-    Without a file, or if it is of another training, nothing is loaded and no step is done.
+    Without a snapshot nothing is loaded, and no step is done.
     """
-    if not path.exists():
-        return 0, []
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        if metadata["identity"] != identity:
-            return 0, []
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name in file.keys():  # noqa: SIM118 (a safetensors file is no dict)
-            if name.startswith("model."):
-                model.get_parameter(name.removeprefix("model.")).data.copy_(file.get_tensor(name))
-            else:
-                _, index, key = name.split(".")
-                moments.setdefault(int(index), {})[key] = file.get_tensor(name)
-    optimizer.load_state_dict(
-        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
-    return int(metadata["step"]), json.loads(metadata["curve"])
+    if not snapshot:
+        return 0, [], []
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in snapshot.tensors.items():
+        if name.startswith("model."):
+            model.get_parameter(name.removeprefix("model.")).copy_(tensor)
+        else:
+            _, index, key = name.split(".")
+            moments.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    return tuple(snapshot.facts[name] for name in ("done", "curve", "losses"))
 
 
 def describe_training(

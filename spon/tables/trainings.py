@@ -18,6 +18,7 @@ TRAININGS = [
     *EVALUATION,
     "steps",
     "converged",
+    "worse",
     "learning_rate",
     "last_rate",
     "held_out_kl_start",
@@ -38,13 +39,14 @@ def tabulate_trainings(
         schedule: Of their learning rate: `plateau`, which has a stopping rule, or another.
 
     Returns:
-        One row per training: `allocation, scope, sparsity, seed, steps, converged, learning_rate,
-        last_rate, held_out_kl_start, held_out_kl, won_percent, last_tenth_percent`. `converged` is
-        whether the training was ended by its stopping rule, and empty without one. The KL is nats
-        per token on calibration blocks that were not trained on, first without biases, then with
-        the learned ones, and `won_percent` is the share that was won. Of that,
-        `last_tenth_percent` was won in the last tenth of the steps, or since the last measurement
-        before.
+        One row per training: `allocation, scope, sparsity, seed, steps, converged, worse,
+        learning_rate, last_rate, held_out_kl_start, held_out_kl, won_percent,
+        last_tenth_percent`. `converged` is whether the training was ended by its stopping rule,
+        and empty without one; `worse` is whether it ended with a higher KL than it began with,
+        which the config has to allow. The KL is nats per token on calibration blocks that were not
+        trained on, first without biases, then with the learned ones, and `won_percent` is the
+        share that was won. Of that, `last_tenth_percent` was won in the last tenth of the steps,
+        or since the last measurement before.
 
     Raises:
         FileError: A file is damaged, or of another run.
@@ -112,6 +114,7 @@ def describe_training(curve: pd.DataFrame, schedule: str) -> dict:
         **curve[EVALUATION].iloc[0],
         "steps": steps,
         "converged": ended if schedule == PLATEAU else None,
+        "worse": bool((curve["event"] == "worse").any()),
         "learning_rate": float(trained["learning_rate"].iloc[0]),
         "last_rate": float(trained["learning_rate"].iloc[-1]),
         "held_out_kl_start": start,

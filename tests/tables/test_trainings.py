@@ -21,7 +21,7 @@ def test_a_training_is_a_row_of_what_it_won_and_whether_its_rule_ended_it(tmp_pa
     table = trainings.tabulate_trainings(paths, "plateau", [RUN, RUN])
     first, second = table.to_dict("records")
     assert {name: first[name] for name in RUN} == RUN
-    assert (first["steps"], first["converged"]) == (20, True)
+    assert (first["steps"], first["converged"], first["worse"]) == (20, True, False)
     assert (first["learning_rate"], first["last_rate"]) == (0.02, 0.006)
     assert (first["held_out_kl_start"], first["held_out_kl"]) == (1.0, 0.6)
     assert round(first["won_percent"], 9) == 40
@@ -39,6 +39,14 @@ def test_a_fixed_length_leaves_open_whether_a_training_has_converged(tmp_path):
     (row,) = trainings.tabulate_trainings([curve], "constant", [RUN]).to_dict("records")
     assert pd.isna(row["converged"])
     assert (row["steps"], round(row["won_percent"], 9)) == (1, 20)
+
+
+def test_a_training_that_ended_worse_than_it_began_is_marked(tmp_path):
+    rows = [(0, 0, None, None, 0.005, ""), (1, 1, 1000.0, 0.9, 0.68, "worse")]
+    curve = write_curve(tmp_path / "curve.csv", rows)
+    for schedule, after in (("constant", 0.68), ("plateau", 0.005)):
+        (row,) = trainings.tabulate_trainings([curve], schedule).to_dict("records")
+        assert (row["worse"], row["held_out_kl"]) == (True, after)
 
 
 def test_a_study_without_trainings_has_an_empty_table_with_its_header():

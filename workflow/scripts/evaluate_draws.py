@@ -28,6 +28,7 @@ with job(snakemake) as here:
         batch_tokens=spec["batch_tokens"],
         chunk_tokens=spec["chunk_tokens"],
         keep=here.keep,
+        state=here.state,
     )
     blocks["block"] = taken[blocks["block"].to_numpy()]
     table = evaluate.check_blocks(name_rows(blocks, spec["names"]))

@@ -31,9 +31,8 @@ with job(snakemake) as here:
     config = LlamaConfig(
         **settings["model"], bos_token_id=None, eos_token_id=tokenizer.eos_token_id
     )
-    state = folder.with_suffix(".state")
     model, curve = pretrain.pretrain(
-        config, stream, held_out, schedule, settings["seed"], state, here.device
+        config, stream, held_out, schedule, settings["seed"], here.state, here.device
     )
     record = pretrain.describe_training(model, held_out, schedule, settings["seed"])
     record["corpus"] = json.loads(Path(snakemake.input.corpus).read_text())

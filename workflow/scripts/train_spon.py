@@ -1,10 +1,11 @@
 """Learn the biases of one run."""
 
-from spon import layers, memory, models, sparsify, train
+from spon import course, layers, memory, models, sparsify, train
 from spon.biases import write_biases
 from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens
 from spon.job import job
+from spon.schedule import Recipe
 from spon.sites import read_sites
 
 with job(snakemake) as here:
@@ -35,10 +36,12 @@ with job(snakemake) as here:
             names=spec["names"],
         ),
         sites=sites,
-        recipe=train.Recipe(**spec["train"]),
+        recipe=Recipe(**spec["train"]),
         seed=int(snakemake.wildcards.seed),
         split_blocks=split_blocks,
         keep=here.keep,
+        state=here.state,
     )
+    here.say(course.warn(curve))
     write_biases(biases, snakemake.output.biases, here.stamp)
-    train.write_curve(curve, snakemake.output.curve, spec["names"])
+    course.write_curve(curve, snakemake.output.curve, spec["names"])

@@ -32,7 +32,8 @@ def describe_trainings(trainings: pd.DataFrame) -> str:
     header = ["allocation", "sparsity", "converged", "steps", "learning rate"]
     header += ["held-out KL, start → end", "last tenth"]
     rows = [describe_place(place, runs) for place, runs in trainings.groupby(PLACE, sort=False)]
-    return join_blocks(introduction, write_table(header, rows), count_converged(trainings))
+    counts = " ".join(filter(None, [count_converged(trainings), count_worse(trainings)]))
+    return join_blocks(introduction, write_table(header, rows), counts)
 
 
 def describe_place(place: tuple, runs: pd.DataFrame) -> list[str]:
@@ -59,6 +60,15 @@ def count_converged(trainings: pd.DataFrame) -> str:
     if done == count > 1:
         return f"All {count} trainings are converged by the rule."
     return f"{done} of {count} trainings {'is' if done == 1 else 'are'} converged by the rule."
+
+
+def count_worse(trainings: pd.DataFrame) -> str:
+    """Say which trainings ended worse than they began; nothing if there is none."""
+    worse = trainings[trainings["worse"]]
+    if worse.empty:
+        return ""
+    which = name_trainings(worse)
+    return f"Ended with a higher held-out KL than they began with: {which}."
 
 
 def has_rule(trainings: pd.DataFrame) -> bool:

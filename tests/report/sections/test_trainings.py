@@ -11,6 +11,7 @@ RUN = {
     "seed": 0,
     "steps": 100,
     "converged": True,
+    "worse": False,
     "learning_rate": 0.01,
     "held_out_kl_start": 0.0071,
     "held_out_kl": 0.0064,
@@ -24,6 +25,13 @@ def test_the_trainings_of_an_allocation_are_one_row_with_their_ranges():
     row = "| UNIF-ALL | 50 % | 1/2 | 100 to 400 | 0.01 | 7.1 → 6.4 | 0.25 to 1.50 % |"
     assert row in text
     assert "1 of 2 trainings is converged by the rule." in text
+
+
+def test_trainings_that_ended_worse_than_they_began_are_named():
+    text = trainings.describe_trainings(pd.DataFrame([RUN, CAPPED | {"worse": True}]))
+    sentence = "Ended with a higher held-out KL than they began with: UNIF-ALL at 50 %, seed 1."
+    assert text.endswith(f"is converged by the rule. {sentence}")
+    assert "higher" not in trainings.describe_trainings(pd.DataFrame([RUN]))
 
 
 def test_trainings_that_are_all_done_are_said_to_be():

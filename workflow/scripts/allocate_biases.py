@@ -1,10 +1,10 @@
 """List the sites that get a bias."""
 
+from spon.job import job
 import json
 from pathlib import Path
 
 from spon.allocate import allocate_biases
-from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake):

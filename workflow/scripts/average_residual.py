@@ -1,12 +1,13 @@
 """Take the mean of what sparsification takes away as the biases of a run."""
 
+from spon.job import job
+
 import pandas as pd
 import torch
 
 from spon import models, sparsify, untrained
 from spon.biases import write_biases
 from spon.inputs.tokens import read_tokens, take_blocks
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

@@ -1,8 +1,9 @@
 """Choose the thresholds of a scope at a sparsity, and measure what they set to zero."""
 
+from spon.job import job
+
 from spon import calibrate, models
 from spon.inputs.tokens import read_tokens, take_even
-from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake) as here:

@@ -1,8 +1,9 @@
 """Read the quantiles of the magnitude of the inputs of every site of a scope."""
 
+from spon.job import job
+
 from spon import calibrate, models
 from spon.inputs.tokens import read_tokens, take_even
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

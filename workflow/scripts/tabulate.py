@@ -1,8 +1,9 @@
 """Tabulate all evaluations of a study."""
 
+from spon.job import job
+
 import pandas as pd
 
-from spon.job import job
 from spon.tables import gains, outcomes, pareto, perplexity
 
 with job(snakemake) as here:

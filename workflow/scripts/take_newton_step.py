@@ -1,5 +1,6 @@
 """Take the biases of a run that one Newton step in the Fisher metric gives."""
 
+from spon.job import job
 import json
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import torch
 from spon import layers, memory, models, newton, sparsify
 from spon.biases import write_biases
 from spon.inputs.tokens import read_tokens, take_blocks
-from spon.job import job
 
 with job(snakemake) as here:
     spec, seed = snakemake.params.spec, int(snakemake.wildcards.seed)

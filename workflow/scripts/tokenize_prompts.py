@@ -1,5 +1,6 @@
 """Turn the prompts into token ids, by the study's protocol."""
 
+from spon.job import job
 import json
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from spon.inputs.tokens import (
     save_prompts,
     tokenize_prompts,
 )
-from spon.job import job
 
 with job(snakemake) as here:
     model = json.loads(Path(snakemake.input.model).read_text())

@@ -1,5 +1,6 @@
 """Cut a text into blocks of tokens, by the study's protocol."""
 
+from spon.job import job
 import json
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from spon.inputs.tokens import (
     save_tokens,
     tokenize,
 )
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

@@ -1,5 +1,6 @@
 """Learn the biases of one run."""
 
+from spon.job import job
 import csv
 import json
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 from spon import layers, memory, models, sparsify, train
 from spon.biases import write_biases
 from spon.inputs.tokens import read_tokens
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

@@ -1,10 +1,10 @@
 """Write the study's headline table, a handful of rows, as markdown."""
 
+from spon.job import job
 from pathlib import Path
 
 import pandas as pd
 
-from spon.job import job
 from spon.report import headline
 
 with job(snakemake):

@@ -1,12 +1,12 @@
 """Write and show what a study will cost."""
 
+from spon.job import job
 import json
 from pathlib import Path
 
 import pandas as pd
 
 from spon.cost import plan, workload
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from shutil import disk_usage
 
 # What a user's mistake raises: the screen shows its one sentence. Any other error is a mistake of
 # ours, and the screen names the log that has its traceback.
@@ -25,7 +26,7 @@ def explain(error: Exception, log: str, inputs: Iterable[str], outputs: Iterable
     """
     said = " ".join(str(error).split())
     if is_full(error):
-        return f"no space is left on the disk ({said}): free some where '{next(iter(outputs))}' is"
+        return f"no space is left on the disk of '{find_fullest([log, *outputs])}' ({said})"
     if type(error).__module__.split(".")[0] in READERS or is_nameless(error):
         damaged = find_unreadable(inputs)
         if damaged:
@@ -58,6 +59,12 @@ def is_full(error: Exception) -> bool:
     """Whether an error is that of a full disk."""
     number = getattr(error, "errno", None)
     return number in (errno.ENOSPC, errno.EDQUOT) or any(word in str(error) for word in FULL)
+
+
+def find_fullest(paths: Iterable[str]) -> str:
+    """Return the one of some files on whose disk the least space is free; the last of equals."""
+    free = {str(path): disk_usage(find_place(Path(path).absolute())).free for path in paths}
+    return min(reversed(free), key=free.__getitem__)
 
 
 def is_nameless(error: Exception) -> bool:

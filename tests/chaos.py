@@ -11,10 +11,13 @@ import random
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import yaml
+
+from spon import signals
 
 ROOT = Path(__file__).parents[1]
 SWEEP = {"allocations": ["UNIF-ALL", "TOP-50"], "further": []}
@@ -82,7 +85,8 @@ def disturb(study: Study, kills: int, chance: random.Random, longest: float) -> 
     while starts < STARTS:
         main = study.resume()
         starts += counts["kills"] >= kills
-        while counts["kills"] < kills and waits_for(main, chance.uniform(0.5, longest)):
+        await_job(main)
+        while counts["kills"] < kills and waits_for(main, chance.uniform(0, longest)):
             counts["kills"] += 1
             if kill_one(main, chance):
                 counts["of_snakemake"] += 1
@@ -103,14 +107,27 @@ def waits_for(main: psutil.Popen, seconds: float) -> bool:
     return False
 
 
-def kill_one(main: psutil.Popen, chance: random.Random) -> bool:
-    """Kill Snakemake or a process that it has started; return whether it was Snakemake."""
-    children = main.children(recursive=True)
-    victim = chance.choice(children) if children and chance.random() < 0.5 else main
+def list_jobs(main: psutil.Popen) -> list[psutil.Process]:
+    """The jobs of a Snakemake, and the workers of these."""
     try:
-        victim.kill()
+        jobs = [child for child in main.children(recursive=True) if signals.is_job(child)]
+        return [process for job in jobs for process in (job, *job.children(recursive=True))]
     except psutil.NoSuchProcess:
-        return kill_one(main, chance)
+        return []
+
+
+def await_job(main: psutil.Popen) -> None:
+    """Wait until Snakemake has started a job, or has ended."""
+    while not list_jobs(main) and waits_for(main, 0.1):
+        pass
+
+
+def kill_one(main: psutil.Popen, chance: random.Random) -> bool:
+    """Kill Snakemake, or one of its jobs or their workers; return whether it was Snakemake."""
+    jobs = list_jobs(main)
+    victim = chance.choice(jobs) if jobs and chance.random() < 0.5 else main
+    with suppress(psutil.NoSuchProcess):  # it has just ended by itself
+        victim.kill()
     return victim is main
 
 

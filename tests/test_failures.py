@@ -1,5 +1,6 @@
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -25,9 +26,14 @@ def test_a_mistake_is_its_own_sentence_and_another_error_names_the_log():
         RuntimeError("IoError(Os { code: 28, kind: StorageFull })"),
     ],
 )
-def test_a_full_disk_is_called_so_with_what_should_be_written_there(error):
-    assert explain(error).startswith("no space is left on the disk (")
-    assert explain(error).endswith("free some where 'results/a.csv' is")
+def test_a_full_disk_is_called_so_with_what_should_be_written_there(error, monkeypatch):
+    assert explain(error).startswith("no space is left on the disk of 'results/a.csv' (")
+    free = {"results": 5, "logs": 3}
+    monkeypatch.setattr(
+        failures, "disk_usage", lambda place: SimpleNamespace(free=free.get(place.name, 9))
+    )
+    monkeypatch.setattr(failures, "find_place", lambda path: path.parent)
+    assert explain(error).startswith("no space is left on the disk of 'logs/a.log' (")
 
 
 def test_the_error_of_a_truncated_file_names_the_file(tmp_path):

@@ -137,9 +137,18 @@ def compare(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 
 
 def try_studies(
-    folder: Path, targets: list[str], *, studies: int, kills: int, seed: int, longest: float = 8
+    folder: Path, targets: list[str], *, studies: int, kills: int, seed: int, longest: float = 30
 ) -> tuple[Counter, list[str]]:
     """Disturb studies until there were enough of them and enough kills, and print a line for each.
+
+    Args:
+        folder: Where they run.
+        targets: What is asked of Snakemake.
+        studies: How many, at least.
+        kills: How many, at least, over all studies.
+        seed: Of when and of what is killed.
+        longest: Seconds between two kills, or from the first job of a start to a kill, at most. If
+            no job can be finished in them, all kills are of the first one.
 
     Returns:
         What was counted, and the names of files that differ from those of an undisturbed study.

@@ -5,13 +5,17 @@ ENVIRONMENT = .venv/.complete
 CRATE_ENVIRONMENT = .venv/crate/.complete
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test check pull hooks readme graph bench plans sweep
+.PHONY: study test chaos check pull hooks readme graph bench plans sweep
 
 study: $(ENVIRONMENT)  ## the default study: tables and figures
 	snakemake --cores 8 --resources gpu=1
 
 test: $(ENVIRONMENT) $(CRATE_ENVIRONMENT)  ## the tests
 	pytest
+
+chaos: $(ENVIRONMENT)  ## tiny studies under random kills, at least ten and fifty: byte-identical to an undisturbed one
+	rm -rf .chaos
+	python tests/chaos.py .chaos
 
 check: $(ENVIRONMENT)  ## lint, format, and a dry-run of every shipped config
 	ruff check .

@@ -4,18 +4,15 @@ import json
 import logging
 import os
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
+from spon import failures, signals
 from spon.lineage import digest, records, stamp
 
 if TYPE_CHECKING:
@@ -29,9 +26,11 @@ KEPT = Path(".snakemake/kept")
 # Where long jobs save how far they are.
 UNFINISHED = Path(".snakemake/unfinished")
 
-# What a user's mistake raises: the screen shows its one sentence. Any other error is a mistake of
-# ours, and the screen names the log that has its traceback.
-MISTAKES = (ValueError, OSError, ModuleNotFoundError)
+# Scripts import this module first, before torch, which takes seconds: a job whose Snakemake was
+# killed meanwhile ends here, and its workers, which import the script again, end with it. In no
+# other process has the workflow set the variable.
+if signals.SNAKEMAKE in os.environ:
+    signals.die_with(int(os.environ[signals.SNAKEMAKE]))
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class Job:
         screen: The file descriptor of the user's screen.
         memory_gib: Memory that the job may use.
         identity: What every tensor depends on that the job keeps for other jobs.
+        stop: What a signal that ends the job does.
     """
 
     device: str
@@ -53,6 +53,15 @@ class Job:
     screen: int
     memory_gib: float | int
     identity: dict[str, Any]
+    stop: signals.Stop
+
+    def on_stop(self, ask: Callable[[], object]) -> None:
+        """Let SIGTERM, SIGHUP and Ctrl-C call this in the main thread, in place of ending the job.
+
+        The body is then to save what it has and to end by any exception within `signals.GRACE`
+        seconds. `ask` may be `threading.Event().set`, for a loop that looks between its steps.
+        """
+        self.stop.ask = ask
 
     @property
     def keep(self) -> "Keep":
@@ -67,7 +76,9 @@ class Job:
         from spon.resume import State
 
         identity = self.identity | {"settings and inputs": self.metadata["job"]}
-        return State(name_state(self.metadata), identity, self.say)
+        state = State(name_state(self.metadata), identity, self.say)
+        self.on_stop(state.stop)
+        return state
 
     @property
     def stamp(self) -> str:
@@ -110,27 +121,24 @@ def job(snakemake) -> Iterator[Job]:
 
     If it succeeds, its record says what it read, by which settings it ran and what it wrote.
     """
-    die_with_snakemake()
+    stop = signals.Stop()
+    stop.listen()
     close_input()
     screen = os.dup(2)
     names = " ".join(str(name) for key, name in snakemake.wildcards.items() if key != "study")
     rule = name_rule(snakemake)
     show_progress(screen, f"{rule} {names}".strip())
-    with Path(snakemake.log[0]).open("w") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-        try:
-            with recorded(snakemake) as description:
-                here = describe_job(snakemake, screen, description)
-                yield here
-            name_state(here.metadata).unlink(missing_ok=True)
-        except MISTAKES as mistake:
-            traceback.print_exc()
-            fail(screen, f"{rule}: {' '.join(str(mistake).split())}")
-        except Exception as error:
-            traceback.print_exc()
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            fail(screen, f"{rule}: {reason} (traceback in {snakemake.log[0]})")
+    try:
+        redirect_output(snakemake.log[0])
+        with recorded(snakemake) as description:
+            here = describe_job(snakemake, screen, description, stop)
+            yield here
+        name_state(here.metadata).unlink(missing_ok=True)
+    except (Exception, signals.Stopped) as error:
+        write_to(2, traceback.format_exc())
+        files = (snakemake.log[0], snakemake.input, snakemake.output)
+        reason = f"stopped by {stop.name}" if stop.name else failures.explain(error, *files)
+        fail(screen, f"{rule}: {reason}")
 
 
 @contextmanager
@@ -173,7 +181,7 @@ def choose_device(snakemake) -> str:
     return "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
 
 
-def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
+def describe_job(snakemake, screen: int, description: dict[str, Any], stop: signals.Stop) -> Job:
     """Return the surroundings of a job; torch, if the script imports it, is set to its threads.
 
     Raises:
@@ -198,7 +206,7 @@ def describe_job(snakemake, screen: int, description: dict[str, Any]) -> Job:
     )
     identity = identify(snakemake, device, torch)
     memory_gib = snakemake.resources.get("memory_mib", float("inf")) / 1024
-    return Job(device, processes, made_by, screen, memory_gib, identity)
+    return Job(device, processes, made_by, screen, memory_gib, identity, stop)
 
 
 def identify(snakemake, device: str, torch) -> dict[str, Any]:
@@ -233,7 +241,7 @@ class Screen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        os.write(self.screen, f"{self.format(record)}\n".encode())
+        write_to(self.screen, f"{self.format(record)}\n")
 
 
 def show_progress(screen: int, name: str) -> None:
@@ -252,10 +260,36 @@ def fail(screen: int, sentence: str) -> None:
 
 
 def tell(screen: int, sentence: str) -> None:
-    """Write a sentence to the log and to the screen."""
-    sys.stderr.flush()
-    for stream in (2, screen):
-        os.write(stream, f"\n{sentence}\n".encode())
+    """Write a sentence to the screen and to the log."""
+    for stream in (screen, 2):
+        write_to(stream, f"\n{sentence}\n")
+
+
+def write_to(stream: int, text: str) -> None:
+    """Write a text, if that is possible: the disk of a log may be full, and a terminal closed.
+
+    Neither ends a job, nor does the one keep its sentence from the other.
+    """
+    with suppress(OSError):
+        sys.stderr.flush()
+    with suppress(OSError):
+        os.write(stream, text.encode())
+
+
+def redirect_output(log: str) -> None:
+    """Send what the job writes to its log; to nowhere if that cannot be opened.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    try:
+        opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    except OSError:
+        redirect_output(os.devnull)
+        raise
+    for stream in (1, 2):
+        os.dup2(opened, stream)
+    os.close(opened)
 
 
 def close_input() -> None:
@@ -263,18 +297,3 @@ def close_input() -> None:
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
-
-
-def die_with_snakemake() -> None:
-    """End this process as soon as Snakemake, or the shell between the two, has ended.
-
-    Otherwise the jobs of a study that is killed would run on.
-    """
-    parents = psutil.Process().parents()[:2]
-
-    def watch() -> None:
-        while all(parent.is_running() for parent in parents):
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

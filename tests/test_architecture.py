@@ -34,11 +34,13 @@ ASKED_BY = {
     "settings": set(),
     "study": {"settings", "cost.jobs"},
     "job": set(),
+    "failures": {"job"},
+    "signals": {"job"},
 }
 # The seam knows both worlds.
 SEAM_IMPORTS = {"cache", "resume", "lineage.digest", "lineage.records", "lineage.stamp"}
-HALL_WITHOUT_TORCH = {"allocate", "biases", "job", "memory", "names", "progress"}
-HALL_WITHOUT_TORCH |= {"schema", "settings", "sites", "stats", "study"}
+HALL_WITHOUT_TORCH = {"allocate", "biases", "failures", "job", "memory", "names", "progress"}
+HALL_WITHOUT_TORCH |= {"schema", "settings", "signals", "sites", "stats", "study"}
 # What looks up an installed package by its name, which is no code of ours.
 IMPORTING = {"corpus"}
 # What analyses may share; they import none of one another.
@@ -148,7 +150,16 @@ def test_every_module_is_part_of_a_result_but_the_seam_what_rules_ask_and_what_r
         for name in map(name_of, MODULES)
         if name not in reached and room_of(name) != "lineage"
     }
-    assert apart == {"job", "progress", "schema", "settings", "study", "cost.jobs"}
+    assert apart == {
+        "failures",
+        "job",
+        "progress",
+        "schema",
+        "settings",
+        "signals",
+        "study",
+        "cost.jobs",
+    }
 
 
 @pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=lambda path: path.stem)
@@ -220,6 +231,12 @@ def test_what_needs_no_torch_does_not_import_it():
     modules = ", ".join(f"spon.{name}" for name in names)
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_imports_the_seam_first_so_that_it_ends_if_snakemake_has_ended_meanwhile(path):
+    body = ast.parse(path.read_text()).body
+    assert ast.unparse(body[1]) == "from spon.job import job", "run ruff check --fix"
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

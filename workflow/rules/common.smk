@@ -12,11 +12,26 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])])
 )
 
-from spon import settings
+from spon import failures, settings, signals
 from spon.analyses.checkpoints import find_checkpoints
 from spon.lineage import digest
 from spon.names import find_inside
 from spon.study import Study
+
+# Jobs end when this process does.
+os.environ[signals.SNAKEMAKE] = str(os.getpid())
+signals.listen_before_jobs()
+
+
+def require_writable(paths):
+    """End with a sentence if a file could not be written."""
+    try:
+        failures.check_writable(paths)
+    except ValueError as mistake:
+        raise WorkflowError(f"folder: {mistake}") from mistake
+
+
+require_writable([".snakemake/locks"])
 
 
 @cache

@@ -1,8 +1,9 @@
 """List the sites that get a bias."""
 
+from spon.job import job
+
 from spon.allocate import allocate_biases
 from spon.inputs.check import read_json
-from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake):

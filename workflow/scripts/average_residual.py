@@ -1,12 +1,13 @@
 """Take the mean of what sparsification takes away as the biases of a run."""
 
+from spon.job import job
+
 import torch
 
 from spon import models, sparsify, untrained
 from spon.biases import write_biases
 from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens, take_blocks
-from spon.job import job
 from spon.sites import read_sites
 
 with job(snakemake) as here:

@@ -1,9 +1,10 @@
 """Compare what sparsification changes between categories of text."""
 
+from spon.job import job
+
 from spon import models, sparsify
 from spon.analyses import category_shift
 from spon.inputs.tokens import read_prompts, read_tokens, take_even
-from spon.job import job
 from spon.sites import RUN, name_rows
 
 with job(snakemake) as here:

@@ -1,10 +1,11 @@
 """Find the modes of a run's inputs, their images as biases, and the thresholds around them."""
 
+from spon.job import job
+
 from spon import calibrate, centre, models, sparsify
 from spon.biases import write_biases
 from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens, take_even
-from spon.job import job
 from spon.sites import name_rows, read_sites
 
 with job(snakemake) as here:

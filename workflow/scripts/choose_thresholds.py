@@ -1,10 +1,11 @@
 """Choose the thresholds of a scope at a sparsity, and measure what they set to zero."""
 
+from spon.job import job
+
 from spon import calibrate, models
 from spon.allocate import name_scope
 from spon.inputs import check
 from spon.inputs.tokens import read_tokens, take_even
-from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake) as here:

@@ -1,7 +1,8 @@
 """Read the pydoc corpus out of the installed packages."""
 
-from spon.inputs import corpus
 from spon.job import job
+
+from spon.inputs import corpus
 
 # A spawned worker imports this file again, and has no job to do.
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Add up what a study cost."""
 
+from spon.job import job
+
 import pandas as pd
 
 from spon.cost import benchmarks
-from spon.job import job
 
 with job(snakemake) as here:
     tables = {path: pd.read_csv(path, sep="\t") for path in snakemake.params.spec["benchmarks"]}

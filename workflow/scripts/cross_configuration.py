@@ -1,7 +1,8 @@
 """Compare the biases of all pairs of runs at the sites that they share."""
 
-from spon.analyses import cross_configuration, runs
 from spon.job import job
+
+from spon.analyses import cross_configuration, runs
 
 with job(snakemake):
     table = cross_configuration.describe_cross_configuration(

@@ -1,9 +1,9 @@
 """Decide every published claim from the study's own numbers."""
 
+from spon.job import job
 from pathlib import Path
 
 from spon.claims import effects, ledger, verdicts
-from spon.job import job
 
 with job(snakemake) as here:
     paths = dict(snakemake.input.items())

@@ -1,6 +1,7 @@
 """Describe the environment in which the study ran."""
 
 from spon.job import job
+
 from spon.report import environment
 
 with job(snakemake) as here:

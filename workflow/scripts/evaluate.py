@@ -1,8 +1,9 @@
 """Evaluate a run, a TEAL baseline or the dense model on held-out blocks."""
 
+from spon.job import job
+
 from spon import centre, evaluate, models, sparsify, temperature
 from spon.inputs.tokens import pick_blocks, read_tokens
-from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake) as here:

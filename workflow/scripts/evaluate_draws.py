@@ -1,8 +1,9 @@
 """Evaluate random directions with the norms of a run's biases, on some of the held-out blocks."""
 
+from spon.job import job
+
 from spon import evaluate, models, sparsify, untrained
 from spon.inputs.tokens import pick_blocks, read_tokens
-from spon.job import job
 from spon.sites import name_rows
 
 with job(snakemake) as here:

@@ -1,8 +1,9 @@
 """Pin the model: its files, their digests and its shape; and compare it with transformers' own."""
 
+from spon.job import job
+
 from spon import agreement, models
 from spon.inputs import source
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

@@ -1,9 +1,10 @@
 """Measure how far TEAL and SPON move hidden states from the dense model's."""
 
+from spon.job import job
+
 from spon import models, sparsify
 from spon.analyses import hidden_state_shift
 from spon.inputs.tokens import read_prompts, read_tokens, take_even
-from spon.job import job
 from spon.sites import RUN, name_rows
 
 with job(snakemake) as here:

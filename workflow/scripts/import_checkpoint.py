@@ -1,8 +1,9 @@
 """Import the biases of one checkpoint as a run."""
 
+from spon.job import job
+
 from spon import biases
 from spon.analyses import checkpoints
-from spon.job import job
 
 with job(snakemake) as here:
     checkpoint, names = snakemake.input.checkpoint, snakemake.wildcards

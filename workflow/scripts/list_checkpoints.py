@@ -1,7 +1,8 @@
 """List the checkpoints of a study, with their digests."""
 
-from spon.analyses import checkpoints
 from spon.job import job
+
+from spon.analyses import checkpoints
 
 with job(snakemake) as here:
     layers = snakemake.params.spec["layers"]

@@ -1,8 +1,9 @@
 """Measure how fast this machine is at what a study computes."""
 
+from spon.job import job
+
 from spon.cost import rate
 from spon.inputs import source
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

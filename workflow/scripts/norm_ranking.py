@@ -1,7 +1,8 @@
 """Rank the norms of all runs' biases, and compare them with depth."""
 
-from spon.analyses import norm_ranking, runs
 from spon.job import job
+
+from spon.analyses import norm_ranking, runs
 
 with job(snakemake):
     table = norm_ranking.describe_norm_ranking(

@@ -1,9 +1,10 @@
 """Compare the biases of a run with the principal components of their sites' outputs."""
 
+from spon.job import job
+
 from spon import models, sparsify
 from spon.analyses import pca_alignment
 from spon.inputs.tokens import read_prompts, read_tokens, take_even
-from spon.job import job
 from spon.sites import RUN, name_rows
 
 with job(snakemake) as here:

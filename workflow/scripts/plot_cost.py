@@ -1,11 +1,11 @@
 """Plot what a study cost."""
 
+from spon.job import job
 import json
 from pathlib import Path
 
 from spon.cost import benchmarks
 from spon.figures import style
-from spon.job import job
 
 with job(snakemake) as here:
     figure = benchmarks.plot_cost(json.loads(Path(snakemake.input.cost).read_text()))

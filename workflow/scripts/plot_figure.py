@@ -1,11 +1,12 @@
 """Plot the figure that a rule is named after; tables of several runs are put together."""
 
+from spon.job import job
+
 import numpy as np
 import pandas as pd
 
 from spon.figures import biases, confidence, frontiers, outcomes, states, style
 from spon.inputs.check import read_table
-from spon.job import job
 
 with job(snakemake) as here:
     modules = (biases, confidence, frontiers, outcomes, states)

@@ -1,5 +1,6 @@
 """Train the reference model from scratch."""
 
+from spon.job import job
 import json
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from transformers import LlamaConfig
 
 from spon.inputs import pretrain
 from spon.inputs.tokens import Protocol, join_documents, tokenize
-from spon.job import job
 
 with job(snakemake) as here:
     settings = snakemake.params.spec["pretrain"]

@@ -1,10 +1,11 @@
 """Read the quantiles of the magnitude of the inputs of every site of a scope."""
 
+from spon.job import job
+
 from spon import calibrate, models
 from spon.allocate import name_scope
 from spon.inputs import check
 from spon.inputs.tokens import read_tokens, take_even
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

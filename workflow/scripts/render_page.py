@@ -1,8 +1,8 @@
 """Turn the findings into one page that needs no other file."""
 
+from spon.job import job
 from pathlib import Path
 
-from spon.job import job
 from spon.report import page
 
 with job(snakemake) as here:

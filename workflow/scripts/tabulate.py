@@ -1,6 +1,7 @@
 """Tabulate all evaluations of a study."""
 
 from spon.job import job
+
 from spon.tables import gains, outcomes, pareto, perplexity, trainings
 
 with job(snakemake) as here:

@@ -1,6 +1,7 @@
 """Tabulate trained runs beside their controls."""
 
 from spon.job import job
+
 from spon.tables import controls, outcomes, perplexity
 
 with job(snakemake):

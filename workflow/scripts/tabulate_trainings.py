@@ -1,6 +1,7 @@
 """Tabulate the trainings of a study."""
 
 from spon.job import job
+
 from spon.tables import perplexity, trainings
 
 with job(snakemake):

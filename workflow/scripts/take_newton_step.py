@@ -1,12 +1,13 @@
 """Take the biases of a run that one Newton step in the Fisher metric gives."""
 
+from spon.job import job
+
 import torch
 
 from spon import layers, memory, models, newton, sparsify
 from spon.biases import write_biases
 from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens, take_blocks
-from spon.job import job
 from spon.sites import read_sites
 
 with job(snakemake) as here:

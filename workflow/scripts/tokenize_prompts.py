@@ -1,5 +1,6 @@
 """Turn the prompts into token ids, by the study's protocol."""
 
+from spon.job import job
 from pathlib import Path
 
 import yaml
@@ -12,7 +13,6 @@ from spon.inputs.tokens import (
     save_prompts,
     tokenize_prompts,
 )
-from spon.job import job
 
 with job(snakemake) as here:
     model = read_json(snakemake.input.model)

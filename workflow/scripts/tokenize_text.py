@@ -1,5 +1,7 @@
 """Cut a text into blocks of tokens, by the study's protocol."""
 
+from spon.job import job
+
 from spon.inputs.check import read_json
 from spon.inputs.text import read_documents
 from spon.inputs.tokens import (
@@ -10,7 +12,6 @@ from spon.inputs.tokens import (
     save_tokens,
     tokenize,
 )
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

@@ -1,10 +1,11 @@
 """Learn the biases of one run."""
 
+from spon.job import job
+
 from spon import course, layers, memory, models, sparsify, train
 from spon.biases import write_biases
 from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens
-from spon.job import job
 from spon.schedule import Recipe
 from spon.sites import read_sites
 

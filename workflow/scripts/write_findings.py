@@ -1,12 +1,12 @@
 """Write the findings of a study as the text of a short paper."""
 
+from spon.job import job
 import os
 from pathlib import Path
 
 import pandas as pd
 
 from spon.inputs.check import read_json, read_table
-from spon.job import job
 from spon.report.findings import write_findings
 
 with job(snakemake):

@@ -1,9 +1,9 @@
 """Write the study's headline table, a handful of rows, as markdown."""
 
+from spon.job import job
 from pathlib import Path
 
 from spon.inputs.check import read_table
-from spon.job import job
 from spon.report import headline
 
 with job(snakemake):

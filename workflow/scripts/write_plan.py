@@ -1,10 +1,11 @@
 """Write and show what a study will cost."""
 
+from spon.job import job
+
 import pandas as pd
 
 from spon.cost import plan, workload
 from spon.inputs.check import read_json
-from spon.job import job
 
 with job(snakemake) as here:
     spec = snakemake.params.spec

@@ -1,0 +1,145 @@
+"""How a job ends before it has finished: when Snakemake ends, or by a signal."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+# The environment variable by which the workflow hands its process id to the jobs.
+SNAKEMAKE = "SPON_SNAKEMAKE"
+SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG in linux/prctl.h
+# SIGTERM is how batch systems stop a job, SIGHUP is a terminal that is closed, SIGINT is Ctrl-C.
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
+]
+# ASSUME: seconds that a job has to end by itself; Slurm kills 30 s after it has sent SIGTERM.
+GRACE = 25
+
+
+class Stopped(BaseException):
+    """A signal ends the job; no handler of errors in a library shall take it for one."""
+
+
+def die_with(main: int) -> None:
+    """End this process without a word when its parent or Snakemake ends, or if one has ended.
+
+    Snakemake may be the parent of a shell that is the parent of a job, and a job that of workers.
+    On Linux the kernel kills an orphan, whatever it is doing; a thread sees the other deaths.
+
+    Args:
+        main: The process id of Snakemake. What does not descend from it is an orphan already.
+    """
+    me = psutil.Process()
+    parent = me.ppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    # Looked up after the kernel was asked: a parent that died in between is none of these.
+    above = me.parents()
+    if me.ppid() != parent or main not in [process.pid for process in above]:
+        os._exit(1)
+    ours = above[: [process.pid for process in above].index(main) + 1]
+    threading.Thread(target=watch, args=(ours,), daemon=True).start()
+
+
+def watch(processes: list[psutil.Process]) -> None:
+    """End this process within a second of any of these."""
+    while all(map(is_alive, processes)):
+        time.sleep(1)
+    os._exit(1)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process has not ended, not even as a zombie, of which nobody has asked how."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Stop:
+    """What the first signal that ends a job does; later ones do nothing.
+
+    It raises `Stopped` in the main thread at once, or asks the job to end itself, and raises
+    `Stopped` only after `GRACE` seconds.
+
+    Attributes:
+        name: That of the signal that has come; empty if none has.
+        ask: Asks the job to end itself; None if there is nothing to ask.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.ask: Callable[[], object] | None = None
+
+    def listen(self) -> None:
+        """Receive the signals from now on, those that are not ignored (nohup ignores SIGHUP)."""
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self.receive)
+
+    def receive(self, number: int, _frame: object) -> None:
+        """Handle a signal."""
+        if self.name:
+            return
+        self.name = signal.Signals(number).name
+        if not self.ask:
+            raise Stopped(self.name)
+        signal.signal(signal.SIGALRM, self.interrupt)
+        signal.alarm(GRACE)
+        self.ask()
+
+    def interrupt(self, *_: object) -> None:
+        """End the job that did not end itself."""
+        raise Stopped(self.name)
+
+
+def end_start(number: int, _frame: object) -> None:
+    """Handle a signal while Snakemake has no job yet: leave, so that the lock is removed."""
+    sys.exit(128 + number)
+
+
+def listen_before_jobs() -> None:
+    """Let Snakemake leave in order by SIGTERM and SIGHUP while it finds out what to run."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # a program that calls Snakemake in a thread has its own ways to end it
+    for number in SIGNALS[:-1]:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end_start)
+
+
+def pass_on_to_jobs() -> None:
+    """Let Snakemake tell its jobs that they shall stop, by SIGTERM and SIGHUP.
+
+    Snakemake itself only waits for them, which may take hours, and SIGHUP ends it with its lock in
+    place.
+    """
+    start_no_more = signal.getsignal(signal.SIGTERM)
+    if not callable(start_no_more):
+        return  # Snakemake could not set its own, in a thread
+
+    def stop(number: int, frame: object) -> None:
+        start_no_more(number, frame)
+        for child in psutil.Process().children(recursive=True):
+            if is_job(child):
+                child.send_signal(number)
+
+    for number in SIGNALS[:-1]:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def is_job(process: psutil.Process) -> bool:
+    """Whether a process runs a script of Snakemake's, and is no shell around one nor a worker."""
+    try:
+        arguments = process.cmdline()
+    except psutil.Error:  # it has ended meanwhile
+        return False
+    return any(
+        Path(argument).parent.parts[-2:] == (".snakemake", "scripts") for argument in arguments
+    )

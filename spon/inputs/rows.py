@@ -30,6 +30,7 @@ SUFFIXES = {
 }
 # First bytes of files that are no UTF-8 text: what they are, and what to do.
 SIGNATURES = {
+    b"\xff\xfe\0\0": "is UTF-32: save it as UTF-8",
     b"\xff\xfe": "is UTF-16: save it as UTF-8",
     b"\xfe\xff": "is UTF-16: save it as UTF-8",
     b"\x1f\x8b": "is compressed: give it the suffix .gz",
@@ -93,8 +94,8 @@ def read_json(file: str, field: str) -> Iterator[object]:
                         f"{file}, row {row}: is no object, as {{'{field}': …}} is one"
                     )
                 yield content.get(field) if field in content else Lacking(tuple(content))
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = getattr(error, "msg", "too deep")
+        except (json.JSONDecodeError, TooLarge, RecursionError) as error:
+            reason = getattr(error, "msg", None) or "a number too large, or lists too deep"
             raise ValueError(
                 f"{file}, row {row + 1}: is no JSON ({reason}): "
                 f"allowed are one object per line, or one array of objects"
@@ -108,7 +109,26 @@ def parse_json(lines: Iterable[str]) -> Iterator[object]:
     if first.lstrip().startswith("["):
         yield from parse_array((first + "".join(filled)).strip())
     else:
-        yield from map(json.loads, chain([first] if first else [], filled))
+        yield from map(parse_value, chain([first] if first else [], filled))
+
+
+class TooLarge(ValueError):
+    """A number of more digits than Python reads."""
+
+
+def parse_value(text: str) -> object:
+    """The value of a JSON text.
+
+    Raises:
+        json.JSONDecodeError: It is none.
+        TooLarge: It has a number of thousands of digits.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        raise TooLarge from error
 
 
 def parse_array(text: str) -> Iterator[object]:

@@ -45,7 +45,7 @@ def test_a_training_that_ended_worse_than_it_began_is_marked(tmp_path):
     rows = [(0, 0, None, None, 0.005, ""), (1, 1, 1000.0, 0.9, 0.68, "worse")]
     curve = write_curve(tmp_path / "curve.csv", rows)
     for schedule, after in (("constant", 0.68), ("plateau", 0.005)):
-        (row,) = trainings.tabulate_trainings([curve], schedule).to_dict("records")
+        (row,) = trainings.tabulate_trainings([curve], schedule, [RUN]).to_dict("records")
         assert (row["worse"], row["held_out_kl"]) == (True, after)
 
 

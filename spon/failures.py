@@ -26,12 +26,13 @@ def explain(error: Exception, log: str, inputs: Iterable[str], outputs: Iterable
     """
     said = " ".join(str(error).split())
     if is_full(error):
-        return f"no space is left on the disk of '{find_fullest([log, *outputs])}' ({said})"
+        written = getattr(error, "filename", None) or find_fullest([log, *outputs])
+        return f"no space is left on the disk of '{written}' ({said})"
     if type(error).__module__.split(".")[0] in READERS or is_nameless(error):
         damaged = find_unreadable(inputs)
         if damaged:
             return f"'{damaged}' cannot be read, it is damaged: {said}"
-    if isinstance(error, MISTAKES):
+    if said and isinstance(error, MISTAKES):
         return said
     return f"{type(error).__name__}: {said} (traceback in {log})"
 
@@ -44,6 +45,8 @@ def check_writable(paths: Iterable[str]) -> None:
     """
     for folder in sorted({find_place(Path(path).absolute()) for path in paths}):
         shown = os.path.relpath(folder)
+        if folder.is_symlink() and not folder.exists():
+            raise ValueError(f"'{shown}' is a link to nothing: a folder is to be made there")
         if not folder.is_dir():
             raise ValueError(f"'{shown}' is a file: a folder is to be made there")
         if not os.access(folder, os.W_OK):

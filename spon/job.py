@@ -138,6 +138,8 @@ def job(snakemake) -> Iterator[Job]:
         write_to(2, traceback.format_exc())
         files = (snakemake.log[0], snakemake.input, snakemake.output)
         reason = f"stopped by {stop.name}" if stop.name else failures.explain(error, *files)
+        if stop.name and isinstance(error, InterruptedError):
+            reason += ", and saved how far it is"
         fail(screen, f"{rule}: {reason}")
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -42,6 +43,7 @@ def die_with(main: int) -> None:
     # Looked up after the kernel was asked: a parent that died in between is none of these.
     above = me.parents()
     if me.ppid() != parent or main not in [process.pid for process in above]:
+        os.write(2, b"this process is no job of a Snakemake that is running\n")
         os._exit(1)
     ours = above[: [process.pid for process in above].index(main) + 1]
     threading.Thread(target=watch, args=(ours,), daemon=True).start()
@@ -88,10 +90,12 @@ class Stop:
         if self.name:
             return
         self.name = signal.Signals(number).name
+        # Again and again, since what is raised in a finaliser, or amid a bare `except`, is lost.
+        if hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, self.interrupt)
+            signal.setitimer(signal.ITIMER_REAL, GRACE, 1)
         if not self.ask:
             raise Stopped(self.name)
-        signal.signal(signal.SIGALRM, self.interrupt)
-        signal.alarm(GRACE)
         self.ask()
 
     def interrupt(self, *_: object) -> None:
@@ -123,15 +127,28 @@ def pass_on_to_jobs() -> None:
     if not callable(start_no_more):
         return  # Snakemake could not set its own, in a thread
 
-    def stop(number: int, frame: object) -> None:
-        start_no_more(number, frame)
-        for child in psutil.Process().children(recursive=True):
-            if is_job(child):
-                child.send_signal(number)
+    def stop(number: int, _frame: object) -> None:
+        # In threads, since Snakemake's own handler takes a lock that the main thread, which is
+        # interrupted here, may hold.
+        threading.Thread(target=tell_jobs, args=(number,), daemon=True).start()
+        threading.Thread(target=start_no_more, args=(number, None), daemon=True).start()
 
     for number in SIGNALS[:-1]:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
+
+
+def tell_jobs(number: int) -> None:
+    """Send a signal to the jobs of this process, those too that are just starting.
+
+    A job takes the first signal that it gets, and ignores further ones.
+    """
+    while True:
+        for child in psutil.Process().children(recursive=True):
+            if is_job(child):
+                with suppress(psutil.Error):  # it has ended meanwhile
+                    child.send_signal(number)
+        time.sleep(2)
 
 
 def is_job(process: psutil.Process) -> bool:
@@ -139,6 +156,8 @@ def is_job(process: psutil.Process) -> bool:
     try:
         arguments = process.cmdline()
     except psutil.Error:  # it has ended meanwhile
+        return False
+    if "-c" in arguments[1:2]:
         return False
     return any(
         Path(argument).parent.parts[-2:] == (".snakemake", "scripts") for argument in arguments

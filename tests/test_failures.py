@@ -59,7 +59,7 @@ def test_where_nothing_can_be_written_is_named_before_anything_is(tmp_path, monk
         failures.check_writable(["logs/a.log", "results/a/b.csv"])
     Path("results").unlink()
     Path("results").symlink_to("nowhere")
-    with pytest.raises(ValueError, match="^'results' is a file"):
+    with pytest.raises(ValueError, match="^'results' is a link to nothing"):
         failures.check_writable(["results/a/b.csv"])
 
 

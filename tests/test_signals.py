@@ -78,7 +78,7 @@ def stop():
     listening = signals.Stop()
     listening.listen()
     yield listening
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():
         signal.signal(number, handler)
 

@@ -15,8 +15,14 @@ from spon.lineage.show import SHORT
 from spon.lineage.stamp import read_origin
 
 MADE = ("results", "figures")  # folders in which every file was made by a job
-# What a study costs is of one machine: git ignores these records, and DVC may bring such a file.
-OF_ONE_MACHINE = ("count_cost", "plot_cost", "measure_rate", "write_plan")
+# What a study costs is of one machine: git ignores the records of these rules, and DVC may bring a
+# file of theirs, which has one of these names.
+OF_ONE_MACHINE = {
+    "count_cost": ["cost"],
+    "plot_cost": ["cost"],
+    "measure_rate": ["rate"],
+    "write_plan": ["plan"],
+}
 # Kinds of files in which every job says what made them.
 STAMPED = (".html", ".parquet", ".pdf", ".png", ".safetensors")
 # What git, DVC and Snakemake put beside results, and macOS and Windows into any folder.
@@ -55,10 +61,10 @@ def list_unrecorded(
         named.update(outputs)
     problems = []
     for path in walk_studies(root, study):
-        if path in named or path.endswith((*BESIDE, ".dvc")):
+        if path in named or PurePosixPath(path).name in BESIDE or path.endswith(".dvc"):
             continue
         origin = read_origin(root / path) if (root / path).is_file() else {}
-        if origin.get("rule") in OF_ONE_MACHINE:
+        if PurePosixPath(path).stem in OF_ONE_MACHINE.get(origin.get("rule"), ()):
             continue
         detail = describe_unrecorded(path, origin, records)
         problems.append(Problem("unrecorded", path, detail, (path,)))

@@ -241,7 +241,13 @@ def find_outputs(place: Path, paths: Iterable[str]) -> dict[str, set[str]]:
     wanted, found = set(paths), {}
     for file in place.glob("**/*.json"):
         with suppress(FileNotFoundError):  # its job has just begun again
-            for path, digest_ in read_outputs(file.read_bytes()).items():
+            written = read_outputs(file.read_bytes())
+            if not written:
+                raise ValueError(
+                    f"{file.as_posix()} is no record: `git checkout` it, or delete it and what "
+                    f"its job has written, and Snakemake makes both again"
+                )
+            for path, digest_ in written.items():
                 if path in wanted:
                     found.setdefault(path, set()).add(digest_)
     return dict(sorted(found.items()))

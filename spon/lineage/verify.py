@@ -1,7 +1,7 @@
 """Verify that every file still is what its record says, and name what stands on the others."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ def verify(root: Path, records: Records, study: str | None = None) -> Report:
         if problem:
             problems.append(problem)
     for record in jobs:
-        problems += list_inconsistent(record, records)
+        problems += list_inconsistent(record, records, {path: actual[path] for path in given})
     problems += list_unrecorded(root, records, study, expected)
     return Report(
         problems=problems,
@@ -197,18 +197,24 @@ def note_other_job(file: Path, maker: Record | None) -> str:
     )
 
 
-def list_inconsistent(record: Record, records: Records) -> list[Problem]:
+def list_inconsistent(record: Record, records: Records, given: Mapping[str, str]) -> list[Problem]:
     """List the inputs that a job has read with other bytes than are recorded elsewhere.
 
     For an input that a job made, that is by its maker; for a source, by its first reader. What was
-    given to the job by hand may be different.
+    given to the job by hand may be different. A job to which it was not given has to have read it
+    as it is now all the same: else some numbers stand on one file, and some on another.
+
+    Args:
+        given: Digests of the files that were given to any job, as they are now.
     """
     problems = []
     for path, digest in record.inputs.items():
         if path in record.spec.get("given", ()):
             continue
         maker = records.makers.get(path)
-        if maker:
+        if path in given:
+            recorded, by = given[path], "other jobs were given"
+        elif maker:
             recorded, by = maker.outputs[path], f"{maker.rule} wrote"
         else:
             reader = records.readers[path][0]

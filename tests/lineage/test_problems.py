@@ -90,11 +90,14 @@ def test_what_git_dvc_and_snakemake_put_there_is_no_stray(study, name):
 
 
 @pytest.mark.parametrize("rule", problems.OF_ONE_MACHINE)
-def test_what_a_study_cost_on_another_machine_is_no_stray(study, rule):
+def test_what_a_study_cost_on_another_machine_is_no_stray_but_under_its_own_name(study, rule):
     origin = {"study": "s", "rule": rule, "job": "0" * 16}
-    tree.write("figures/s/cost.png", tree.png(origin, b"1"))
-    tree.write("results/s/cost.json", json.dumps({"made_by": origin}))
+    (name,) = problems.OF_ONE_MACHINE[rule]
+    tree.write(f"figures/s/{name}.png", tree.png(origin, b"1"))
+    tree.write(f"results/s/{name}.json", json.dumps({"made_by": origin}))
     assert check(study).sound
+    tree.write("results/s/tables.json", json.dumps({"made_by": origin}))
+    assert not check(study).sound
 
 
 def test_git_ignores_the_records_that_are_of_one_machine():

@@ -116,6 +116,14 @@ def test_inputs_that_are_what_their_jobs_wrote_pass_and_so_do_those_that_no_reco
     records.check_inputs(read_again(*tree.ALL, tree.WEIGHTS))
 
 
+@pytest.mark.parametrize("content", [b"", bytes(400), b'{"job": "0"}'])
+def test_a_record_that_was_damaged_with_its_file_is_named(study, content):
+    record = study / "results/s/lineage/TOP-50/0/train_spon.json"
+    record.write_bytes(content)
+    with pytest.raises(ValueError, match="train_spon.json is no record: `git checkout` it, or"):
+        records.check_inputs(read_again(tree.BIASES))
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "flip", "add", "other"])
 @pytest.mark.parametrize("path", tree.ALL)
 def test_an_input_that_is_not_what_its_job_wrote_is_named(study, path, damage):

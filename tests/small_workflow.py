@@ -57,11 +57,15 @@ REPORTING = (
 class Study:
     """A copy of the repository in which a study runs."""
 
+    is_traced = False
+
+    @property
+    def trace(self) -> Path:
+        """Where the files that jobs open are written down, while it is traced."""
+        return self.folder.with_name(f"{self.folder.name}-trace") / "of"
+
     def __init__(self, folder: Path):
         self.folder = folder
-        # Where the files that jobs open are written down, while it is traced.
-        self.trace = folder.with_name(f"{folder.name}-trace") / "of"
-        self.is_traced = False
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)

@@ -205,9 +205,9 @@ def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
             "figures",
         ),
         (
-            "spon/train.py",
-            "clip_grad_norm_(learned.values(), 1.0)",
-            "clip_grad_norm_(learned.values(), 2.0)",
+            "spon/course.py",
+            "clip_grad_norm_(self.learned.values(), 1.0)",
+            "clip_grad_norm_(self.learned.values(), 2.0)",
             "train",
         ),
         (
@@ -218,8 +218,8 @@ def test_a_setting_reruns_its_cone(clone, tmp_path, settings, rerun):
         ),
         (
             "spon/models.py",
-            "    head = network",
-            "    # Frozen like the rest.\n    head = network",
+            "    ids = blocks.to(network",
+            "    # As embeddings want them.\n    ids = blocks.to(network",
             "nothing",
         ),
         ("spon/lineage/verify.py", "import os\n", "import os\n\nNEW = 1\n", "nothing"),

@@ -15,12 +15,25 @@ pytestmark = [
 LINES = [f"A line of text, number {number}, of which there are many." for number in range(400)]
 
 
+def list_recorded(study, log):
+    """The files that the record of a job names, and those that a `model.json` among them names.
+
+    The model is the files that its description has the digests of, which every job compares. What
+    a job has written itself it may read again, as its record hashes it.
+    """
+    record = json.loads((study.folder / record_path(log)).read_text())
+    paths = {*record["inputs"], *record["outputs"]}
+    for path in [path for path in record["inputs"] if path.endswith("/model.json")]:
+        model = json.loads((study.folder / path).read_text())
+        paths |= {f"{model['source']['path']}/{name}" for name in model["files"]}
+    return {(study.folder / path).resolve() for path in paths}
+
+
 def compare(study):
     """The files that jobs read beside those of their records, and how many they read in all."""
     surplus, count = {}, 0
     for log, files in opened_files.read_trace(study.trace, study.folder).items():
-        record = json.loads((study.folder / record_path(log)).read_text())
-        recorded = {(study.folder / path).resolve() for path in record["inputs"]}
+        recorded = list_recorded(study, log)
         count += len(files)
         if unrecorded := files - recorded:
             surplus[log] = sorted(map(str, unrecorded))
@@ -46,7 +59,7 @@ def test_local_text_and_a_tokenizer_of_several_files_are_recorded_too(tmp_path):
     (corpus / "one.txt").write_text("\n".join(LINES[:200]))
     (tmp_path / "elsewhere.txt").write_text("\n".join(LINES[200:]))
     (corpus / "two.txt").symlink_to(tmp_path / "elsewhere.txt")
-    text = {"path": "text", "split": "train", "field": "text", "blocks": 16, "order": "even"}
+    text = {"path": "text", "split": "train", "field": "text", "blocks": 64, "order": "even"}
     evaluation = text | {"data_files": "corpus/**/*.txt"}
     overlays = study.overlay(studies={"tiny": {"text": {"evaluation": evaluation}}})
     study.is_traced = True

@@ -204,8 +204,8 @@ def test_rewording_a_docstring_or_a_comment_reruns_nothing(edited):
     edit(
         edited,
         "spon/models.py",
-        "    head = network",
-        "    # Frozen like the rest.\n    head = network",
+        "    ids = blocks.to(network",
+        "    # As embeddings want them.\n    ids = blocks.to(network",
     )
     assert edited.plan() == {}
 
@@ -234,9 +234,9 @@ def test_editing_one_analysis_reruns_it_its_figure_the_verdicts_and_the_report(e
 def test_editing_the_training_reruns_no_calibration_and_no_baseline(edited):
     edit(
         edited,
-        "spon/train.py",
-        "clip_grad_norm_(learned.values(), 1.0)",
-        "clip_grad_norm_(learned.values(), 2.0)",
+        "spon/course.py",
+        "clip_grad_norm_(self.learned.values(), 1.0)",
+        "clip_grad_norm_(self.learned.values(), 2.0)",
     )
     assert edited.plan() == TRAININGS | OF_STATES | OF_BIASES | PLOTS_OF_ANALYSES | REPORTING
 

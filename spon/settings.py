@@ -212,8 +212,7 @@ def check_study(name: str, config: Mapping) -> None:
             f"config: analyses.prompts is '{config['analyses']['prompts']}', which is no file"
         )
     if "path" in study["model"]:
-        check_model(f"studies.{name}", study, config)
-        check_memory(study, source.read_shape(Path(study["model"]["path"])), config)
+        check_memory(study, check_model(f"studies.{name}", study, config), config)
     elif study["model"]["repository"] in source.read_catalogue(SHAPES):
         check_memory(study, source.look_up(study["model"]["repository"], SHAPES), config)
 
@@ -258,9 +257,16 @@ def check_packages(packages: list[str]) -> None:
             ) from error
 
 
-def check_model(name: str, study: Mapping, config: Mapping) -> None:
-    """Check that a local model can be read and has the positions, maps and layers of the sweep."""
-    key, model = f"{name}.model.path", study["model"]
+def check_model(place: str, study: Mapping, config: Mapping) -> dict:
+    """Check that a local model can be read and has the positions, maps and layers of the sweep.
+
+    Args:
+        place: Where the config has the study.
+
+    Returns:
+        Its shape.
+    """
+    key, model = f"{place}.model.path", study["model"]
     if not (Path(model["path"]) / "config.json").exists():
         raise SettingsError(
             f"config: {key} is '{model['path']}', which holds no config.json: "
@@ -280,6 +286,7 @@ def check_model(name: str, study: Mapping, config: Mapping) -> None:
             raise SettingsError(
                 f"config: allocations.{name} does not fit {key} '{model['path']}': {error}"
             ) from error
+    return shape
 
 
 def check_memory(study: Mapping, shape: Mapping, config: Mapping) -> None:

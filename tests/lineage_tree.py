@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from spon.lineage import digest, records
+from spon.lineage.verify import verify
 
 ENVIRONMENT = {
     "python": "3.11.7",
@@ -180,3 +181,8 @@ def commit(message: str) -> str:
     git("commit", "-qm", message)
     git("tag", message)
     return git("rev-parse", "HEAD")
+
+
+def check(study, name=None):
+    """What a verification of a study finds, or of one of several by its name."""
+    return verify(study, records.read_records(study), name)

@@ -2,28 +2,15 @@ import dataclasses
 import random
 
 import pytest
+import small_recipe
 import torch
 
 from spon import course, divergence, resume, schedule, sparsify, train
 from spon.biases import write_biases
 
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
-RECIPE = schedule.Recipe(
-    blocks=4,
-    held_out_blocks=1,
-    order="random",
-    epochs=4,
-    batch_blocks=2,
-    measure_every=3,
-    learning_rate=1e-2,
-    schedule="constant",
-    plateau={"improvement": 0.01, "cuts": 2, "factor": 0.5},
-    chunk_tokens=5,
-    parametrisation="bias",
-    checkpointing=False,
-    compile=False,
-    allow_worse=True,
-)
+PLATEAU = {"improvement": 0.01, "cuts": 2, "factor": 0.5}
+RECIPE = dataclasses.replace(small_recipe.RECIPE, epochs=4, plateau=PLATEAU)
 # What a training calls, and may be stopped in.
 CALLED = [
     (divergence, "kl_to_dense"),

@@ -1,26 +1,12 @@
 import dataclasses
 
+import small_recipe
 import torch
 
 from spon import schedule
 
-PLATEAU = {"improvement": 0.1, "cuts": 1, "factor": 0.5}
-RECIPE = schedule.Recipe(
-    blocks=4,
-    held_out_blocks=1,
-    order="random",
-    epochs=2,
-    batch_blocks=2,
-    measure_every=3,
-    learning_rate=1e-2,
-    schedule="constant",
-    plateau=PLATEAU,
-    chunk_tokens=5,
-    parametrisation="bias",
-    checkpointing=False,
-    compile=False,
-    allow_worse=False,
-)
+RECIPE = dataclasses.replace(small_recipe.RECIPE, allow_worse=False)
+PLATEAU = RECIPE.plateau
 
 
 def make_rate(**plateau):

@@ -4,28 +4,13 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from small_recipe import RECIPE
 from torch.nn import functional
 
 from spon import cache, course, divergence, evaluate, layers, models, schedule, sparsify, train
 from spon.head import Head
 
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
-RECIPE = schedule.Recipe(
-    blocks=4,
-    held_out_blocks=1,
-    order="random",
-    epochs=2,
-    batch_blocks=2,
-    measure_every=3,
-    learning_rate=1e-2,
-    schedule="constant",
-    plateau={"improvement": 0.1, "cuts": 1, "factor": 0.5},
-    chunk_tokens=5,
-    parametrisation="bias",
-    checkpointing=False,
-    compile=False,
-    allow_worse=True,
-)
 
 
 def sparsifiers(network, method="threshold"):

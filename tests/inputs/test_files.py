@@ -4,24 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from small_text import settings, write
 
 from spon.inputs.files import digest_files, find_files, slice_rows
 
 LINES = "one\ntwo\n"
 JSON = '{"text": "a"}\n'
 CSV = "text\na\n"
-
-
-def write(folder, name, content):
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return str(path)
-
-
-def settings(path, data_files=None, **changes):
-    files = {} if data_files is None else {"data_files": data_files}
-    return {"path": path, "split": "train", "field": "text"} | files | changes
 
 
 def test_patterns_lead_to_files_each_once_in_the_order_of_their_paths(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import datasets
 import pyarrow
 import pytest
 from pyarrow import ipc, parquet
+from small_text import settings, write
 
 from spon.inputs.files import find_files
 from spon.inputs.text import look, read_documents
@@ -236,18 +237,6 @@ REFUSED = {
     ),
     "Arrow, cut off": ("arrow", "e.arrow", arrow_bytes(LINES)[:-150], "e.arrow cannot be read to"),
 }
-
-
-def write(folder, name, content):
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return str(path)
-
-
-def settings(path, data_files=None, **changes):
-    files = {} if data_files is None else {"data_files": data_files}
-    return {"path": path, "split": "train", "field": "text"} | files | changes
 
 
 def read(text):

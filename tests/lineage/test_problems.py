@@ -8,24 +8,13 @@ import lineage_tree as tree
 import pytest
 
 from spon.lineage import problems, records
-from spon.lineage.verify import describe_report, verify
+from spon.lineage.verify import describe_report
 
 TRAINED = [tree.BIASES, tree.CURVE, tree.NLL]
 PLOTTED = [tree.PNG, tree.PDF, tree.PAGE, tree.NOTES]
 LINEAGE = "results/s/lineage"
 TRAINING = f"{LINEAGE}/TOP-50/0/train_spon.json"
 EVALUATION = "results/s/TOP-50/seed1/nll.parquet"
-
-
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tree.make_study()
-    return tmp_path
-
-
-def check(study, name=None):
-    return verify(study, records.read_records(study), name)
 
 
 def list_kinds(report):
@@ -53,7 +42,7 @@ def train(seed):
 )
 def test_a_stray_file_in_a_folder_of_the_study_is_named(study, path):
     tree.write(path, "1")
-    report = check(study, "s")
+    report = tree.check(study, "s")
     assert list_kinds(report) == [("unrecorded", path)]
     assert describe_report(report).startswith(
         f"unrecorded {path}: no record says what made it\n\n1 problem in "
@@ -62,20 +51,20 @@ def test_a_stray_file_in_a_folder_of_the_study_is_named(study, path):
 
 def test_a_stray_file_of_another_study_is_no_problem_of_this_one(study):
     tree.write("results/t/nll.csv", "1")
-    assert check(study, "s").sound
-    assert list_kinds(check(study)) == [("unrecorded", "results/t/nll.csv")]
+    assert tree.check(study, "s").sound
+    assert list_kinds(tree.check(study)) == [("unrecorded", "results/t/nll.csv")]
 
 
 def test_half_a_record_says_that_it_can_be_removed(study):
     tree.write(f"{LINEAGE}/TOP-50/0/.train_spon.json.4711", "{")
-    assert check(study).problems[0].detail == (
+    assert tree.check(study).problems[0].detail == (
         "half a record, left by a job that was killed: it can be removed"
     )
 
 
 def test_each_file_whose_record_is_gone_is_named(study):
     Path(f"{LINEAGE}/plot_figure.json").unlink()
-    report = check(study)
+    report = tree.check(study)
     assert sorted(list_kinds(report)) == sorted(("unrecorded", path) for path in PLOTTED)
     sentences = {problem.path: problem.detail for problem in report.problems}
     assert sentences[tree.NOTES] == "no record says what made it"
@@ -86,7 +75,7 @@ def test_each_file_whose_record_is_gone_is_named(study):
 def test_what_git_dvc_and_snakemake_put_there_is_no_stray(study, name):
     tree.write(f"results/s/{name}", "")
     tree.write("results/README.md", "What lies here is not in a study's folder.")
-    assert check(study).sound
+    assert tree.check(study).sound
 
 
 @pytest.mark.parametrize("rule", problems.OF_ONE_MACHINE)
@@ -95,9 +84,9 @@ def test_what_a_study_cost_on_another_machine_is_no_stray_but_under_its_own_name
     (name,) = problems.OF_ONE_MACHINE[rule]
     tree.write(f"figures/s/{name}.png", tree.png(origin, b"1"))
     tree.write(f"results/s/{name}.json", json.dumps({"made_by": origin}))
-    assert check(study).sound
+    assert tree.check(study).sound
     tree.write("results/s/tables.json", json.dumps({"made_by": origin}))
-    assert not check(study).sound
+    assert not tree.check(study).sound
 
 
 def test_git_ignores_the_records_that_are_of_one_machine():
@@ -109,28 +98,28 @@ def test_git_ignores_the_records_that_are_of_one_machine():
 def test_a_link_to_a_folder_above_it_is_walked_once(study):
     (study / "results/s/again").symlink_to(study / "results", target_is_directory=True)
     (study / "results/s/dangling").symlink_to(study / "nowhere")
-    assert list_kinds(check(study)) == [("unrecorded", "results/s/dangling")]
+    assert list_kinds(tree.check(study)) == [("unrecorded", "results/s/dangling")]
 
 
 def test_a_link_to_a_folder_beside_it_hides_nothing(study):
     (study / "results/s/A").symlink_to(study / "results/s/TOP-50", target_is_directory=True)
     expected = {path.replace("TOP-50", "A") for path in TRAINED}
-    assert set(list_kinds(check(study))) == {("unrecorded", path) for path in expected}
+    assert set(list_kinds(tree.check(study))) == {("unrecorded", path) for path in expected}
 
 
 def test_results_behind_a_link_are_sound(study):
     Path("results").rename("elsewhere")
     (study / "results").symlink_to(study / "elsewhere", target_is_directory=True)
-    assert check(study).sound
+    assert tree.check(study).sound
 
 
 def test_two_records_that_have_changed_places_are_both_named(study):
     _, other = train("1")
-    assert check(study).sound
+    assert tree.check(study).sound
     first, second = Path(TRAINING).read_bytes(), Path(other).read_bytes()
     Path(TRAINING).write_bytes(second)
     Path(other).write_bytes(first)
-    report = check(study)
+    report = tree.check(study)
     assert list_kinds(report) == [("misplaced", TRAINING), ("misplaced", other)]
     assert "it is the record of another job, whose seed is 1\n" in describe_report(report)
     assert set(TRAINED) < set(report.below)
@@ -140,7 +129,7 @@ def test_a_record_in_place_of_another_is_named_and_so_is_what_has_none_any_more(
     outputs, other = train("1")
     Path(other).write_bytes(Path(TRAINING).read_bytes())
     expected = {("misplaced", other)} | {("unrecorded", path) for path in outputs}
-    assert set(list_kinds(check(study))) == expected
+    assert set(list_kinds(tree.check(study))) == expected
 
 
 @pytest.mark.parametrize(
@@ -155,7 +144,7 @@ def test_a_record_in_place_of_another_is_named_and_so_is_what_has_none_any_more(
 def test_a_record_that_was_moved_is_named(study, path, reason):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(TRAINING).rename(path)
-    report = check(study, "s")
+    report = tree.check(study, "s")
     assert list_kinds(report) == [("misplaced", path)]
     assert report.problems[0].detail == f"it is the record of {reason}"
 
@@ -163,7 +152,7 @@ def test_a_record_that_was_moved_is_named(study, path, reason):
 def test_a_record_made_by_hand_with_other_settings_does_not_fit_what_its_files_say(study):
     made = records.parse_record(Path(TRAINING).read_bytes())
     make_by_hand(TRAINING, spec=made.spec | {"train": {"epochs": 1000}})
-    report = check(study)
+    report = tree.check(study)
     assert set(list_kinds(report)) == {("foreign", tree.BIASES), ("foreign", tree.NLL)}
     assert (
         f"foreign    {tree.BIASES}: it says that train_spon made it as job {made.job[:8]}, "
@@ -177,12 +166,12 @@ def test_a_record_made_by_hand_for_a_file_that_says_nothing_is_named(study):
     made = asdict(records.parse_record(Path(TRAINING).read_bytes()))
     outputs = made["outputs"] | {tree.NLL: records.digest_file(tree.NLL)}
     make_by_hand(TRAINING, outputs=outputs)
-    assert ("foreign", tree.NLL) in list_kinds(check(study))
+    assert ("foreign", tree.NLL) in list_kinds(tree.check(study))
 
 
 def test_a_record_made_by_hand_with_inputs_that_their_maker_has_not_written_is_named(study):
     make_by_hand(TRAINING, inputs={tree.MODEL: "0" * 64})
-    report = check(study)
+    report = tree.check(study)
     assert ("stale", tree.BIASES) in list_kinds(report)
     assert f"train_spon has read {tree.MODEL} as 00000000, but fetch_model wrote " in (
         describe_report(report)
@@ -194,7 +183,7 @@ def test_an_input_in_results_that_no_record_has_made_is_named(study, exists):
     if exists:
         tree.write("results/s/own.csv", "1")
     make_by_hand(TRAINING, inputs={"results/s/own.csv": "0" * 64})
-    problem = next(one for one in check(study).problems if one.path == "results/s/own.csv")
+    problem = next(one for one in tree.check(study).problems if one.path == "results/s/own.csv")
     assert problem.kind == ("unrecorded" if exists else "missing")
     assert problem.detail == "jobs have read it, and no record says what made it"
 
@@ -208,18 +197,18 @@ def test_a_file_that_was_given_by_hand_and_declared_is_no_problem_and_is_told(st
     Path(f"{LINEAGE}/plot_figure.json").unlink()
     for plotted in PLOTTED:
         Path(plotted).unlink()
-    report = check(study)
+    report = tree.check(study)
     assert report.sound
     assert describe_report(report).endswith(f" 3 jobs)\ngiven by hand: {path}\n")
     tree.flip(path)
-    assert [problem.path for problem in check(study).problems] == [path]
+    assert [problem.path for problem in tree.check(study).problems] == [path]
 
 
 def test_a_record_made_by_hand_for_the_output_of_another_job_is_named(study):
     own = records.parse_record(Path(TRAINING).read_bytes()).outputs
     path = f"{LINEAGE}/TOP-50/0/evaluate.json"
     make_by_hand(path, TRAINING, rule="evaluate", outputs={tree.CURVE: own[tree.CURVE]})
-    report = check(study)
+    report = tree.check(study)
     assert list_kinds(report) == [("disputed", tree.CURVE)]
     assert report.problems[0].detail == (
         f"more than one record says to have made it: {path}, {TRAINING}"
@@ -229,7 +218,7 @@ def test_a_record_made_by_hand_for_the_output_of_another_job_is_named(study):
 def test_a_record_made_by_hand_for_the_output_of_another_seed_is_named(study):
     made = records.parse_record(Path(TRAINING).read_bytes())
     make_by_hand(TRAINING, outputs=made.outputs | {EVALUATION: "0" * 64})
-    assert check(study).problems[0] == problems.Problem(
+    assert tree.check(study).problems[0] == problems.Problem(
         "misplaced",
         TRAINING,
         f"it names {EVALUATION}, but its seed is 0",
@@ -251,7 +240,7 @@ def test_a_record_made_by_hand_for_the_output_of_another_seed_is_named(study):
 def test_a_record_of_another_shape_is_broken_and_no_traceback(study, changes, reason):
     content = json.loads(Path(TRAINING).read_bytes()) | changes
     Path(TRAINING).write_text(json.dumps(content))
-    broken = [problem for problem in check(study).problems if problem.kind == "broken"]
+    broken = [problem for problem in tree.check(study).problems if problem.kind == "broken"]
     assert [problem.path for problem in broken] == [TRAINING]
     assert reason in broken[0].detail
 

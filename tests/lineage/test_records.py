@@ -7,13 +7,6 @@ import pytest
 from spon.lineage import digest, records
 
 
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tree.make_study()
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     ("log", "path"),
     [

@@ -2,17 +2,9 @@ import json
 from pathlib import Path
 
 import lineage_tree as tree
-import pytest
 
 from spon.lineage import records, show
 from spon.lineage.find import find_record
-
-
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tree.make_study()
-    return tmp_path
 
 
 def digest(path):

@@ -9,13 +9,6 @@ from spon.lineage.stamp import read_origin, write_stamp
 ORIGIN = {"study": "s", "rule": "plot_figure", "job": "0123456789abcdef"}
 
 
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tree.make_study()
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     "path", [tree.MODEL, tree.BIASES, tree.NLL, tree.PNG, tree.PDF, tree.PAGE]
 )

@@ -3,26 +3,14 @@ from pathlib import Path
 import lineage_tree as tree
 import pytest
 
-from spon.lineage.records import read_records
-from spon.lineage.verify import describe_report, format_size, verify
+from spon.lineage.verify import describe_report, format_size
 
 TRAINED = [tree.BIASES, tree.CURVE, tree.NLL]
 PLOTTED = [tree.PNG, tree.PDF, tree.PAGE, tree.NOTES]
 
 
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tree.make_study()
-    return tmp_path
-
-
-def check(study, name=None):
-    return verify(study, read_records(study), name)
-
-
 def test_an_untouched_study_is_sound(study):
-    report = check(study)
+    report = tree.check(study)
     assert report.sound
     assert (report.files, report.jobs, report.below) == (9, 3, [])
     assert describe_report(report).startswith("sound: every file is as its record says (9 files, ")
@@ -42,7 +30,7 @@ def test_one_flipped_bit_in_each_kind_of_artifact_names_it_and_everything_that_s
     study, path, kind, below, position
 ):
     tree.flip(path, position)
-    report = check(study)
+    report = tree.check(study)
     assert [(problem.kind, problem.path) for problem in report.problems] == [(kind, path)]
     assert sorted(report.below) == sorted(below)
     assert not report.sound
@@ -55,7 +43,7 @@ def test_one_flipped_bit_in_each_kind_of_artifact_names_it_and_everything_that_s
 def test_one_flipped_bit_in_a_record_names_it_and_everything_that_its_job_made(study, position):
     path = "results/s/lineage/TOP-50/0/train_spon.json"
     tree.flip(path, position)
-    report = check(study)
+    report = tree.check(study)
     assert [(problem.kind, problem.path) for problem in report.problems] == [("broken", path)]
     assert sorted(report.below) == sorted(TRAINED + PLOTTED)
 
@@ -63,12 +51,12 @@ def test_one_flipped_bit_in_a_record_names_it_and_everything_that_its_job_made(s
 def test_an_environment_is_information_that_git_alone_guards(study):
     path = Path("results/s/lineage/TOP-50/0/train_spon.json")
     tree.flip(str(path), path.read_bytes().index(b'"cpu"') + 1)
-    assert check(study).sound
+    assert tree.check(study).sound
 
 
 def test_a_file_that_is_gone_is_named_with_everything_that_stands_on_it(study):
     Path(tree.MODEL).unlink()
-    report = check(study)
+    report = tree.check(study)
     assert [(problem.kind, problem.path) for problem in report.problems] == [
         ("missing", tree.MODEL)
     ]
@@ -85,7 +73,7 @@ def test_a_reader_of_what_was_made_anew_is_stale(study):
         TRAINED,
         {"script": "0" * 16},
     )
-    report = check(study)
+    report = tree.check(study)
     assert {problem.kind for problem in report.problems} == {"stale"}
     assert len(report.problems) == len(TRAINED)
     assert f"plot_figure has read {tree.BIASES} as " in describe_report(report)
@@ -96,12 +84,12 @@ def test_a_reader_of_what_was_made_anew_is_stale(study):
 def test_jobs_that_have_read_a_source_at_different_times_are_told(study):
     tree.write(tree.WEIGHTS, "other")
     tree.run("cost", {}, {}, [tree.WEIGHTS], ["results/s/cost.csv"], {"script": "0" * 16})
-    assert "stale" in {problem.kind for problem in check(study).problems}
+    assert "stale" in {problem.kind for problem in tree.check(study).problems}
 
 
 def test_a_result_whose_record_is_gone_is_unrecorded_not_a_source(study):
     Path("results/s/lineage/fetch_model.json").unlink()
-    report = check(study)
+    report = tree.check(study)
     assert [(problem.kind, problem.path) for problem in report.problems] == [
         ("unrecorded", tree.MODEL)
     ]
@@ -114,14 +102,14 @@ def test_a_clone_whose_data_was_never_pulled_says_so_in_one_sentence(study):
     tree.git("commit", "-qm", "v1")
     for path in set(tree.ALL) - {tree.CURVE}:
         Path(path).unlink()
-    report = check(study)
+    report = tree.check(study)
     assert (report.problems, report.absent, report.sound) == ([], 7, False)
     assert describe_report(report) == (
         "7 of 9 files are not here, and what is here is as recorded: "
         "`dvc pull` (or `make pull`) brings what was published\n"
     )
     tree.flip(tree.CURVE)
-    report = check(study)
+    report = tree.check(study)
     assert [(problem.kind, problem.path) for problem in report.problems] == [
         ("damaged", tree.CURVE)
     ]
@@ -132,7 +120,7 @@ def test_one_file_that_is_gone_from_a_clone_was_not_left_unpulled(study):
     tree.git("init", "-q")
     tree.commit("v1")
     Path(tree.NOTES).unlink()
-    assert [problem.kind for problem in check(study).problems] == ["missing"]
+    assert [problem.kind for problem in tree.check(study).problems] == ["missing"]
 
 
 def test_files_of_another_commit_say_so(study):
@@ -140,7 +128,7 @@ def test_files_of_another_commit_say_so(study):
     tree.commit("v1")
     tree.make_study(epochs=20)
     tree.git("checkout", "-q", "v1", "--", "results")
-    printed = describe_report(check(study))
+    printed = describe_report(tree.check(study))
     assert "made it, not " in printed
     assert "`dvc checkout` brings this commit's" in printed
 
@@ -155,10 +143,10 @@ def test_one_study_is_verified_alone(study):
         {},
         {},
     )
-    assert check(study, "other").sound
-    assert not check(study, "s").sound
+    assert tree.check(study, "other").sound
+    assert not tree.check(study, "s").sound
     with pytest.raises(ValueError, match="no records of the study 'x': known are other, s"):
-        check(study, "x")
+        tree.check(study, "x")
 
 
 def test_sizes_are_told_in_their_unit():

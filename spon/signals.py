@@ -21,6 +21,8 @@ SIGNALS = [
 ]
 # ASSUME: seconds that a job has to end by itself; Slurm kills 30 s after it has sent SIGTERM.
 GRACE = 25
+# ASSUME: seconds in which a job shows up that Snakemake was starting when it was told to stop.
+LATEST_START = 5
 
 
 class Stopped(BaseException):
@@ -141,14 +143,17 @@ def pass_on_to_jobs() -> None:
 def tell_jobs(number: int) -> None:
     """Send a signal to the jobs of this process, those too that are just starting.
 
-    A job takes the first signal that it gets, and ignores further ones.
+    A job takes the first signal that it gets, and ignores further ones. Jobs of a later workflow
+    in the same process are not meant: this ends when there has been none for some seconds.
     """
-    while True:
+    seen = time.monotonic()
+    while time.monotonic() - seen < LATEST_START:
         for child in psutil.Process().children(recursive=True):
             if is_job(child):
+                seen = time.monotonic()
                 with suppress(psutil.Error):  # it has ended meanwhile
                     child.send_signal(number)
-        time.sleep(2)
+        time.sleep(1)
 
 
 def is_job(process: psutil.Process) -> bool:

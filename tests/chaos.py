@@ -4,6 +4,7 @@
 
 Each kill is a SIGKILL of Snakemake, or of one of the processes that it started. A killed study is
 started again as a user does it: `snakemake --unlock` if it is locked, and then the same command.
+The studies run on a copy of the repository whose jobs save how far they are after every step.
 """
 
 import argparse
@@ -15,15 +16,30 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import small_workflow
 import yaml
 
-from spon import signals
+from spon import resume, signals
 
-ROOT = Path(__file__).parents[1]
-SWEEP = {"allocations": ["UNIF-ALL", "TOP-50"], "further": []}
+# Trainings of some 20 s, so that most of the kills hit one that has saved how far it is.
+OVERLAY = {
+    "sweep": {"allocations": ["UNIF-ALL", "TOP-50"], "further": []},
+    "train": {"epochs": 30, "measure_every": 10},
+}
 # Starts of Snakemake after the last kill: jobs fail only by kills, so that one is enough.
 STARTS = 2  # the second one counts kills that came late
 PATIENCE = 15  # seconds that a process may outlive the Snakemake that was killed
+
+
+def copy_repository(folder: Path) -> Path:
+    """Copy what a study runs on, with jobs that save whenever they can, and return its folder."""
+    folder.mkdir(parents=True)
+    copy = small_workflow.Study(folder).folder
+    saving = copy / "spon/resume.py"
+    text = saving.read_text()
+    assert f"SECONDS = {resume.SECONDS}" in text
+    saving.write_text(text.replace(f"SECONDS = {resume.SECONDS}", "SECONDS = 0.0"))
+    return copy.resolve()
 
 
 class Study:
@@ -31,27 +47,32 @@ class Study:
 
     Attributes:
         folder: Where it runs.
+        repository: What it runs on.
         targets: What is asked of Snakemake.
     """
 
-    def __init__(self, folder: Path, targets: list[str]):
-        self.folder, self.targets = folder.resolve(), targets
+    def __init__(self, folder: Path, repository: Path, targets: list[str]):
+        self.folder, self.repository, self.targets = folder.resolve(), repository, targets
         self.folder.mkdir(parents=True)
-        (self.folder / "sweep.yaml").write_text(yaml.safe_dump({"sweep": SWEEP}))
+        (self.folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
 
     def start(self, *arguments: str) -> psutil.Popen:
         """Start Snakemake, whose output is added to `screen.txt`."""
-        overlays = ["config/tiny.yaml", str(self.folder / "sweep.yaml")]
+        overlays = ["config/tiny.yaml", str(self.folder / "overlay.yaml")]
         command = [sys.executable, "-m", "snakemake", "--directory", str(self.folder)]
         command += ["--cores", "2", "--configfile", *overlays, *arguments, "--", *self.targets]
         with (self.folder / "screen.txt").open("ab") as screen:
-            return psutil.Popen(command, cwd=ROOT, stdout=screen, stderr=screen)
+            return psutil.Popen(command, cwd=self.repository, stdout=screen, stderr=screen)
 
     def resume(self) -> psutil.Popen:
         """Start Snakemake again after whatever has happened."""
         if any((self.folder / ".snakemake/locks").glob("*")):
             assert self.start("--unlock").wait() == 0
         return self.start()
+
+    def count_resumed(self) -> int:
+        """How often a job went on where it was stopped."""
+        return (self.folder / "screen.txt").read_text().count("goes on from")
 
     def read_results(self) -> dict[str, bytes]:
         """The bytes of all results."""
@@ -87,14 +108,18 @@ def disturb(study: Study, kills: int, chance: random.Random, longest: float) -> 
         starts += counts["kills"] >= kills
         await_job(main)
         while counts["kills"] < kills and waits_for(main, chance.uniform(0, longest)):
-            counts["kills"] += 1
-            if kill_one(main, chance):
-                counts["of_snakemake"] += 1
+            victim = choose_victim(main, chance)
+            with suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                victim.kill()
+                counts["kills"] += 1
+                counts["of_snakemake"] += victim is main
+            if victim is main:
                 break
         if main.wait() == 0:
             break
         counts["orphans"] += study.count_orphans()
     counts["finished"] = int(main.wait() == 0)
+    counts["resumed"] = study.count_resumed()
     return counts
 
 
@@ -122,13 +147,10 @@ def await_job(main: psutil.Popen) -> None:
         pass
 
 
-def kill_one(main: psutil.Popen, chance: random.Random) -> bool:
-    """Kill Snakemake, or one of its jobs or their workers; return whether it was Snakemake."""
+def choose_victim(main: psutil.Popen, chance: random.Random) -> psutil.Process:
+    """Return Snakemake, or as often one of its jobs or their workers."""
     jobs = list_jobs(main)
-    victim = chance.choice(jobs) if jobs and chance.random() < 0.5 else main
-    with suppress(psutil.NoSuchProcess):  # it has just ended by itself
-        victim.kill()
-    return victim is main
+    return chance.choice(jobs) if jobs and chance.random() < 0.5 else main
 
 
 def compare(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
@@ -153,13 +175,14 @@ def try_studies(
     Returns:
         What was counted, and the names of files that differ from those of an undisturbed study.
     """
-    undisturbed = Study(folder / "undisturbed", targets)
+    repository = copy_repository(folder / "repository")
+    undisturbed = Study(folder / "undisturbed", repository, targets)
     assert undisturbed.start().wait() == 0, undisturbed.folder / "screen.txt"
     expected = undisturbed.read_results()
     total, different = Counter(), []
     while total["studies"] < studies or total["kills"] < kills:
         number = total["studies"]
-        study = Study(folder / f"disturbed{number}", targets)
+        study = Study(folder / f"disturbed{number}", repository, targets)
         each = -(-kills // studies)
         counts = disturb(study, each, random.Random(f"{seed} {number}"), longest)
         names = compare(expected, study.read_results())
@@ -174,6 +197,7 @@ def show(name: str, counts: Counter, different: list[str]) -> None:
     """Print a line."""
     sys.stdout.write(
         f"{name}: {counts['kills']} kills, {counts['of_snakemake']} of them of Snakemake; "
+        f"jobs that went on where they were {counts['resumed']}; "
         f"finished {counts['finished']}; files different {len(different)} {different[:3]}; "
         f"orphans after {PATIENCE} s {counts['orphans']}\n"
     )
@@ -192,7 +216,8 @@ def main() -> None:
     total, different = try_studies(
         given.folder, given.targets, studies=given.studies, kills=given.kills, seed=given.seed
     )
-    sys.exit(bool(different or total["orphans"] or total["finished"] < total["studies"]))
+    unfinished = total["finished"] < total["studies"]
+    sys.exit(bool(different or total["orphans"] or unfinished or not total["resumed"]))
 
 
 if __name__ == "__main__":

@@ -43,5 +43,8 @@ def test_a_study_that_fails_without_having_been_killed_is_not_started_for_ever(s
         def count_orphans(self):
             return 0
 
+        def count_resumed(self):
+            return 0
+
     counts = chaos.disturb(Failing(), 0, random.Random(0), 1)
-    assert counts == Counter(kills=0, of_snakemake=0, orphans=0, finished=finished)
+    assert counts == Counter(kills=0, of_snakemake=0, orphans=0, finished=finished, resumed=0)

@@ -114,18 +114,42 @@ def test_a_signal_that_is_ignored_stays_so():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_snakemake_passes_a_signal_on_to_its_scripts_and_to_no_other_process(stop, tmp_path):
-    scripts = tmp_path / ".snakemake/scripts"
-    scripts.mkdir(parents=True)
-    (scripts / "job.py").write_text("import time\ntime.sleep(60)")
-    job = subprocess.Popen([sys.executable, scripts / "job.py"])
-    other = subprocess.Popen([sys.executable, "-c", "import time\ntime.sleep(60)"])
-    told = []
-    signal.signal(signal.SIGTERM, lambda *_: told.append(1))
-    signals.pass_on_to_jobs()
-    os.kill(os.getpid(), signal.SIGHUP)
-    assert told == [1]
-    assert job.wait(10) == -signal.SIGHUP
-    assert other.poll() is None
-    other.kill()
-    other.wait()
+# A Snakemake that is told to stop, with a script and another process below it.
+TOLD = """
+import os, signal, subprocess, sys
+from spon import signals
+sleep = "import time; time.sleep(60)"
+job = subprocess.Popen([sys.executable, sys.argv[1]])
+other = subprocess.Popen([sys.executable, "-c", sleep])
+signal.signal(signal.SIGTERM, lambda *_: print("told", flush=True))
+signals.pass_on_to_jobs()
+os.kill(os.getpid(), signal.SIGHUP)
+print(job.wait(10), other.poll(), flush=True)
+other.kill()
+"""
+
+
+@pytest.fixture
+def script(tmp_path) -> Path:
+    """A script of a job, as Snakemake names them, that takes a while."""
+    folder = tmp_path / ".snakemake/scripts"
+    folder.mkdir(parents=True)
+    (folder / "job.py").write_text("import time\ntime.sleep(60)")
+    return folder / "job.py"
+
+
+def test_snakemake_passes_a_signal_on_to_its_scripts_and_to_no_other_process(script):
+    main = start(TOLD, str(script))
+    lines = main.stdout.read().splitlines()
+    assert sorted(lines) == sorted(["told", f"{-signal.SIGHUP} None"])
+    main.wait()
+
+
+def test_jobs_of_a_later_workflow_in_the_same_process_are_left_alone(script, monkeypatch):
+    monkeypatch.setattr(signals, "LATEST_START", 1)
+    signals.tell_jobs(signal.SIGHUP)
+    job = subprocess.Popen([sys.executable, script])
+    with pytest.raises(subprocess.TimeoutExpired):
+        job.wait(3)
+    job.kill()
+    job.wait()

@@ -24,7 +24,7 @@ from spon import resume, signals
 # Trainings of some 20 s, so that most of the kills hit one that has saved how far it is.
 OVERLAY = {
     "sweep": {"allocations": ["UNIF-ALL", "TOP-50"], "further": []},
-    "train": {"epochs": 30, "measure_every": 10},
+    "train": {"epochs": 100, "measure_every": 100},
 }
 # Starts of Snakemake after the last kill: jobs fail only by kills, so that one is enough.
 STARTS = 2  # the second one counts kills that came late

@@ -20,6 +20,15 @@ SHAPES = {
         "num_key_value_heads": 2,
         "vocab_size": 2048,
     },
+    "smollm2-135m": {
+        "num_hidden_layers": 30,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+        "rope_theta": 100000.0,
+    },
     "llama-3.2-1b": {
         "num_hidden_layers": 16,
         "hidden_size": 2048,

@@ -3,8 +3,9 @@ whether it is the same.
 
     python -m bench.training [SHAPE ...]      writes results/training.csv; `make bench` does so
 
-Shapes: `pydoc`, the reference model on a CPU thread, as the default study runs; `llama-3.2-1b`
-with random weights, whole in bfloat16 on a GPU, else its first two layers in float32 on the CPU.
+Shapes: `pydoc`, the reference model on a CPU thread, as the default study runs; `smollm2-135m`
+with random weights on a CPU thread, as the study of that model runs; `llama-3.2-1b` with random
+weights, whole in bfloat16 on a GPU, else its first two layers in float32 on the CPU.
 Both engines take turns, so that a drift of the speed meets both, and the rate of matrix products
 is measured in between.
 """
@@ -70,6 +71,8 @@ def list_cases(shape: str) -> list[Case]:
     """List the cases of a shape, by what this machine has: one per way to sparsify."""
     if shape == "pydoc":
         settings = ("cpu", torch.float32, None, 4, 1, 15)
+    elif shape == "smollm2-135m":
+        settings = ("cpu", torch.float32, None, 4, 1, 5)
     elif torch.cuda.is_available():
         settings = ("cuda", torch.bfloat16, None, 8, torch.get_num_threads(), 15)
     else:
@@ -371,7 +374,7 @@ def main() -> None:
     """Measure all shapes, compare whole trainings, and print and write both tables."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("shapes", nargs="*", default=["pydoc", "llama-3.2-1b"])
+    parser.add_argument("shapes", nargs="*", default=["pydoc", "smollm2-135m", "llama-3.2-1b"])
     parser.add_argument("--peak", nargs=2, metavar=("METHOD", "ENGINE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:

@@ -12,7 +12,6 @@ from spon.report.markdown import (
     join_words,
     say_bounds,
     say_change,
-    say_fixed,
     say_percent,
     say_range,
     write_table,
@@ -34,8 +33,8 @@ COLUMNS += ["log-likelihood [95 %]", "the same at own temperature", "KL divergen
 MEASURES = ("nll", "kl")
 HOW_TO_READ = (
     "*Over dense* is in perplexity on held-out text. *Recovered* is the share of TEAL's damage "
-    "that a bias at every site wins back, by three measures; *at own temperature*, every model has "
-    "the one that suits it best. The published study measured perplexity alone."
+    "that a bias at every site wins back, by three measures; *at own temperature*, every model "
+    "has the one that suits it best. The published study measured perplexity alone."
 )
 SCALAR = (
     "How much of what biases win back in log-likelihood one scalar wins back too: the temperature "

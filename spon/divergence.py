@@ -31,7 +31,7 @@ def kl_to_dense(
 
 
 class ChunkedKL(torch.autograd.Function):
-    """Mean KL(p || q), p dense and q sparse; the forward pass also computes the gradient.
+    """Mean KL(p || q), p dense and q sparse; the forward pass also computes a gradient if wanted.
 
     The gradient with respect to q's logits is q - p, which is computed while the logits of the
     chunk exist. For the backward pass only its product with the head is kept, which is as large as
@@ -42,17 +42,22 @@ class ChunkedKL(torch.autograd.Function):
     @staticmethod
     def forward(ctx, sparse: Tensor, dense: Tensor, head: Head, chunk_tokens: int) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=sparse.device)
-        gradient = torch.empty_like(sparse)
+        gradient = torch.empty_like(sparse) if ctx.needs_input_grad[0] else None
         for start in range(0, len(sparse), chunk_tokens):
             chunk = slice(start, start + chunk_tokens)
-            logits, pull = head.open(sparse[chunk])
-            q = torch.log_softmax(logits, dim=-1)
-            del logits
+            if gradient is None:
+                q = head.log_probabilities(sparse[chunk])
+            else:
+                logits, pull = head.open(sparse[chunk])
+                q = torch.log_softmax(logits, dim=-1)
+                del logits
             p = head.log_probabilities(dense[chunk])
             weights = p.exp()
             total += p.sub_(q).mul_(weights).sum(dim=-1).sum(dtype=torch.float64)
-            gradient[chunk] = pull(q.exp_().sub_(weights)) / len(sparse)
-        ctx.save_for_backward(gradient)
+            if gradient is not None:
+                gradient[chunk] = pull(q.exp_().sub_(weights)) / len(sparse)
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
         return (total / len(sparse)).float()
 
     @staticmethod

@@ -41,6 +41,12 @@ def test_the_dense_model_has_no_divergence_from_itself_and_nowhere_to_go():
     assert sparse.grad.eq(0).all()
 
 
+def test_where_no_gradient_is_wanted_none_is_computed_and_the_loss_is_the_same(monkeypatch):
+    loss = divergence.kl_to_dense(SPARSE.clone().requires_grad_(), DENSE, HEAD, 1)
+    monkeypatch.setattr(HEAD, "open", None)
+    assert divergence.kl_to_dense(SPARSE, DENSE, HEAD, 1).item() == loss.item()
+
+
 @pytest.mark.parametrize("chunk_tokens", [7, 1000])
 def test_the_loss_is_that_of_float64_to_a_millionth(chunk_tokens):
     states = [make_states(3, 20, 16, seed=seed) for seed in (0, 1)]

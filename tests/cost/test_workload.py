@@ -61,13 +61,13 @@ def test_a_training_passes_forwards_and_backwards_in_every_epoch():
     # 24 tokens twice through 4 layers, and three products with the head each time; and 8 held-out
     # ones before the first of four steps and behind the last.
     assert count("train_spon") == Work(
-        forward=2 * 8 * 4, trained=2 * 24 * 4, compared=3 * (2 * 24 + 2 * 8)
+        forward=2 * 8 * 4, trained=2 * 24 * 4, compared=3 * 2 * 24 + 2 * 2 * 8
     )
 
 
 def test_what_lies_below_the_lowest_bias_runs_once():
     assert count("train_spon", allocation="LAST") == Work(
-        forward=32 * 2 + 2 * 8 * 2, trained=2 * 24 * 2, compared=3 * (2 * 24 + 2 * 8)
+        forward=32 * 2 + 2 * 8 * 2, trained=2 * 24 * 2, compared=3 * 2 * 24 + 2 * 2 * 8
     )
 
 

@@ -123,7 +123,7 @@ class Place:
             if (kl := point["held_out_kl"]) is not None
         ]
         judged = 100 * (1 - self.measure(biases) / self.without)
-        last = {"judged_percent": judged, "converged": curve[-1]["event"] == CONVERGED}
+        last = {"judged_percent": judged, "converged": CONVERGED in curve[-1]["event"]}
         return [*rows[:-1], rows[-1] | last]
 
 

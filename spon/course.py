@@ -60,7 +60,7 @@ class Course:
     @property
     def has_converged(self) -> bool:
         """Whether the training has ended before its last step."""
-        return self.curve[-1]["event"] == schedule.CONVERGED
+        return schedule.CONVERGED in self.curve[-1]["event"]
 
     def count_blocks(self) -> int:
         """Return how many blocks the steps so far were on, counting each time."""
@@ -119,7 +119,8 @@ class Course:
         before, after = self.curve[0]["held_out_kl"], self.curve[-1]["held_out_kl"]
         given = self.best.lowest if self.best.by_measurement else after
         if after > before and given >= before:
-            self.curve[-1]["event"] = schedule.WORSE
+            last = self.curve[-1]
+            last["event"] = " and ".join(filter(None, [last["event"], schedule.WORSE]))
             if not self.recipe.allow_worse:
                 raise ValueError(
                     f"{warn(self.curve)}; lower train.learning_rate, which is "
@@ -200,7 +201,7 @@ class Course:
 
 def warn(curve: Sequence[Mapping]) -> str | None:
     """Return a sentence about a training that ended worse than it began, None of any other."""
-    if curve[-1]["event"] != schedule.WORSE:
+    if schedule.WORSE not in curve[-1]["event"]:
         return None
     before, after = curve[0]["held_out_kl"], curve[-1]["held_out_kl"]
     return (

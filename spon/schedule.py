@@ -10,7 +10,7 @@ from torch import Tensor
 
 # The schedule that lowers the rate, and ends the training, by the held-out KL.
 PLATEAU = "plateau"
-# What happened to a training after a step.
+# What happened to a training after a step; `worse` may stand behind another word and an "and".
 LOWERED, CONVERGED, WORSE = "rate lowered", "converged", "worse"
 # ASSUME: on a plateau, biases are averaged over about the last 20 steps. At a rate that is still
 # useful, single steps scatter by more than a measurement should tell apart.

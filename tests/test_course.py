@@ -196,3 +196,11 @@ def test_blocks_of_a_training_are_counted_once_for_each_time_that_a_step_is_on_t
         one.add_row(step, 0)
         counts.append(one.count_blocks())
     assert counts == [0, 2, 4, 5, 7]
+
+
+def test_a_training_that_converged_and_ended_worse_than_it_began_is_marked_as_both(
+    network, tokens, tmp_path
+):
+    recipe = dataclasses.replace(RECIPE, schedule="plateau", learning_rate=1e3, measure_every=2)
+    learn(network, tokens, recipe, tmp_path)
+    assert (tmp_path / "curve.csv").read_text().endswith(",converged and worse\n")

@@ -109,12 +109,12 @@ def describe_training(curve: pd.DataFrame, schedule: str) -> dict:
     steps = int(trained["step"].iloc[-1])
     before = reached[reached.index <= 0.9 * steps].iloc[-1]
     won = start - end
-    ended = bool((curve["event"] == "converged").any())
+    event = str(curve["event"].iloc[-1])
     return {
         **curve[EVALUATION].iloc[0],
         "steps": steps,
-        "converged": ended if schedule == PLATEAU else None,
-        "worse": bool((curve["event"] == "worse").any()),
+        "converged": "converged" in event if schedule == PLATEAU else None,
+        "worse": "worse" in event,
         "learning_rate": float(trained["learning_rate"].iloc[0]),
         "last_rate": float(trained["learning_rate"].iloc[-1]),
         "held_out_kl_start": start,

@@ -49,5 +49,12 @@ def test_a_training_that_ended_worse_than_it_began_is_marked(tmp_path):
         assert (row["worse"], row["held_out_kl"]) == (True, after)
 
 
+def test_a_training_may_have_converged_and_have_ended_worse_than_it_began(tmp_path):
+    rows = [(0, 0, None, None, 0.5, ""), (1, 1, 9.0, 0.9, 0.7, "rate lowered")]
+    curve = write_curve(tmp_path / "a.csv", [*rows, (2, 1, 4.5, 0.9, 0.6, "converged and worse")])
+    (row,) = trainings.tabulate_trainings([curve], "plateau", [RUN]).to_dict("records")
+    assert (row["converged"], row["worse"]) == (True, True)
+
+
 def test_a_study_without_trainings_has_an_empty_table_with_its_header():
     assert list(trainings.tabulate_trainings([], "plateau", []).columns) == trainings.TRAININGS

@@ -43,8 +43,9 @@ COLUMNS = ["what", "scope", "sparsity", "blocks", "learning_rate", "cuts", "step
 
 def read_recipe() -> Recipe:
     """Read the recipe of the default study."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    return Recipe(**config["train"] | {"allow_worse": True})
+    train = yaml.safe_load((ROOT / "config/config.yaml").read_text())["train"]
+    del train["allow_worse"]  # is no part of a recipe
+    return Recipe(**train)
 
 
 def list_trainings(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:

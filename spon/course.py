@@ -111,21 +111,12 @@ class Course:
         self.is_whole = True
 
     def end(self) -> Mapping[str, Float[Tensor, "_"]]:
-        """Return the values that the training gives, and mark it if it ended worse than it began.
-
-        Raises:
-            ValueError: It did, and the recipe does not allow that.
-        """
+        """Return the values that the training gives; mark it if it ended worse than it began."""
         before, after = self.curve[0]["held_out_kl"], self.curve[-1]["held_out_kl"]
         given = self.best.lowest if self.best.by_measurement else after
         if after > before and given >= before:
             last = self.curve[-1]
             last["event"] = " and ".join(filter(None, [last["event"], schedule.WORSE]))
-            if not self.recipe.allow_worse:
-                raise ValueError(
-                    f"{warn(self.curve)}; lower train.learning_rate, which is "
-                    f"{self.recipe.learning_rate:g}, or set train.allow_worse to true"
-                )
         return self.best.values
 
     def add_row(self, step, epoch, rate=None, loss=None, norm=None, held_out_kl=None) -> None:

@@ -42,7 +42,6 @@ class Recipe:
         checkpointing: Whether layers compute their activations again in the backward pass instead
             of keeping them.
         compile: Whether layers are compiled first, which pays in long trainings.
-        allow_worse: Whether a training may end with a higher held-out KL than it began with.
     """
 
     blocks: int
@@ -58,7 +57,6 @@ class Recipe:
     parametrisation: str
     checkpointing: bool
     compile: bool
-    allow_worse: bool
 
     @property
     def steps(self) -> int:

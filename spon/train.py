@@ -47,8 +47,7 @@ def learn_biases(
         the rate was lowered or the training converged, and whether it ended worse than it began.
 
     Raises:
-        ValueError: The training has diverged, or ends worse than it began and the recipe does not
-            allow that.
+        ValueError: The training has diverged.
     """
     generator = torch.Generator().manual_seed(seed)
     wanted = recipe.blocks + recipe.held_out_blocks

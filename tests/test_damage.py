@@ -145,7 +145,7 @@ def write_curve(path, model):
 
 
 def read_curve(path, model):
-    return trainings.tabulate_trainings([path], "constant", [RUN])
+    return trainings.tabulate_trainings([path], "constant", [RUN], False)
 
 
 def write_trainings(path, model):

@@ -9,7 +9,6 @@ import pandas as pd
 from spon.allocate import TRAINED
 from spon.inputs import check
 from spon.sites import EVALUATION
-from spon.tables.likelihoods import ROUNDING
 
 # The schedule that ends a training by a rule.
 PLATEAU = "plateau"
@@ -80,10 +79,10 @@ def read_curve(path: str | Path, names: Mapping) -> pd.DataFrame:
     check.check_names(curve, path, names)
     if curve["step"].tolist() != list(range(len(curve))) or len(curve) < 2:
         raise check.FileError(path, "lacks a step, or has one twice")
-    check.check_numbers(curve.iloc[1:], path, MEASURED[:2], least=-ROUNDING)
+    check.check_numbers(curve.iloc[1:], path, MEASURED[:2], least=-check.ROUNDING)
     ends = curve.iloc[[0, -1]]
-    check.check_numbers(ends, path, ["held_out_kl"], least=-ROUNDING)
-    check.check_numbers(curve.dropna(subset="held_out_kl"), path, ["held_out_kl"], -ROUNDING)
+    check.check_numbers(ends, path, ["held_out_kl"], least=-check.ROUNDING)
+    check.check_numbers(curve.dropna(subset="held_out_kl"), path, ["held_out_kl"], -check.ROUNDING)
     return curve
 
 

@@ -20,7 +20,7 @@ from torch.nn.functional import hardshrink
 from spon import models
 from spon.biases import check_run, read_biases
 from spon.inputs import check
-from spon.sites import map_of
+from spon.sites import map_of, name_sites
 
 Sparsifier = Callable[[Tensor], Tensor]
 NO_SITES: Mapping[str, Tensor] = MappingProxyType({})
@@ -120,7 +120,8 @@ def check_thresholds(
     if unknown := [site for site in thresholds if site not in linear]:
         raise check.FileError(path, f"has the site {unknown[0]}, which the model has not")
     maps = list(dict.fromkeys(map(map_of, thresholds)))
-    if lost := [site for site in models.name_sites(model, maps) if site not in thresholds]:
+    sites = name_sites(models.count_layers(model), maps)
+    if lost := [site for site in sites if site not in thresholds]:
         raise check.FileError(path, f"lacks the site {lost[0]}")
     if (method == "threshold") == isnan(next(iter(thresholds.values()))):
         has = "no" if method == "threshold" else "a"

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 GIB = 2**30
 SIZES = {"float32": 4, "bfloat16": 2}
-# Float32 tensors of chunk x vocabulary that the evaluation holds at one time, and the loss behind a
-# head that caps its logits; behind another one it holds one less.
+# Float32 tensors of chunk x vocabulary that an evaluation holds at one time, and the loss behind a
+# head that caps its logits; behind another head it holds one less.
 LOGITS = 6
 
 

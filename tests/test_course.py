@@ -160,9 +160,7 @@ def test_a_sparse_model_whose_kl_is_not_finite_is_not_trained(
 
 
 @pytest.mark.parametrize("name", ["plateau", "constant"])
-def test_a_training_that_ends_worse_than_it_began_is_marked(
-    network, tokens, tmp_path, name
-):
+def test_a_training_that_ends_worse_than_it_began_is_marked(network, tokens, tmp_path, name):
     """On a plateau it would give the zeros that it began with."""
     recipe = dataclasses.replace(RECIPE, schedule=name, learning_rate=1e3)
     learn(network, tokens, recipe, tmp_path)

@@ -56,8 +56,7 @@ def read_thresholds(path, model):
 def write_run(path, model):
     made_by = {name: str(value) for name, value in (RUN | {"study": "s"}).items()}
     biases = {
-        site: torch.ones(model.get_submodule(site).out_features)
-        for site in name_sites(2, [DOWN])
+        site: torch.ones(model.get_submodule(site).out_features) for site in name_sites(2, [DOWN])
     }
     write_biases(biases, path, json.dumps(made_by))
 
@@ -72,8 +71,7 @@ def read_run(path, model):
 
 def write_centres(path, model):
     centres = {
-        site: torch.ones(model.get_submodule(site).in_features)
-        for site in name_sites(2, [DOWN])
+        site: torch.ones(model.get_submodule(site).in_features) for site in name_sites(2, [DOWN])
     }
     centre.write_centres(centres, path, "{}")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 MOST = 160  # characters of the reason that a library gives
-# Differences of log-probabilities are zero or more; by rounding they may be this far below, in nats
-# per prediction. What a job may write, its readers take.
+# Divergences are zero or more; by rounding they may be this far below, in nats per prediction. What
+# a job may write, its readers take.
 ROUNDING = 1e-3
 
 

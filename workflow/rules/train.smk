@@ -106,6 +106,7 @@ rule average_residual:
             "train.blocks",
             "train.order",
             "calibrate.batch_tokens",
+            names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
     script:
@@ -141,6 +142,7 @@ rule take_newton_step:
             "train.chunk_tokens",
             "calibrate.batch_tokens",
             "memory_gib",
+            names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
     script:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 MOST = 160  # characters of the reason that a library gives
-# Divergences are zero or more; by rounding they may be this far below, in nats per prediction. Jobs
-# that write them and jobs that read them agree on it.
+# Divergences are zero or more; by rounding they may be this far below, in nats per prediction,
+# where they are written and where they are read.
 ROUNDING = 1e-3
 
 

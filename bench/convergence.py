@@ -43,8 +43,9 @@ COLUMNS = ["what", "scope", "sparsity", "blocks", "learning_rate", "cuts", "step
 
 def read_recipe() -> Recipe:
     """Read the recipe of the default study."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    return Recipe(**config["train"] | {"allow_worse": True})
+    train = yaml.safe_load((ROOT / "config/config.yaml").read_text())["train"]
+    del train["allow_worse"]  # is no part of a recipe
+    return Recipe(**train)
 
 
 def list_trainings(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
@@ -123,7 +124,7 @@ class Place:
             if (kl := point["held_out_kl"]) is not None
         ]
         judged = 100 * (1 - self.measure(biases) / self.without)
-        last = {"judged_percent": judged, "converged": curve[-1]["event"] == CONVERGED}
+        last = {"judged_percent": judged, "converged": CONVERGED in curve[-1]["event"]}
         return [*rows[:-1], rows[-1] | last]
 
 

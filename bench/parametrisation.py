@@ -36,7 +36,6 @@ FIXED = {
     "epochs": 1,
     "schedule": "cosine",
     "measure_every": 96,
-    "allow_worse": True,
 }
 LOOKS = {
     "bias": {"marker": "o", "color": "#1a1a1a", "ls": "-", "label": "bias, behind the site"},
@@ -146,6 +145,7 @@ def main() -> None:
         sys.exit(f"{folder} holds no finished study: call `make study` or `make pull` first")
     torch.set_num_threads(1)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    del config["train"]["allow_worse"]  # is no part of a recipe
     network = models.load(STUDY / "model.json", "cpu", "float32")
     table = pd.DataFrame(list(compare(network, config)))
     RESULTS.mkdir(exist_ok=True)

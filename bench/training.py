@@ -321,7 +321,6 @@ def compare_trainings() -> pd.DataFrame:
             parametrisation="bias",
             checkpointing=False,
             compile=False,
-            allow_worse=True,
         )
         ours = train_ours(step, recipe, split_blocks=4)
         repeated = train_ours(step, recipe, split_blocks=4)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spon import layers, models
 from spon.head import Head
 from spon.inputs import source
-from spon.sites import name_site
+from spon.sites import name_site, name_sites
 
 # Tokens of the blocks that are compared: few, so that all their logits fit into memory.
 LENGTH = 64
@@ -70,10 +70,12 @@ def passes_of(network: nn.Module) -> Iterator[None]:
         raise
     except Exception as error:
         cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ValueError(
-            f"a pass of {type(network).__name__} fails ({cause[:200]}): "
-            f"this kind of model is not supported"
-        ) from error
+        raise not_supported(f"a pass of {type(network).__name__} fails ({cause[:200]})") from error
+
+
+def not_supported(what: str) -> ValueError:
+    """Return the error of a model that does something else than the study needs."""
+    return ValueError(f"{what}: this kind of model is not supported")
 
 
 def check_layers(network: nn.Module) -> None:
@@ -140,10 +142,9 @@ def check_predictions(
     largest = max(TOLERANCE, 4 * rounding * size.max().item())
     usual = max(TOLERANCE, rounding * size.mean().item())
     if not (difference.max().item() <= largest and difference.mean().item() <= usual):
-        raise ValueError(
+        raise not_supported(
             f"the predictions of {type(network).__name__} differ from those of transformers' own "
-            f"pass by up to {difference.max().item():.2g} nats: this kind of model is not "
-            f"supported"
+            f"pass by up to {difference.max().item():.2g} nats"
         )
 
 
@@ -173,7 +174,7 @@ def check_beginnings(
     Raises:
         ValueError: It cannot be, since layers take or return more than the residual stream.
     """
-    for layer in range(1, len(network.get_decoder().layers)):
+    for layer in range(1, models.count_layers(network)):
         error = None
         try:
             entering = layers.states_before(network, ids, layer)
@@ -182,10 +183,9 @@ def check_beginnings(
         except Exception as mistake:  # of any kind, by the model's own code
             error, is_same = mistake, False
         if not is_same:
-            raise ValueError(
+            raise not_supported(
                 f"a pass of {type(network).__name__} cannot begin at layer {layer}, since its "
-                f"layers take or return more than the residual stream: this kind of model is not "
-                f"supported"
+                f"layers take or return more than the residual stream"
             ) from error
 
 
@@ -233,8 +233,7 @@ def watch_shapes(
     network: nn.Module, maps: Mapping[str, Mapping], ids: Int[Tensor, "blocks length"]
 ) -> dict[str, list[tuple[int, ...]]]:
     """Return the shapes of the inputs that every site of some maps takes in one pass."""
-    depth = len(network.get_decoder().layers)
-    sites = [name_site(layer, name) for layer in range(depth) for name in maps]
+    sites = name_sites(models.count_layers(network), maps)
     shapes: dict[str, list[tuple[int, ...]]] = {site: [] for site in sites}
     with ExitStack() as stack:
         for site in sites:

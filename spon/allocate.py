@@ -7,7 +7,7 @@ from math import fsum
 
 import pandas as pd
 
-from spon.sites import map_of, name_layer, name_site
+from spon.sites import map_of, name_layer, name_site, name_sites
 
 COLUMNS = ["site", "layer", "map", "d_in", "d_out"]
 # The values of `learn`: how the biases of an allocation are learned.
@@ -97,7 +97,8 @@ def name_scope(shape: Mapping, maps: Sequence[str]) -> list[str]:
     Raises:
         ValueError: The model has no such map.
     """
-    return list_sites(shape, maps, range(shape["layers"]))["site"].tolist()
+    check_maps(shape, maps)
+    return name_sites(shape["layers"], maps)
 
 
 def allocate_biases(

@@ -60,7 +60,7 @@ class Course:
     @property
     def has_converged(self) -> bool:
         """Whether the training has ended before its last step."""
-        return self.curve[-1]["event"] == schedule.CONVERGED
+        return schedule.CONVERGED in self.curve[-1]["event"]
 
     def count_blocks(self) -> int:
         """Return how many blocks the steps so far were on, counting each time."""
@@ -111,20 +111,12 @@ class Course:
         self.is_whole = True
 
     def end(self) -> Mapping[str, Float[Tensor, "_"]]:
-        """Return the values that the training gives, and mark it if it ended worse than it began.
-
-        Raises:
-            ValueError: It did, and the recipe does not allow that.
-        """
+        """Return the values that the training gives; mark it if it ended worse than it began."""
         before, after = self.curve[0]["held_out_kl"], self.curve[-1]["held_out_kl"]
         given = self.best.lowest if self.best.by_measurement else after
         if after > before and given >= before:
-            self.curve[-1]["event"] = schedule.WORSE
-            if not self.recipe.allow_worse:
-                raise ValueError(
-                    f"{warn(self.curve)}; lower train.learning_rate, which is "
-                    f"{self.recipe.learning_rate:g}, or set train.allow_worse to true"
-                )
+            last = self.curve[-1]
+            last["event"] = " and ".join(filter(None, [last["event"], schedule.WORSE]))
         return self.best.values
 
     def add_row(self, step, epoch, rate=None, loss=None, norm=None, held_out_kl=None) -> None:
@@ -200,7 +192,7 @@ class Course:
 
 def warn(curve: Sequence[Mapping]) -> str | None:
     """Return a sentence about a training that ended worse than it began, None of any other."""
-    if curve[-1]["event"] != schedule.WORSE:
+    if schedule.WORSE not in curve[-1]["event"]:
         return None
     before, after = curve[0]["held_out_kl"], curve[-1]["held_out_kl"]
     return (

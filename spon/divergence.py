@@ -35,8 +35,8 @@ class ChunkedKL(torch.autograd.Function):
 
     The gradient with respect to q's logits is q - p, which is computed while the logits of the
     chunk exist. For the backward pass only its product with the head is kept, which is as large as
-    the hidden states. A chunk needs five tensors of chunk x vocabulary in float32. A token's sum
-    over the vocabulary is in float32, the sum over tokens in float64.
+    the hidden states. A chunk needs five tensors of chunk x vocabulary in float32, six if the head
+    caps logits. A token's sum over the vocabulary is in float32, the sum over tokens in float64.
     """
 
     @staticmethod

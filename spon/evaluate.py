@@ -10,15 +10,14 @@ from torch import Tensor, nn
 
 from spon import cache, models, progress, resume, sparsify
 from spon.head import Head
+from spon.inputs import check
 from spon.sites import EVALUATION
 
 # Of single predictions, by column of the evaluation.
 PERCENTILES = {"kl_median": 50, "kl_95": 95, "kl_99": 99}
-# Sums that are zero or more; those that are differences fall below it by rounding, in nats per
-# prediction.
+# Sums that are zero or more; those that are differences fall below it by rounding.
 LIKELIHOODS = ("nll_nats", "nll_at_temperature_nats", "top1")
 DIFFERENCES = ("kl_nats", "entropy_nats", "kl_at_temperature_nats")
-ROUNDING = 1e-3
 
 
 def evaluate(
@@ -226,7 +225,7 @@ def check_blocks(blocks: pd.DataFrame) -> pd.DataFrame:
         ValueError: It names the evaluation and its first such block.
     """
     for name in blocks.columns.intersection([*LIKELIHOODS, *DIFFERENCES]):
-        lowest = -ROUNDING * blocks["predictions"] if name in DIFFERENCES else 0.0
+        lowest = -check.ROUNDING * blocks["predictions"] if name in DIFFERENCES else 0.0
         broken = blocks[~(np.isfinite(blocks[name]) & (blocks[name] >= lowest))]
         if len(broken):
             row = broken.iloc[0]

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import platform
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 # Where jobs keep tensors for one another: a folder per study, beside Snakemake's own files.
 KEPT = Path(".snakemake/kept")
+# Where Linux describes its processors.
+CPUS = Path("/proc/cpuinfo")
 # Where long jobs save how far they are.
 UNFINISHED = Path(".snakemake/unfinished")
 
@@ -44,6 +48,7 @@ class Job:
         screen: The file descriptor of the user's screen.
         memory_gib: Memory that the job may use.
         identity: What every tensor depends on that the job keeps for other jobs.
+        saved: The file in which it saves how far it is.
         stop: What a signal that ends the job does.
     """
 
@@ -53,6 +58,7 @@ class Job:
     screen: int
     memory_gib: float | int
     identity: dict[str, Any]
+    saved: Path
     stop: signals.Stop
 
     def on_stop(self, ask: Callable[[], object]) -> None:
@@ -76,7 +82,7 @@ class Job:
         from spon.resume import State
 
         identity = self.identity | {"settings and inputs": self.metadata["job"]}
-        state = State(name_state(self.metadata), identity, self.say)
+        state = State(self.saved, identity, self.say)
         self.on_stop(state.stop)
         return state
 
@@ -133,7 +139,9 @@ def job(snakemake) -> Iterator[Job]:
         with recorded(snakemake) as description:
             here = describe_job(snakemake, screen, description, stop)
             yield here
-        name_state(here.metadata).unlink(missing_ok=True)
+        # What is left of a save that was killed too, as `resume.State` names it.
+        for left in (here.saved, here.saved.with_suffix(".partial")):
+            left.unlink(missing_ok=True)
     except (Exception, signals.Stopped) as error:
         write_to(2, traceback.format_exc())
         files = (snakemake.log[0], snakemake.input, snakemake.output)
@@ -167,10 +175,17 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
     records.finish_record(path, description, snakemake.output, code, environment, folder)
 
 
-def name_state(metadata: dict[str, str]) -> Path:
-    """Return the file in which a job saves how far it is."""
+def name_state(metadata: dict[str, str], folder: Path) -> Path:
+    """Return the file in which a job saves how far it is.
+
+    Args:
+        metadata: As in `Job`.
+        folder: That of its module, whose study may be named as that of another one.
+    """
     names = [value for key, value in metadata.items() if key not in ("study", "job")]
-    return UNFINISHED / metadata.get("study", "") / f"{' '.join(names)}.safetensors"
+    of_module = folder.relative_to(folder.anchor).parts
+    name = " ".join([*of_module, *names])
+    return UNFINISHED / metadata.get("study", "") / f"{name}.safetensors"
 
 
 def name_rule(snakemake) -> str:
@@ -208,7 +223,8 @@ def describe_job(snakemake, screen: int, description: dict[str, Any], stop: sign
     )
     identity = identify(snakemake, device, torch)
     memory_gib = snakemake.resources.get("memory_mib", float("inf")) / 1024
-    return Job(device, processes, made_by, screen, memory_gib, identity, stop)
+    saved = name_state(made_by, records.find_folder(snakemake.log[0], snakemake.output[0]))
+    return Job(device, processes, made_by, screen, memory_gib, identity, saved, stop)
 
 
 def identify(snakemake, device: str, torch) -> dict[str, Any]:
@@ -221,7 +237,7 @@ def identify(snakemake, device: str, torch) -> dict[str, Any]:
         if device == "cuda":
             hardware = torch.cuda.get_device_name()
         else:
-            hardware = torch.backends.cpu.get_cpu_capability()
+            hardware = f"{name_cpu()}, {torch.backends.cpu.get_cpu_capability()}"
         identity |= {
             "hardware": hardware,
             "threads": torch.get_num_threads(),
@@ -229,6 +245,15 @@ def identify(snakemake, device: str, torch) -> dict[str, Any]:
             "transformers": metadata.version("transformers"),
         }
     return identity
+
+
+def name_cpu() -> str:
+    """Return the model name of this machine's processor, as far as it says."""
+    with suppress(OSError):
+        named = re.search(r"^model name\s*: (.*)$", CPUS.read_text(), re.M)
+        if named:
+            return named[1]
+    return platform.processor()
 
 
 class Screen(logging.Handler):

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 GIB = 2**30
 SIZES = {"float32": 4, "bfloat16": 2}
-# Float32 tensors of chunk x vocabulary that the loss and the evaluation hold at one time.
-LOGITS = 5
+# Float32 tensors of chunk x vocabulary that an evaluation holds at one time, and the loss behind a
+# head that caps its logits; behind another head it holds one less.
+LOGITS = 6
 
 
 def estimate_weights(shape: Mapping, dtype: str, device: str) -> int:

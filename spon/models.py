@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spon import cache, memory, progress
 from spon.inputs import check, source
-from spon.sites import name_layer, name_site
+from spon.sites import name_layer
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts
 # are 1 % of a state, and bfloat16 rounds each entry by up to 0.4 %.
@@ -115,10 +115,9 @@ def check_report(report: Mapping, name: Path) -> None:
             )
 
 
-def name_sites(network: nn.Module, maps: Sequence[str]) -> list[str]:
-    """Return every layer's maps of these names, layer by layer."""
-    layers = range(len(network.get_decoder().layers))
-    return [name_site(layer, name) for layer in layers for name in maps]
+def count_layers(network: nn.Module) -> int:
+    """Return how many layers a model has."""
+    return len(network.get_decoder().layers)
 
 
 def final_states(
@@ -182,7 +181,7 @@ def check_finite(
     if not len(broken):
         return
     block = int(broken[0])
-    layers = [name_layer(number) for number in range(len(network.get_decoder().layers))]
+    layers = [name_layer(number) for number in range(count_layers(network))]
     passes = record(network, blocks[block : block + 1], layers)
     where = [name for name in layers if not passes[name].output.isfinite().all()]
     raise ValueError(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 # The schedule that lowers the rate, and ends the training, by the held-out KL.
 PLATEAU = "plateau"
-# What happened to a training after a step.
+# What happened to a training after a step; `worse` may stand behind another word and an "and".
 LOWERED, CONVERGED, WORSE = "rate lowered", "converged", "worse"
 # ASSUME: on a plateau, biases are averaged over about the last 20 steps. At a rate that is still
 # useful, single steps scatter by more than a measurement should tell apart.
@@ -42,7 +42,6 @@ class Recipe:
         checkpointing: Whether layers compute their activations again in the backward pass instead
             of keeping them.
         compile: Whether layers are compiled first, which pays in long trainings.
-        allow_worse: Whether a training may end with a higher held-out KL than it began with.
     """
 
     blocks: int
@@ -58,7 +57,6 @@ class Recipe:
     parametrisation: str
     checkpointing: bool
     compile: bool
-    allow_worse: bool
 
     @property
     def steps(self) -> int:

@@ -3,7 +3,7 @@
 A site is named as transformers names the module, so its bias is named by that and `.bias`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +22,12 @@ SITES = ["allocation", "learn", "site", "layer", "map", "d_in", "d_out"]
 def name_site(layer: int, map_: str) -> str:
     """Return the name of a layer's linear map: `model.layers.3.mlp.down_proj`."""
     return f"{name_layer(layer)}.{map_}"
+
+
+def name_sites(layers: int, maps: Iterable[str]) -> list[str]:
+    """Return the maps of these names in every one of a model's layers, layer by layer."""
+    names = list(maps)
+    return [name_site(layer, name) for layer in range(layers) for name in names]
 
 
 def name_layer(layer: int) -> str:

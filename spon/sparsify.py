@@ -20,7 +20,7 @@ from torch.nn.functional import hardshrink
 from spon import models
 from spon.biases import check_run, read_biases
 from spon.inputs import check
-from spon.sites import map_of
+from spon.sites import map_of, name_sites
 
 Sparsifier = Callable[[Tensor], Tensor]
 NO_SITES: Mapping[str, Tensor] = MappingProxyType({})
@@ -91,15 +91,23 @@ def subtract(sparsifier: Sparsifier, centre: Float[Tensor, "d_in"]) -> Sparsifie
     return lambda x: sparsifier(x - centre.to(x.device, x.dtype))
 
 
-def read_thresholds(path: str | Path | None) -> dict[str, float]:
+def read_thresholds(
+    path: str | Path | None, names: Mapping[str, object] = NO_NAMES
+) -> dict[str, float]:
     """Read thresholds by site, NaN where a site is sparsified by rank; none without a file.
 
+    Args:
+        path: Of a `thresholds.csv`.
+        names: Of the evaluation, which the file must not contradict.
+
     Raises:
-        FileError: A site stands twice, or a threshold is no finite number of zero or more.
+        FileError: It is of another evaluation, a site stands twice, or a threshold is no finite
+            number of zero or more.
     """
     if path is None:
         return {}
     table = check.read_table(path, ["site", "threshold"])
+    check.check_names(table, path, names)
     check.check_rows(table, path, ["site"])
     if not table["threshold"].isna().all():
         check.check_numbers(table, path, ["threshold"], least=0)
@@ -120,7 +128,8 @@ def check_thresholds(
     if unknown := [site for site in thresholds if site not in linear]:
         raise check.FileError(path, f"has the site {unknown[0]}, which the model has not")
     maps = list(dict.fromkeys(map(map_of, thresholds)))
-    if lost := [site for site in models.name_sites(model, maps) if site not in thresholds]:
+    sites = name_sites(models.count_layers(model), maps)
+    if lost := [site for site in sites if site not in thresholds]:
         raise check.FileError(path, f"lacks the site {lost[0]}")
     if (method == "threshold") == isnan(next(iter(thresholds.values()))):
         has = "no" if method == "threshold" else "a"
@@ -167,10 +176,8 @@ def read_sparsifiers(
     Raises:
         FileError: The file has not the thresholds of a scope of this model.
     """
-    by_site = read_thresholds(thresholds)
+    by_site = read_thresholds(thresholds, {**names, "sparsity": sparsity})
     if thresholds is not None:
-        table = check.read_table(thresholds)
-        check.check_names(table, thresholds, {**names, "sparsity": sparsity})
         check_thresholds(by_site, thresholds, model, sparsification["method"])
     return make_sparsifiers(
         model,
@@ -234,7 +241,10 @@ def final_states(
 
 
 def load_biases(
-    path: str | Path | None, model: nn.Module, names: Mapping[str, object] = NO_NAMES
+    path: str | Path | None,
+    model: nn.Module,
+    names: Mapping[str, object] = NO_NAMES,
+    sites: str | Path | None = None,
 ) -> dict[str, Float[Tensor, "d_out"]]:
     """Read biases by site, float32, layer by layer; none without a file.
 
@@ -242,14 +252,18 @@ def load_biases(
         path: Of the file.
         model: The model that has the sites.
         names: Of the run, which the file must not contradict.
+        sites: The `sites.csv` of its allocation, if these are to be its sites and no others.
 
     Raises:
-        FileError: They are biases of another run, or do not fit the model.
+        FileError: They are biases of another run, lack a site, or do not fit the model.
     """
     if not path:
         return {}
     biases = read_biases(path)
     check_run(path, names)
+    expected = check.read_table(sites, ["site"])["site"] if sites else biases
+    if differing := sorted(biases.keys() ^ set(expected)):
+        raise check.FileError(path, f"and {sites} differ in the site {differing[0]}")
     sizes = {
         name: module.out_features
         for name, module in model.named_modules()

@@ -44,11 +44,10 @@ def learn_biases(
         The biases, float32, and the curve, a row per step: `step, epoch, learning_rate,
         kl_nats_per_token, gradient_norm, held_out_kl, event`. Step 0 is the sparse model without
         biases. `held_out_kl` is nats per token, None where it was not measured; `event` says that
-        the rate was lowered, that the training converged, or that it ended worse than it began.
+        the rate was lowered or the training converged, and whether it ended worse than it began.
 
     Raises:
-        ValueError: The training has diverged, or ends worse than it began and the recipe does not
-            allow that.
+        ValueError: The training has diverged.
     """
     generator = torch.Generator().manual_seed(seed)
     wanted = recipe.blocks + recipe.held_out_blocks

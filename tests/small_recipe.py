@@ -16,5 +16,4 @@ RECIPE = schedule.Recipe(
     parametrisation="bias",
     checkpointing=False,
     compile=False,
-    allow_worse=True,
 )

@@ -250,9 +250,8 @@ def test_a_script_is_short_and_has_no_function_of_its_own_and_no_branch_but_that
 
 def test_every_module_has_its_tests_and_every_script_its_rule():
     for module in MODULES:
-        if module.stem != "job":  # the seam is tested by running the workflow
-            mirrored = module.relative_to(ROOT / "spon").with_name(f"test_{module.name}")
-            assert (ROOT / "tests" / mirrored).exists(), module
+        mirrored = module.relative_to(ROOT / "spon").with_name(f"test_{module.name}")
+        assert (ROOT / "tests" / mirrored).exists(), module
     wiring = "".join(path.read_text() for path in RULES)
     for script in SCRIPTS:
         assert f'"../scripts/{script.name}"' in wiring, script

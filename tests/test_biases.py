@@ -33,6 +33,19 @@ def test_without_a_file_there_are_no_biases(network):
     assert sparsify.load_biases(None, network) == {}
 
 
+def test_biases_are_of_the_sites_of_their_allocation(network, tmp_path):
+    path, sites = tmp_path / "biases.safetensors", tmp_path / "sites.csv"
+    other = "model.layers.1.mlp.down_proj"
+    bias = torch.zeros(network.get_submodule(SITE).out_features)
+    biases.write_biases({SITE: bias}, path, "{}")
+    sites.write_text(f"site\n{SITE}\n")
+    assert list(sparsify.load_biases(path, network, sites=sites)) == [SITE]
+    for listed in (f"{SITE}\n{other}", other):
+        sites.write_text(f"site\n{listed}\n")
+        with pytest.raises(ValueError, match=f"{path} and {sites} differ in the site "):
+            sparsify.load_biases(path, network, sites=sites)
+
+
 def test_biases_are_read_layer_by_layer(tmp_path):
     path = tmp_path / "biases.safetensors"
     sites = [f"model.layers.{layer}.{name}" for layer in (10, 2) for name in ("b", "a")]

@@ -17,7 +17,7 @@ from spon.analyses import runs
 from spon.biases import write_biases
 from spon.claims import effects
 from spon.inputs import check, tokens
-from spon.sites import EVALUATION, read_sites
+from spon.sites import EVALUATION, name_sites, read_sites
 from spon.tables import likelihoods, realised, trainings
 
 DOWN, OUT = "mlp.down_proj", "self_attn.o_proj"
@@ -42,7 +42,7 @@ def shape(model_json):
 
 
 def write_thresholds(path, model):
-    sites = models.name_sites(model, [DOWN])
+    sites = name_sites(2, [DOWN])
     rows = {"site": sites, "layer": range(len(sites)), "threshold": 0.1 + 0.1 * np.arange(2)}
     reached = {"sparsity_dense_pass": 0.5, "sparsity_sparse_pass": 0.5}
     table = pd.DataFrame({"scope": "down_proj", "sparsity": 0.5, **rows, **reached})
@@ -56,8 +56,7 @@ def read_thresholds(path, model):
 def write_run(path, model):
     made_by = {name: str(value) for name, value in (RUN | {"study": "s"}).items()}
     biases = {
-        site: torch.ones(model.get_submodule(site).out_features)
-        for site in models.name_sites(model, [DOWN])
+        site: torch.ones(model.get_submodule(site).out_features) for site in name_sites(2, [DOWN])
     }
     write_biases(biases, path, json.dumps(made_by))
 
@@ -72,18 +71,17 @@ def read_run(path, model):
 
 def write_centres(path, model):
     centres = {
-        site: torch.ones(model.get_submodule(site).in_features)
-        for site in models.name_sites(model, [DOWN])
+        site: torch.ones(model.get_submodule(site).in_features) for site in name_sites(2, [DOWN])
     }
     centre.write_centres(centres, path, "{}")
 
 
 def read_centres(path, model):
-    return centre.read_centres(path, model, models.name_sites(model, [DOWN]))
+    return centre.read_centres(path, model, name_sites(2, [DOWN]))
 
 
 def write_quantiles(path, model):
-    sites = models.name_sites(model, [DOWN])
+    sites = name_sites(2, [DOWN])
     tables = [
         pd.DataFrame({"site": site, "share": calibrate.SHARES, "magnitude": calibrate.SHARES})
         for site in sites
@@ -92,7 +90,7 @@ def write_quantiles(path, model):
 
 
 def read_quantiles(path, model):
-    return calibrate.load_quantiles(path, models.name_sites(model, [DOWN]))
+    return calibrate.load_quantiles(path, name_sites(2, [DOWN]))
 
 
 def write_tokens(path, model):
@@ -145,7 +143,7 @@ def write_curve(path, model):
 
 
 def read_curve(path, model):
-    return trainings.tabulate_trainings([path], "constant", [RUN])
+    return trainings.tabulate_trainings([path], "constant", [RUN], False)
 
 
 def write_trainings(path, model):

@@ -5,7 +5,7 @@ import torch
 
 from spon import schedule
 
-RECIPE = dataclasses.replace(small_recipe.RECIPE, allow_worse=False)
+RECIPE = small_recipe.RECIPE
 PLATEAU = RECIPE.plateau
 
 

@@ -221,7 +221,7 @@ def test_an_analysed_allocation_has_to_fit_the_model_too(config):
 
 def test_a_newton_step_needs_the_memory_of_a_training_on_blocks_of_twice_the_length(config):
     swept = {"further": [], "allocations": ["UNIF-ALL"]}
-    merge(config, {"sweep": swept, "memory_gib": 0.0114})
+    merge(config, {"sweep": swept, "memory_gib": 0.0134})
     settings.check(deepcopy(config), SCHEMA)
     config["sweep"]["allocations"] = ["UNIF-ALL", "FISHER-DOWN"]
     with pytest.raises(settings.SettingsError, match="a training step on 1 block needs"):

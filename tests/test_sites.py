@@ -23,3 +23,12 @@ def test_rows_are_named_in_front_and_what_has_no_seed_has_none():
     dense = sites.name_rows(table, {"allocation": "DENSE", "sparsity": None, "seed": None})
     assert dense["seed"].isna().all()
     assert dense["sparsity"].dtype == float
+
+
+def test_the_maps_of_every_layer_are_named_layer_by_layer():
+    assert sites.name_sites(2, iter(["b.c", "a"])) == [
+        "model.layers.0.b.c",
+        "model.layers.0.a",
+        "model.layers.1.b.c",
+        "model.layers.1.a",
+    ]

@@ -1,4 +1,6 @@
+import ast
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ from torch import nn
 
 from spon import sparsify
 
+SCRIPTS = sorted((Path(__file__).parents[1] / "workflow/scripts").glob("*.py"))
 X = torch.tensor([[3.0, -0.5], [-1.0, 0.2]])
 WEIGHT = torch.tensor([[1.0, 2.0]])
 
@@ -85,3 +88,22 @@ def test_gradients_reach_a_float32_bias_through_a_bfloat16_model():
         model(X.to(torch.bfloat16)).sum().backward()
     assert bias.grad.item() == 2.0
     assert bias.dtype == torch.float32
+
+
+def test_thresholds_of_another_evaluation_are_refused(tmp_path):
+    path = tmp_path / "thresholds.csv"
+    path.write_text("scope,sparsity,site,threshold\no_proj,0.5,model.layers.0.a,0.1\n")
+    names = {"allocation": "TOP-50", "scope": "o_proj", "sparsity": 0.5, "seed": 0}
+    assert sparsify.read_thresholds(path, names) == {"model.layers.0.a": 0.1}
+    for name, value in {"scope": "down_proj", "sparsity": 0.6}.items():
+        with pytest.raises(ValueError, match=f"is of {name} .*, and not of {name} {value}"):
+            sparsify.read_thresholds(path, names | {name: value})
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_says_which_run_the_thresholds_and_biases_are_of_that_it_reads(script):
+    least = {"read_sparsifiers": 5, "read_thresholds": 2, "load_biases": 4}
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given = len(node.args) + len(node.keywords)
+            assert given >= least.get(node.func.attr, 0), ast.unparse(node)

@@ -180,6 +180,11 @@ def test_another_number_of_epochs_reruns_trainings_and_what_follows(tiny):
     )
 
 
+def test_whether_trainings_may_end_worse_than_they_began_trains_and_evaluates_nothing(tiny):
+    plan = tiny.plan(overlays=tiny.overlay(train={"allow_worse": False}))
+    assert plan == {"tabulate_trainings": 1} | REPORTING
+
+
 def test_a_new_allocation_is_one_more_run(tiny):
     overlays = tiny.overlay(
         allocations={"LAST": {"scope": "down_proj", "layers": [1]}},

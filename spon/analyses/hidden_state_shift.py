@@ -131,7 +131,7 @@ def collect_squares(
 def pass_batch(setting: Setting, batch: Int[Tensor, "blocks length"]) -> Iterator[tuple]:
     """Place, module and the dense, TEAL and SPON states there, for one batch."""
     network, sparsifiers, learned = setting.network, setting.sparsifiers, setting.learned
-    layers = [name_layer(layer) for layer in range(len(network.get_decoder().layers))]
+    layers = [name_layer(layer) for layer in range(models.count_layers(network))]
     modules = [*sparsifiers, *layers]
     dense = models.record(network, batch, modules)
     with sparsify.sparsified(network, sparsifiers):

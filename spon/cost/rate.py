@@ -103,7 +103,7 @@ def measure_model(
     check_cut(shape, settings, device)
     dtype, length = settings["dtype"], settings["block_length"]
     network = build_cut(shape, dtype, device)
-    depth = len(network.get_decoder().layers)
+    depth = models.count_layers(network)
     thresholds = {name_site(layer, "mlp.down_proj"): 0.1 for layer in range(depth)}
     sparsifiers = sparsify.make_sparsifiers(
         network, thresholds, settings["method"], sparsity=0.5, dense_share=0.0

@@ -10,13 +10,19 @@ import numpy as np
 import pandas as pd
 
 MOST = 160  # characters of the reason that a library gives
+# Divergences are zero or more; by rounding they may be this far below, in nats per prediction,
+# where they are written and where they are read.
+ROUNDING = 1e-3
 
 
 class FileError(ValueError):
     """A file that does not hold what it should, in one sentence that names it."""
 
     def __init__(self, path: str | Path, reason: str):
-        super().__init__(f"{path} {reason}: delete it, and Snakemake makes it again")
+        super().__init__(
+            f"{path} {reason}: mend it if the config names it under given, else delete it, and "
+            f"Snakemake makes it again"
+        )
 
 
 @contextmanager

@@ -54,7 +54,11 @@ def collect_docstrings(selection: Selection, processes: int) -> pd.DataFrame:
     files = [file for package in selection.packages for file in source_files(package)]
     # Forking would copy the threads and locks of libraries that the caller has loaded.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        docstrings = pool.map(read_docstrings, (path for _, path in files), chunksize=64)
+        try:
+            docstrings = [*pool.map(read_docstrings, (path for _, path in files), chunksize=64)]
+        except BaseException:  # a signal among them: what has not begun is not waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     rows = []
     for (file, _), texts in zip(files, docstrings, strict=True):
         split = assign_split(file, selection.held_out_share)

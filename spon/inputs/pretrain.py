@@ -178,6 +178,9 @@ def measure_loss(model: LlamaForCausalLM, blocks: Int[Tensor, "blocks length"]) 
     """Return the mean negative log-likelihood over held-out blocks, in nats per token.
 
     It is computed in the model's own precision.
+
+    Raises:
+        ValueError: It is not finite, so that the training has diverged.
     """
     model.eval()
     total = 0.0
@@ -185,6 +188,11 @@ def measure_loss(model: LlamaForCausalLM, blocks: Int[Tensor, "blocks length"]) 
         batch = part.to(model.device, torch.long)
         loss = mean_loss(model(input_ids=batch, use_cache=False).logits, batch)
         total += float(loss) * len(batch)
+    if not math.isfinite(total):
+        raise ValueError(
+            f"the training has diverged: its loss on held-out text is {total / len(blocks)} nats "
+            f"per token; lower pretrain.schedule.learning_rate"
+        )
     return total / len(blocks)
 
 

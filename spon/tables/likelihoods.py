@@ -21,8 +21,6 @@ SUMS = {
 # What an evaluation has one of, whatever the block.
 CONSTANTS = ["temperature", "kl_median", "kl_95", "kl_99"]
 OF_DRAWS = ["norms_of", *EVALUATION]
-# Sums of numbers that are zero or more may be this far below, per prediction, by rounding.
-ROUNDING = 1e-6
 
 
 def read_evaluations(
@@ -47,7 +45,7 @@ def read_evaluations(
         check_likelihoods(table, path)
         check.check_numbers(table, path, ["top1"], 0, int(table["predictions"].max()))
         check.check_numbers(table, path, ["temperature"], least=np.finfo(float).tiny)
-        check.check_numbers(table, path, CONSTANTS[1:], least=-ROUNDING)
+        check.check_numbers(table, path, CONSTANTS[1:], least=-check.ROUNDING)
         tables.append(table)
         if not table[["block", "predictions"]].equals(tables[0][["block", "predictions"]]):
             raise check.FileError(path, f"has other blocks than {paths[0]}")
@@ -88,4 +86,4 @@ def check_likelihoods(table: pd.DataFrame, path: str | Path) -> None:
     """Refuse sums over a block that cannot be likelihoods or divergences."""
     check.check_numbers(table, path, ["predictions"], least=1)
     sums = [name for name in SUMS.values() if name in table]
-    check.check_numbers(table, path, sums, -ROUNDING * float(table["predictions"].max()))
+    check.check_numbers(table, path, sums, -check.ROUNDING * float(table["predictions"].max()))

@@ -9,7 +9,6 @@ import pandas as pd
 from spon.allocate import TRAINED
 from spon.inputs import check
 from spon.sites import EVALUATION
-from spon.tables.likelihoods import ROUNDING
 
 # The schedule that ends a training by a rule.
 PLATEAU = "plateau"
@@ -29,7 +28,7 @@ TRAININGS = [
 
 
 def tabulate_trainings(
-    paths: Sequence[str | Path], schedule: str, runs: Sequence[Mapping]
+    paths: Sequence[str | Path], schedule: str, runs: Sequence[Mapping], allow_worse: bool
 ) -> pd.DataFrame:
     """Read the curves of trainings.
 
@@ -37,24 +36,31 @@ def tabulate_trainings(
         paths: Of `curve.csv` files, in the order of the table.
         runs: `allocation`, `sparsity` and `seed` of each.
         schedule: Of their learning rate: `plateau`, which has a stopping rule, or another.
+        allow_worse: Whether a training may end with a higher held-out KL than it began with.
 
     Returns:
         One row per training: `allocation, scope, sparsity, seed, steps, converged, worse,
         learning_rate, last_rate, held_out_kl_start, held_out_kl, won_percent,
         last_tenth_percent`. `converged` is whether the training was ended by its stopping rule,
-        and empty without one; `worse` is whether it ended with a higher KL than it began with,
-        which the config has to allow. The KL is nats per token on calibration blocks that were not
+        and empty without one; `worse` is whether it ended with a higher KL than it began with. The
+        KL is nats per token on calibration blocks that were not
         trained on, first without biases, then with the learned ones, and `won_percent` is the
         share that was won. Of that, `last_tenth_percent` was won in the last tenth of the steps,
         or since the last measurement before.
 
     Raises:
         FileError: A file is damaged, or of another run.
+        ValueError: A training ended worse than it began, and that is not allowed.
     """
-    rows = [
-        describe_training(read_curve(path, names), schedule)
-        for path, names in zip(paths, runs, strict=True)
-    ]
+    curves = [read_curve(path, names) for path, names in zip(paths, runs, strict=True)]
+    rows = [describe_training(curve, schedule) for curve in curves]
+    worse = [curve for curve, row in zip(curves, rows, strict=True) if row["worse"]]
+    if worse and not allow_worse:
+        raise ValueError(
+            f"trainings ended with a higher held-out KL, in nats per token, than they began with: "
+            f"{'; '.join(map(say_course, worse))}: lower train.learning_rate, or set "
+            f"train.allow_worse to true"
+        )
     return pd.DataFrame(rows, columns=TRAININGS).astype({"converged": "boolean"})
 
 
@@ -73,11 +79,20 @@ def read_curve(path: str | Path, names: Mapping) -> pd.DataFrame:
     check.check_names(curve, path, names)
     if curve["step"].tolist() != list(range(len(curve))) or len(curve) < 2:
         raise check.FileError(path, "lacks a step, or has one twice")
-    check.check_numbers(curve.iloc[1:], path, MEASURED[:2], least=-ROUNDING)
+    check.check_numbers(curve.iloc[1:], path, MEASURED[:2], least=-check.ROUNDING)
     ends = curve.iloc[[0, -1]]
-    check.check_numbers(ends, path, ["held_out_kl"], least=-ROUNDING)
-    check.check_numbers(curve.dropna(subset="held_out_kl"), path, ["held_out_kl"], -ROUNDING)
+    check.check_numbers(ends, path, ["held_out_kl"], least=-check.ROUNDING)
+    check.check_numbers(curve.dropna(subset="held_out_kl"), path, ["held_out_kl"], -check.ROUNDING)
     return curve
+
+
+def say_course(curve: pd.DataFrame) -> str:
+    """Name a training, with its held-out KL before and after it and its learning rate."""
+    first, last = curve.iloc[0], curve.iloc[-1]
+    return (
+        f"{check.describe(first[EVALUATION].to_dict())}, from {first['held_out_kl']:.4g} to "
+        f"{last['held_out_kl']:.4g} at a rate of {curve['learning_rate'].iloc[1]:g}"
+    )
 
 
 def read_trainings(path: str | Path, points: pd.DataFrame) -> pd.DataFrame:
@@ -109,12 +124,12 @@ def describe_training(curve: pd.DataFrame, schedule: str) -> dict:
     steps = int(trained["step"].iloc[-1])
     before = reached[reached.index <= 0.9 * steps].iloc[-1]
     won = start - end
-    ended = bool((curve["event"] == "converged").any())
+    event = str(curve["event"].iloc[-1])
     return {
         **curve[EVALUATION].iloc[0],
         "steps": steps,
-        "converged": ended if schedule == PLATEAU else None,
-        "worse": bool((curve["event"] == "worse").any()),
+        "converged": "converged" in event if schedule == PLATEAU else None,
+        "worse": "worse" in event,
         "learning_rate": float(trained["learning_rate"].iloc[0]),
         "last_rate": float(trained["learning_rate"].iloc[-1]),
         "held_out_kl_start": start,

@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pandas as pd
 import pytest
 
@@ -54,6 +57,24 @@ def test_the_digest_tells_one_corpus_from_another(documents):
     again = corpus.collect_docstrings(SELECTION, processes=2)
     assert digest == corpus.describe_corpus(again, ["networkx"])["digest"]
     assert digest != corpus.describe_corpus(documents.iloc[1:], ["networkx"])["digest"]
+
+
+def test_a_stop_does_not_wait_for_the_files_that_are_not_begun(monkeypatch):
+    begun = []
+
+    def read(path):
+        begun.append(path)
+        time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus, "read_docstrings", read)
+    monkeypatch.setattr(
+        corpus, "ProcessPoolExecutor", lambda processes, mp_context: ThreadPoolExecutor(processes)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        corpus.collect_docstrings(SELECTION, processes=1)
+    time.sleep(0.5)
+    assert len(begun) < 10 < len(corpus.source_files("networkx"))
 
 
 def test_a_package_that_is_not_installed_is_named():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from transformers import LlamaConfig
@@ -46,6 +48,20 @@ def test_training_learns_what_can_be_learned():
     _, curve = train()
     assert curve["held_out_nats_per_token"].iloc[-1] < curve["held_out_nats_per_token"].iloc[0]
     assert curve["step"].tolist() == [4, 8, 10]
+
+
+def test_a_training_that_diverges_ends_where_its_loss_is_measured_and_one_weight_is_enough():
+    model, _ = train()
+    with torch.no_grad():
+        model.model.norm.weight[0] = float("nan")
+    sentence = r"has diverged: its loss on held-out text is nan .*lower pretrain.*learning_rate"
+    with pytest.raises(ValueError, match=sentence):
+        pretrain.measure_loss(model, HELD_OUT)
+    with pytest.raises(ValueError, match=sentence):
+        pretrain.describe_training(model, HELD_OUT, SCHEDULE, seed=0)
+    rate = dataclasses.replace(SCHEDULE, learning_rate=float("inf"))
+    with pytest.raises(ValueError, match=sentence):
+        pretrain.pretrain(config(), STREAM, HELD_OUT, rate, 0, resume.UNSAVED, "cpu")
 
 
 @pytest.mark.parametrize("steps", [0, 3, 5, 9])

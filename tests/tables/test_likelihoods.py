@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 from small_study import BLOCKS, TEAL, UNIF_ALL
 
+from spon import evaluate
 from spon.sites import EVALUATION
 from spon.tables import likelihoods
 
@@ -35,11 +36,15 @@ def test_evaluations_are_of_the_same_blocks(paths):
         likelihoods.read_evaluations(paths, NAMES)
 
 
-def test_a_divergence_may_be_below_zero_by_rounding_alone(paths):
+def test_a_divergence_may_be_below_zero_by_rounding_alone_where_it_is_written_and_read(paths):
     predictions = UNIF_ALL["predictions"]
-    UNIF_ALL.assign(kl_nats=-0.9e-6 * predictions, seed=0).to_parquet(paths[1])
+    rounded = UNIF_ALL.assign(kl_nats=-0.9e-3 * predictions, seed=0)
+    evaluate.check_blocks(rounded).to_parquet(paths[1])
     likelihoods.read_evaluations(paths, NAMES)
-    UNIF_ALL.assign(kl_nats=-1.1e-6 * predictions, seed=0).to_parquet(paths[1])
+    negative = UNIF_ALL.assign(kl_nats=-1.1e-3 * predictions, seed=0)
+    with pytest.raises(ValueError, match="has kl_nats -"):
+        evaluate.check_blocks(negative)
+    negative.to_parquet(paths[1])
     with pytest.raises(ValueError, match="as kl_nats in row 1"):
         likelihoods.read_evaluations(paths, NAMES)
 

@@ -21,6 +21,7 @@ rule pca_alignment:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
         prompts=rules.tokenize_prompts.output.prompts,
+        sites=rules.allocate_biases.output.sites,
         biases=rules.train_spon.output.biases,
     output:
         pca_alignment="results/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/pca_alignment.csv",
@@ -53,6 +54,7 @@ rule category_shift:
         tokens=EVALUATION,
         prompts=rules.tokenize_prompts.output.prompts,
         thresholds=thresholds,
+        sites=rules.allocate_biases.output.sites,
         biases=rules.train_spon.output.biases,
     output:
         category_shift="results/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/category_shift.csv",
@@ -74,6 +76,7 @@ rule category_shift:
             "analyses.batch_tokens",
             "analyses.draws",
             "analyses.seed",
+            names=names_of_run,
             sparsification=of_study("sparsification_of_states"),
         ),
     script:
@@ -87,6 +90,7 @@ rule hidden_state_shift:
         tokens=EVALUATION,
         prompts=rules.tokenize_prompts.output.prompts,
         thresholds=thresholds,
+        sites=rules.allocate_biases.output.sites,
         biases=rules.train_spon.output.biases,
     output:
         hidden_state_shift="results/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/hidden_state_shift.csv",
@@ -106,6 +110,7 @@ rule hidden_state_shift:
             "hidden_state_shift.py",
             "analyses.blocks",
             "analyses.batch_tokens",
+            names=names_of_run,
             sparsification=of_study("sparsification_of_states"),
         ),
     script:

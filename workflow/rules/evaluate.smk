@@ -32,6 +32,7 @@ rule evaluate_spon:
             is_centred, rules.centre_on_mode.output.thresholds, otherwise=thresholds
         ),
         centres=branch(is_centred, rules.centre_on_mode.output.centres),
+        sites=rules.allocate_biases.output.sites,
         biases=rules.train_spon.output.biases,
     output:
         nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/nll.parquet",
@@ -109,6 +110,7 @@ use rule evaluate_dense as evaluate_on_dense with:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
         calibration=CALIBRATION,
+        sites=rules.allocate_biases.output.sites,
         biases=rules.train_spon.output.biases,
     output:
         nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/on_dense.parquet",
@@ -135,6 +137,7 @@ rule evaluate_draws:
         model=rules.fetch_model.output.model,
         tokens=EVALUATION,
         thresholds=thresholds,
+        sites=rules.allocate_biases.output.sites,
         biases=imitated,
     output:
         draws="results/{study}/{allocation}/s{sparsity}/seed{seed}/draws.parquet",

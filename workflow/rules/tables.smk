@@ -78,6 +78,7 @@ rule tabulate_trainings:
         spec=spec(
             "tabulate_trainings.py",
             "train.schedule",
+            "train.allow_worse",
             runs=lambda wildcards: study(wildcards).runs(TRAINED),
         ),
     script:
@@ -113,6 +114,8 @@ rule tabulate_controls:
     """Tabulate what training gains beside untrained biases, and beside itself on the dense model."""
     input:
         unpack(outcomes),
+        # No table is made of a training that its own table refuses.
+        trainings=rules.tabulate_trainings.output.trainings[0],
         on_dense=lambda wildcards: files_of_runs(
             rules.evaluate_on_dense.output.nll, study(wildcards).adaptations
         ),

@@ -3,6 +3,13 @@
 from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, RANDOM, TRAINED
 
 
+def recipe():
+    """The settings by which biases are learned; how to judge a training is left to its table."""
+    return {
+        name: value for name, value in config["train"].items() if name != "allow_worse"
+    }
+
+
 def learned_by(way):
     """Pattern of the allocations whose biases are learned in this way."""
     catalogue = SWEPT[0].allocations.values()
@@ -63,8 +70,8 @@ rule train_spon:
     params:
         spec=spec(
             "train_spon.py",
-            "train",
             "memory_gib",
+            train=recipe(),
             names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
@@ -99,6 +106,7 @@ rule average_residual:
             "train.blocks",
             "train.order",
             "calibrate.batch_tokens",
+            names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
     script:
@@ -134,6 +142,7 @@ rule take_newton_step:
             "train.chunk_tokens",
             "calibrate.batch_tokens",
             "memory_gib",
+            names=names_of_run,
             sparsification=of_study("sparsification"),
         ),
     script:

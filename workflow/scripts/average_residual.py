@@ -30,6 +30,7 @@ with job(snakemake) as here:
             snakemake.input.thresholds,
             spec["sparsification"],
             float(snakemake.wildcards.sparsity),
+            names=spec["names"],
         ),
         sites=read_sites(snakemake.input.sites, shape)["site"].tolist(),
         batch_tokens=spec["batch_tokens"],

@@ -16,9 +16,15 @@ with job(snakemake) as here:
         held_out=take_even(read_tokens(snakemake.input.tokens, vocabulary), spec["blocks"]),
         prompts=read_prompts(snakemake.input.prompts, vocabulary),
         sparsifiers=sparsify.read_sparsifiers(
-            network, snakemake.input.thresholds, spec["sparsification"], float(names["sparsity"])
+            network,
+            snakemake.input.thresholds,
+            spec["sparsification"],
+            float(names["sparsity"]),
+            names=spec["names"],
         ),
-        learned=sparsify.load_biases(snakemake.input.biases, network, names),
+        learned=sparsify.load_biases(
+            snakemake.input.biases, network, names, snakemake.input.sites
+        ),
         batch_tokens=spec["batch_tokens"],
         draws=spec["draws"],
         seed=spec["seed"],

@@ -22,14 +22,16 @@ with job(snakemake) as here:
     }
     shape = read_json(snakemake.input.model, "shape")
     sites = read_sites(snakemake.input.sites, shape)["site"].tolist()
+    dense = sparsify.read_thresholds(snakemake.input.thresholds, spec["names"])
+    method = spec["sparsification"]["method"]
+    sparsify.check_thresholds(dense, snakemake.input.thresholds, network, method)
     centres = centre.find_modes(network, tokens, sites, **sizes)
     biases = centre.map_centres(network, centres)
     thresholds = calibrate.measure_thresholds(
         network,
         take_even(read_tokens(snakemake.input.evaluation, vocabulary), spec["held_out_blocks"]),
-        sparsify.read_thresholds(snakemake.input.thresholds)
-        | centre.choose_thresholds(network, tokens, centres, sparsity, **sizes),
-        method=spec["sparsification"]["method"],
+        dense | centre.choose_thresholds(network, tokens, centres, sparsity, **sizes),
+        method=method,
         sparsity=sparsity,
         centres=centres,
         biases=biases,

@@ -13,7 +13,9 @@ with job(snakemake) as here:
     )
     vocabulary = network.config.vocab_size
     names = {"study": snakemake.wildcards.study, **spec["names"]}
-    biases = sparsify.load_biases(snakemake.input.get("biases"), network, names)
+    biases = sparsify.load_biases(
+        snakemake.input.get("biases"), network, names, snakemake.input.get("sites")
+    )
     model = {
         "sparsifiers": sparsify.read_sparsifiers(
             network,

@@ -12,7 +12,7 @@ with job(snakemake) as here:
         snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
     )
     imitated = spec["names"] | {"allocation": spec["names"]["norms_of"]}
-    biases = sparsify.load_biases(snakemake.input.biases, network, imitated)
+    biases = sparsify.load_biases(snakemake.input.biases, network, imitated, snakemake.input.sites)
     tokens = read_tokens(snakemake.input.tokens, network.config.vocab_size)
     taken = pick_blocks(len(tokens), spec["draw_blocks"], "even")
     blocks = evaluate.evaluate_draws(

@@ -15,7 +15,9 @@ with job(snakemake) as here:
         network,
         held_out=take_even(read_tokens(snakemake.input.tokens, vocabulary), spec["blocks"]),
         prompts=read_prompts(snakemake.input.prompts, vocabulary),
-        learned=sparsify.load_biases(snakemake.input.biases, network, names),
+        learned=sparsify.load_biases(
+            snakemake.input.biases, network, names, snakemake.input.sites
+        ),
         components=spec["components"],
         batch_tokens=spec["batch_tokens"],
         draws=spec["draws"],

@@ -12,13 +12,13 @@ from spon.sites import read_sites
 
 with job(snakemake) as here:
     spec, seed = snakemake.params.spec, int(snakemake.wildcards.seed)
-    shape = read_json(snakemake.input.model, "shape")
+    dtype, shape = spec["sparsification"]["dtype"], read_json(snakemake.input.model, "shape")
     sites = read_sites(snakemake.input.sites, shape)["site"].tolist()
     tokens = read_tokens(snakemake.input.tokens, shape["vocabulary"])
     # Blocks count as twice as long, as every activation has a tangent.
     split_blocks = memory.choose_split(
         shape,
-        dtype=spec["sparsification"]["dtype"],
+        dtype=dtype,
         block_length=2 * tokens.shape[1],
         lowest_layer=layers.lowest_layer(sites),
         train={
@@ -29,9 +29,7 @@ with job(snakemake) as here:
         memory_gib=spec["memory_gib"],
         device=here.device,
     )
-    network = models.load(
-        snakemake.input.model, here.device, spec["sparsification"]["dtype"], here.memory_gib
-    )
+    network = models.load(snakemake.input.model, here.device, dtype, here.memory_gib)
     generator = torch.Generator().manual_seed(seed)
     biases = newton.newton_step(
         network,
@@ -41,6 +39,7 @@ with job(snakemake) as here:
             snakemake.input.thresholds,
             spec["sparsification"],
             float(snakemake.wildcards.sparsity),
+            names=spec["names"],
         ),
         sites=sites,
         batch_tokens=split_blocks * tokens.shape[1],

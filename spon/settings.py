@@ -11,7 +11,8 @@ from pathlib import Path
 
 from spon import memory, names
 from spon.allocate import FISHER, MODE, RANDOM, TRAINED, allocate_biases, choose_layers
-from spon.inputs import corpus, source
+from spon.inputs import corpus
+from spon.inputs.shape import check_positions, look_up, read_catalogue, read_shape
 from spon.inputs.text import look
 from spon.schema import SettingsError, check_form
 from spon.sites import TEAL
@@ -213,8 +214,8 @@ def check_study(name: str, config: Mapping) -> None:
         )
     if "path" in study["model"]:
         check_memory(study, check_model(f"studies.{name}", study, config), config)
-    elif study["model"]["repository"] in source.read_catalogue(SHAPES):
-        check_memory(study, source.look_up(study["model"]["repository"], SHAPES), config)
+    elif study["model"]["repository"] in read_catalogue(SHAPES):
+        check_memory(study, look_up(study["model"]["repository"], SHAPES), config)
 
 
 def check_training(name: str, study: Mapping, train: Mapping) -> None:
@@ -273,8 +274,8 @@ def check_model(place: str, study: Mapping, config: Mapping) -> dict:
             f"name a model's folder"
         )
     try:
-        shape = source.read_shape(Path(model["path"]))
-        source.check_positions(study["protocol"]["block_length"], shape)
+        shape = read_shape(Path(model["path"]))
+        check_positions(study["protocol"]["block_length"], shape)
     except ValueError as error:
         raise SettingsError(f"config: {key} is '{model['path']}': {error}") from error
     analysed = [run["allocation"] for run in config["analyses"]["runs"]]

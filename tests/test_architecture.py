@@ -215,8 +215,8 @@ def test_rules_import_nothing_that_imports_torch_and_not_the_seam(path):
     imported = set()
     for line in re.findall(r"^from spon.*$", path.read_text(), re.M):
         imported |= {module for _, module, _ in digest.list_imports(ast.parse(line))}
-    rooms = {"analyses.checkpoints", "cost.jobs", "inputs.corpus", "inputs.source"}
-    rooms |= {"lineage.digest", "inputs.files"}
+    rooms = {"analyses.checkpoints", "cost.jobs", "inputs.corpus", "inputs.folder"}
+    rooms |= {"lineage.digest", "inputs.files", "inputs.shape"}
     assert imported <= rooms | HALL_WITHOUT_TORCH - {"job"}
 
 

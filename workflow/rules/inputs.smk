@@ -5,7 +5,7 @@ Files that no rule makes are `local`: a module's prefix is for what it makes.
 
 from spon.inputs.corpus import read_versions
 from spon.inputs.files import digest_files, find_files
-from spon.inputs.source import list_files
+from spon.inputs.folder import list_files
 
 
 def model_files(wildcards):

@@ -46,11 +46,14 @@ def load_described(
     folder = source.locate(model["source"])
     # Files of the hub are named by their commit and were checked when they were downloaded;
     # hashing them for every job costs more than reading them.
-    files = model["files"] if "path" in model["source"] else {}
+    files = {} if "repository" in model["source"] else model["files"]
     changed = [name for name, digest in files.items() if digest_file(folder / name) != digest]
     if changed:
+        remedy = "delete model.json"
+        if source.is_converted(model["source"]):
+            remedy += ", or this folder, which is then made again"
         raise ValueError(
-            f"'{folder / changed[0]}' is not the file that model.json describes: delete model.json"
+            f"'{folder / changed[0]}' is not the file that model.json describes: {remedy}"
         )
     with gathered(folder, model["files"]) as files:
         return read_network(files, getattr(torch, dtype), name=folder).to(device)

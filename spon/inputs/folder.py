@@ -55,7 +55,7 @@ def gathered(folder: Path, names: Iterable[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def explained(what: str, folder: Path) -> Iterator[None]:
+def explained(what: str, name: str | Path) -> Iterator[None]:
     """Turn whatever transformers raises about a model or tokenizer into one sentence.
 
     Raises:
@@ -70,7 +70,7 @@ def explained(what: str, folder: Path) -> Iterator[None]:
             reason = "it needs Python code of its own, which is never run"
         elif "does not recognize this architecture" in cause:
             reason = f"transformers {version('transformers')} does not know its model_type"
-        raise ValueError(f"the {what} in '{folder}' is not supported: {reason}") from error
+        raise ValueError(f"the {what} in '{name}' is not supported: {reason}") from error
 
 
 def digest_file(path: Path) -> str:

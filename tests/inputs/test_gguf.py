@@ -1,6 +1,7 @@
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from spon.inputs import gguf, source
 from spon.inputs.folder import digest_file
 from spon.inputs.shape import read_shape
 from spon.inputs.tokens import read_tokenizer
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 
 CATALOGUE = TINY.parents[1] / "shapes.yaml"
 TEXTS = [
@@ -86,10 +87,23 @@ def test_a_folder_that_was_changed_is_noticed(cache, file):
 
 def test_two_jobs_at_once_end_with_one_folder(cache, file):
     model = {"gguf": str(file)}
-    with ThreadPoolExecutor(2) as pool:
-        folders = list(pool.map(lambda _: source.locate(model), range(2)))
-    assert folders[0] == folders[1] == gguf.find_folder(model)
-    assert [path.name for path in cache.iterdir()] == [folders[0].name]
+    code = f"from spon.inputs import source; source.locate({model})"
+    jobs = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
+    assert [job.wait() for job in jobs] == [0, 0]
+    assert list(cache.iterdir()) == [gguf.find_folder(model)]
+
+
+def test_the_folder_of_another_job_that_was_faster_is_left(cache, file, monkeypatch):
+    def convert(*arguments):
+        made.mkdir(parents=True)
+        (made / "theirs").touch()
+        arguments[1].mkdir()
+
+    made = gguf.find_folder({"gguf": str(file)})
+    monkeypatch.setattr(gguf, "convert", convert)
+    assert source.locate({"gguf": str(file)}) == made
+    assert [path.name for path in made.iterdir()] == ["theirs"]
+    assert list(cache.iterdir()) == [made]
 
 
 def test_the_tokenizer_is_the_one_that_the_file_was_written_from(cache, file):

@@ -278,7 +278,7 @@ def describe_whole(plan: Mapping[str, Any]) -> list[str]:
     largest = max(sizes, key=sizes.get)
     lines = [
         f"by the clock  {format_time(plan['wall_seconds'])}",
-        f"disk          {weights} of weights to download, {results} of results, "
+        f"disk          {weights} of weights to fetch or convert, {results} of results, "
         f"{cache} of cache while it runs",
         f"memory        {sizes[largest] / memory.GIB:.2f} GiB in the largest job, its {largest}, "
         f"of {plan['memory_gib']:g} GiB (memory_gib)",

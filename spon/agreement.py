@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from spon import layers, models
 from spon.head import Head
-from spon.inputs import source
+from spon.inputs.shape import compare_layers
 from spon.sites import name_site, name_sites
 
 # Tokens of the blocks that are compared: few, so that all their logits fit into memory.
@@ -199,7 +199,7 @@ def are_alike(
 
 
 def find_maps(network: nn.Module, ids: Int[Tensor, "blocks length"]) -> dict[str, dict]:
-    """Return `maps` and `lacking` of a model's shape, as `source.read_shape` has them.
+    """Return `maps` and `lacking` of a model's shape, as `read_shape` has them.
 
     A map is an `nn.Linear` that every layer has in the same size, and that takes every token once
     in a pass.
@@ -212,7 +212,7 @@ def find_maps(network: nn.Module, ids: Int[Tensor, "blocks length"]) -> dict[str
         }
         for layer in network.get_decoder().layers
     ]
-    found = source.compare_layers(inside)
+    found = compare_layers(inside)
     taken = watch_shapes(network, found["maps"], ids)
     for name, size in list(found["maps"].items()):
         expected = [(*ids.shape, size["d_in"])]

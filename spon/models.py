@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from spon import cache, memory, progress
 from spon.inputs import check, source
+from spon.inputs.folder import digest_file, explained, gathered
 from spon.sites import name_layer
 
 # ASSUME: hidden states are compared in float32 whatever the study's precision. The smallest shifts
@@ -45,15 +46,16 @@ def load_described(
     folder = source.locate(model["source"])
     # Files of the hub are named by their commit and were checked when they were downloaded;
     # hashing them for every job costs more than reading them.
-    files = model["files"] if "path" in model["source"] else {}
-    changed = [
-        name for name, digest in files.items() if source.digest_file(folder / name) != digest
-    ]
+    files = {} if "repository" in model["source"] else model["files"]
+    changed = [name for name, digest in files.items() if digest_file(folder / name) != digest]
     if changed:
+        remedy = "delete model.json"
+        if source.is_converted(model["source"]):
+            remedy += ", or this folder, which is then made again"
         raise ValueError(
-            f"'{folder / changed[0]}' is not the file that model.json describes: delete model.json"
+            f"'{folder / changed[0]}' is not the file that model.json describes: {remedy}"
         )
-    with source.gathered(folder, model["files"]) as files:
+    with gathered(folder, model["files"]) as files:
         return read_network(files, getattr(torch, dtype), name=folder).to(device)
 
 
@@ -74,7 +76,7 @@ def read_network(folder: Path, dtype: torch.dtype, name: Path | None = None) -> 
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
     name = name or folder
-    with source.explained("model", name):
+    with explained("model", name):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         known = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
         if known is None:

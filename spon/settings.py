@@ -12,6 +12,7 @@ from pathlib import Path
 from spon import memory, names
 from spon.allocate import FISHER, MODE, RANDOM, TRAINED, allocate_biases, choose_layers
 from spon.inputs import corpus, source
+from spon.inputs.shape import check_positions
 from spon.inputs.text import look
 from spon.schema import SettingsError, check_form
 from spon.sites import TEAL
@@ -27,6 +28,8 @@ BLOCKS = [
 ]
 # The precision in which analyses load a model: `models.STATES`, whose module imports torch.
 STATES = "float32"
+# A model has one of these keys.
+KINDS = ["path", "repository", "gguf", "package"]
 SHAPES = Path(__file__).parents[1] / "resources/shapes.yaml"
 
 
@@ -47,8 +50,9 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
     for study in config["studies"].values():
         if "checkpoints" in study:
             study["checkpoints"] = resolve_path(study["checkpoints"], home)
-        elif "path" in study["model"]:
-            study["model"]["path"] = resolve_path(study["model"]["path"], home)
+        else:
+            for key in {"path", "gguf"} & set(study["model"]):
+                study["model"][key] = resolve_path(study["model"][key], home)
     config["analyses"]["prompts"] = resolve_path(config["analyses"]["prompts"], home)
     check_given(config.get("given", []))
     check_catalogues(config)
@@ -211,10 +215,9 @@ def check_study(name: str, config: Mapping) -> None:
         raise SettingsError(
             f"config: analyses.prompts is '{config['analyses']['prompts']}', which is no file"
         )
-    if "path" in study["model"]:
-        check_memory(study, check_model(f"studies.{name}", study, config), config)
-    elif study["model"]["repository"] in source.read_catalogue(SHAPES):
-        check_memory(study, source.look_up(study["model"]["repository"], SHAPES), config)
+    shape = check_model(f"studies.{name}", study, config)
+    if shape:
+        check_memory(study, shape, config)
 
 
 def check_training(name: str, study: Mapping, train: Mapping) -> None:
@@ -257,26 +260,31 @@ def check_packages(packages: list[str]) -> None:
             ) from error
 
 
-def check_model(place: str, study: Mapping, config: Mapping) -> dict:
-    """Check that a local model can be read and has the positions, maps and layers of the sweep.
+def check_model(place: str, study: Mapping, config: Mapping) -> dict | None:
+    """Check that a model can be read and has the positions, maps and layers of the sweep.
 
     Args:
         place: Where the config has the study.
 
     Returns:
-        Its shape.
+        Its shape; None if that is known only when the model is fetched.
     """
-    key, model = f"{place}.model.path", study["model"]
-    if not (Path(model["path"]) / "config.json").exists():
+    model = study["model"]
+    kind = next(kind for kind in KINDS if kind in model)
+    key, named = f"{place}.model.{kind}", model[kind]
+    if kind == "path" and not (Path(named) / "config.json").exists():
         raise SettingsError(
-            f"config: {key} is '{model['path']}', which holds no config.json: "
-            f"name a model's folder"
+            f"config: {key} is '{named}', which holds no config.json: name a model's folder"
         )
+    if kind == "gguf" and not Path(named).is_file():
+        raise SettingsError(f"config: {key} is '{named}', which is no file: name a GGUF file")
     try:
-        shape = source.read_shape(Path(model["path"]))
-        source.check_positions(study["protocol"]["block_length"], shape)
+        shape = source.foresee(model, SHAPES)
+        if shape is None:
+            return None
+        check_positions(study["protocol"]["block_length"], shape)
     except ValueError as error:
-        raise SettingsError(f"config: {key} is '{model['path']}': {error}") from error
+        raise SettingsError(f"config: {key} is '{named}': {error}") from error
     analysed = [run["allocation"] for run in config["analyses"]["runs"]]
     for name in dict.fromkeys([*config["sweep"]["allocations"], *analysed]):
         allocation = read_allocation(name, config)
@@ -284,7 +292,7 @@ def check_model(place: str, study: Mapping, config: Mapping) -> dict:
             allocate_biases(shape, allocation.maps, allocation.biases, allocation.layers)
         except ValueError as error:
             raise SettingsError(
-                f"config: allocations.{name} does not fit {key} '{model['path']}': {error}"
+                f"config: allocations.{name} does not fit {key} '{named}': {error}"
             ) from error
     return shape
 

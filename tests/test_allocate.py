@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spon import allocate
-from spon.inputs.source import look_up
+from spon.inputs.shape import look_up
 
 ROOT = Path(__file__).parents[1]
 

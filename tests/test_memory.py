@@ -10,7 +10,7 @@ from given_head import make_head
 
 from spon import divergence, evaluate, layers, memory, sparsify
 from spon.head import Head
-from spon.inputs import source
+from spon.inputs.shape import count_widths
 
 GIB = 2**30
 MAPS = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"]
@@ -53,7 +53,7 @@ def build(family, depth, dtype, key_heads):
 
 
 def describe(network):
-    """The shape of a network, as `spon.inputs.source` reads it from a file."""
+    """The shape of a network, as `spon.inputs.shape` reads it from a file."""
     linears = {
         name: m
         for name, m in network.model.layers[0].named_modules()
@@ -64,7 +64,7 @@ def describe(network):
         for name, linear in linears.items()
     }
     sizes = {"layers": len(network.model.layers), "width": 64, "vocabulary": 64, "maps": maps}
-    sizes |= source.count_widths(network.config.to_dict())
+    sizes |= count_widths(network.config.to_dict())
     return sizes | {"parameters": sum(weight.numel() for weight in network.parameters())}
 
 

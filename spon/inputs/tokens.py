@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from spon.inputs import check, source
+from spon.inputs.folder import explained, gathered
+from spon.inputs.shape import check_positions
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def read_tokenizer(model: Mapping) -> Callable[..., Mapping]:
     from transformers import AutoTokenizer
 
     folder = source.locate(model["source"])
-    with source.gathered(folder, model["files"]) as files, source.explained("tokenizer", folder):
+    with gathered(folder, model["files"]) as files, explained("tokenizer", folder):
         return AutoTokenizer.from_pretrained(files, trust_remote_code=False, local_files_only=True)
 
 
@@ -61,7 +63,7 @@ def check_tokens(tokens: Int[Tensor, "blocks length"], shape: Mapping) -> None:
     Raises:
         ValueError: There are such tokens, or blocks are longer.
     """
-    source.check_positions(tokens.shape[1], shape)
+    check_positions(tokens.shape[1], shape)
     largest = int(tokens.max())
     if largest >= shape["vocabulary"]:
         raise ValueError(

@@ -106,6 +106,8 @@ def test_disk_holds_biases_likelihoods_tokens_and_for_a_while_dense_states():
     assert disk["weights"] == 0
     remote = Scale(SHAPE, SCALE.settings | {"model": {"repository": "a/b"}})
     assert make(scale=remote)["disk_bytes"]["weights"] == 360
+    converted = Scale(SHAPE, SCALE.settings | {"model": {"gguf": "a.gguf"}})
+    assert make(scale=converted)["disk_bytes"]["weights"] == 4 * 180
 
 
 def test_a_study_that_cannot_fit_is_refused_before_it_runs():

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from spon.cost import rate, workload
-from spon.inputs import source
+from spon.inputs.shape import read_shape
 from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[2]
-SHAPE = source.read_shape(TINY)
+SHAPE = read_shape(TINY)
 SETTINGS = {
     "dtype": "float32",
     "method": "threshold",

@@ -9,6 +9,7 @@ from glob import glob
 from hashlib import sha256
 
 from spon.inputs import source
+from spon.inputs.shape import look_up
 from spon.cost import jobs
 
 
@@ -91,14 +92,15 @@ def shape(wildcards):
     """The shape of a study's model, without its weights where they are not here."""
     model = study(wildcards).settings["model"]
     if "path" in model:
-        return source.read_shape(Path(model["path"]))
+        return source.foresee(model, settings.SHAPES)
     pinned = rules.fetch_model.output.model.format(study=wildcards.study)
     described = json.loads(Path(pinned).read_text()) if Path(pinned).exists() else {}
     # That of an older version says too little.
     if described.get("source") == model and "linear_weights" in described["shape"]:
         return described["shape"]
+    named = next(model[kind] for kind in settings.KINDS if kind in model)
     try:
-        return source.look_up(model["repository"], settings.SHAPES)
+        return source.foresee(model, settings.SHAPES) or look_up(named, settings.SHAPES)
     except ValueError as unknown:
         # Told by the job: Snakemake tells what fails here with a traceback.
         return {"unknown": f"plan: {unknown}: run `snakemake {pinned}` first"}

@@ -5,15 +5,18 @@ Files that no rule makes are `local`: a module's prefix is for what it makes.
 
 from spon.inputs.corpus import read_versions
 from spon.inputs.files import digest_files, find_files
-from spon.inputs.source import list_files
+from spon.inputs.folder import list_files
 
 
 def model_files(wildcards):
     """The files that a local model is read from, so that another one in its place is noticed."""
-    folder = study(wildcards).settings["model"].get("path")
-    if not folder:
+    model = study(wildcards).settings["model"]
+    if "gguf" in model:
+        return local([model["gguf"]])
+    if "path" not in model:
         return []
-    return local([str(Path(folder, name)) for name in list_files(Path(folder))])
+    folder = Path(model["path"])
+    return local([str(folder / name) for name in list_files(folder)])
 
 
 def training_record(wildcards):

@@ -71,14 +71,16 @@ def describe_model(model: Mapping) -> list[list[str]]:
 
 
 def name_source(source: Mapping) -> str:
-    """Name the repository or the path that a model or a text comes from.
+    """Name the repository, package or path that a model or a text comes from.
 
     Of an absolute path only the last part is named, since the rest is of one machine.
     """
     if "repository" in source:
         revision = f" at {source['revision']}" if "revision" in source else ""
         return f"{source['repository']}{revision}"
-    path = PurePath(source["path"])
+    if "package" in source:
+        return f"{source['file']} of {source['package']}"
+    path = PurePath(source.get("gguf") or source["path"])
     return path.name if path.is_absolute() else str(path)
 
 

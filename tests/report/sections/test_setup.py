@@ -81,6 +81,9 @@ def test_a_source_is_named_without_what_is_of_one_machine():
     assert setup.name_source({"path": "/data/me/model"}) == "model"
     assert setup.name_source({"path": "resources/model"}) == "resources/model"
     assert setup.name_source({"repository": "a/b", "revision": "c0"}) == "a/b at c0"
+    assert setup.name_source({"gguf": "/data/me/model.gguf"}) == "model.gguf"
+    packed = {"package": "a==1", "file": "a/b.gguf", "sha256": "c0"}
+    assert setup.name_source(packed) == "a/b.gguf of a==1"
 
 
 def test_checkpoints_are_listed_with_their_digests():

@@ -36,8 +36,8 @@ def plot_other_text(texts: pd.DataFrame) -> Figure:
         texts: `tables/texts.csv`.
     """
     runs = mark_single_seeds(texts[texts["measure"].isin(TITLES)])
-    runs = runs[~runs["single"]]
     names, read = list_names(runs), list(runs["text"].unique())
+    runs = runs[~runs["single"]]
     rows = [(scope, name) for scope in names for name in ["", *names[scope]]]
     inches = 0.085 + 0.05 * len(read)
     figure, blocks = make_columns(rows, sorted(runs["sparsity"].unique()), TITLES, inches)

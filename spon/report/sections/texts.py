@@ -21,13 +21,19 @@ from spon.report.sections.results import (
     say_recovery,
     say_scope,
 )
-from spon.report.sections.setup import name_source
+from spon.report.sections.setup import name_places, name_source
 from spon.report.seeds import PLACE, keep_counting
 
 KEY = [*PLACE, "measure"]
 FIRST = "evaluation"
-# What becomes of a gain on another text, from its two intervals, and how it is said.
-STAYS, VANISHES, HARMS, OPEN = "stays", "vanishes", "turns into a loss", "is left open"
+# What becomes of a gain on another text.
+STAYS, VANISHES, HARMS, OPEN = "stays", "vanishes", "harms", "open"
+# How it is said of one gain, and of several.
+FATES = {
+    VANISHES: ("vanishes", "vanish"),
+    HARMS: ("turns into a loss", "turn into losses"),
+    OPEN: ("is left open by a wide interval", "are left open by wide intervals"),
+}
 
 
 def describe_other_text(
@@ -36,7 +42,7 @@ def describe_other_text(
     """Describe damage and recovery on every text, and which gains stay."""
     if texts["text"].nunique() < 2:
         return ""
-    kept = keep_trained(keep_counting(texts, ["text", *KEY]), settings)
+    kept = keep_rows(texts, settings)
     first, *further = texts["text"].unique()
     introduction = (
         "The same biases, thresholds and temperatures, measured on text of another kind than the "
@@ -56,6 +62,13 @@ def describe_other_text(
             "Share of TEAL's damage that is won back: first text filled, others hollow.",
         ),
     )
+
+
+def keep_rows(texts: pd.DataFrame, settings: Mapping) -> pd.DataFrame:
+    """Keep of every trained allocation the row over most trainings, in the order of the table."""
+    places = texts[PLACE].drop_duplicates()
+    kept = keep_trained(keep_counting(texts, ["text", *KEY]), settings)
+    return places.merge(kept, on=PLACE)
 
 
 def name_texts(texts: Mapping, first: str, further: list[str]) -> str:
@@ -152,14 +165,11 @@ def conclude_measure(judged: pd.DataFrame, words: str) -> str:
         return f"By {words} no gain is shown on the first text."
     stays = judged[judged["fate"] == STAYS]
     parts = [f"{len(stays)} of {len(judged)} gains stay{say_sizes(stays)}"]
-    for fate, phrase in (
-        (VANISHES, "vanish"),
-        (HARMS, "turn into losses"),
-        (OPEN, "are left open by wide intervals"),
-    ):
+    for fate, (one, several) in FATES.items():
         others = judged[judged["fate"] == fate]
         if len(others):
-            parts.append(f"{name_runs(others)} {phrase}")
+            runs = name_places(zip(others["allocation"], others["sparsity"], strict=True))
+            parts.append(f"{len(others)} {one if len(others) == 1 else several} ({runs})")
     return f"By {words}, {'; '.join(parts)}."
 
 
@@ -170,17 +180,11 @@ def say_sizes(stays: pd.DataFrame) -> str:
     return f" ({join_words(counts)})" if counts else ""
 
 
-def name_runs(runs: pd.DataFrame) -> str:
-    """Name allocations with their sparsities: `those of TOP-50 at 50 % and UNIF-ALL at 60 %`."""
-    named = [f"{run.allocation} at {say_percent(run.sparsity)}" for run in runs.itertuples()]
-    return f"{'that' if len(named) == 1 else 'those'} of {join_words(named)}"
-
-
 def summarise_texts(texts: pd.DataFrame | None, settings: Mapping) -> str:
     """Say in one line of the first page how many gains stay on each further text."""
     if texts is None or texts["text"].nunique() < 2:
         return ""
-    kept = keep_trained(keep_counting(texts, ["text", *KEY]), settings)
+    kept = keep_rows(texts, settings)
     first, *further = texts["text"].unique()
     phrases = []
     for name in further:

@@ -64,7 +64,7 @@ def test_the_section_names_the_texts_and_puts_damage_and_gains_side_by_side():
         "21.5 % [18.0, 25.0]",
     ]
     assert "By KL divergence, 1 of 1 gains stay." in section
-    assert "By log-likelihood, 0 of 1 gains stay; that of UNIF-ALL at 50 % vanish" in section
+    assert "By log-likelihood, 0 of 1 gains stay; 1 vanishes (UNIF-ALL at 50 %)." in section
     assert "![Share of TEAL's damage that is won back on each text](fig9.png)" in section
     line = "on wiki, 1 of 1 by KL divergence and 0 of 1 by log-likelihood."
     assert line in text.split("\n## ")[1]
@@ -76,6 +76,15 @@ def test_a_study_of_one_text_has_no_such_section():
     one = make(kl=((20, 30), (18, 25)), nll=((10, 12), (-1, 5)))
     one = one[one["text"] == "evaluation"]
     assert texts.describe_other_text(one, OF_STUDY) == ""
+
+
+def test_rows_are_in_the_order_of_the_table_though_some_have_several_trainings():
+    intervals = {"kl": ((20, 30), (18, 25)), "nll": ((10, 12), (8, 9))}
+    first, second = make(**intervals), make(**intervals, allocation="TOP-50")
+    mean = first.assign(seed=None, seeds=2)
+    kept = texts.keep_rows(pd.concat([first, second, mean], ignore_index=True), SETTINGS)
+    assert kept["allocation"].drop_duplicates().tolist() == ["UNIF-ALL", "TOP-50"]
+    assert kept["seeds"].tolist() == [2] * 6 + [1] * 6
 
 
 def test_controls_are_no_gains_that_stay():

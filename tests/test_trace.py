@@ -61,7 +61,7 @@ def test_local_text_and_a_tokenizer_of_several_files_are_recorded_too(tmp_path):
     (corpus / "two.txt").symlink_to(tmp_path / "elsewhere.txt")
     text = {"path": "text", "split": "train", "field": "text", "blocks": 64, "order": "even"}
     evaluation = text | {"data_files": "corpus/**/*.txt"}
-    overlays = study.overlay(studies={"tiny": {"text": {"evaluation": [evaluation]}}})
+    overlays = study.overlay(studies={"tiny": {"text": {"evaluation": evaluation}}})
     study.is_traced = True
     study.run("results/tiny/tokens/evaluation.safetensors", overlays=overlays)
     surplus, _ = compare(study)

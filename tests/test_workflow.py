@@ -350,7 +350,7 @@ def test_what_only_the_text_can_tell_is_told_by_the_first_job_on_screen_and_in_i
         "split": "train",
         "field": "text",
     }
-    settings["text"]["evaluation"] = [lines | {"blocks": 5000, "order": "even"}]
+    settings["text"]["evaluation"] = lines | {"blocks": 5000, "order": "even"}
     result = study.snakemake(
         "results/tiny/tokens/evaluation.safetensors",
         overlays=study.overlay(studies={"tiny": settings}),

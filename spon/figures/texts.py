@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from spon.figures.outcomes import choose_window, list_names, make_columns
 from spon.figures.style import (
     FAINT,
+    KEYS,
     MAIN,
     MUTED,
     add_legend,
@@ -45,9 +45,8 @@ def plot_other_text(texts: pd.DataFrame) -> Figure:
         of_measure = runs[runs["measure"] == measure]
         window = choose_window(of_measure)
         for sparsity, ax in panels.items():
-            for run in of_measure[of_measure["sparsity"] == sparsity].itertuples():
-                row, text = rows.index((run.scope, run.allocation)), read.index(run.text)
-                plot_on_text(ax, row + place_text(text, len(read)), run, text, window)
+            for key, on_texts in of_measure[of_measure["sparsity"] == sparsity].groupby(KEYS):
+                plot_pair(ax, rows.index((key[1], key[0])), on_texts, read, window)
             ax.set(xlim=window, xlabel="damage recovered (%)")
     add_legend(figure, explain_texts(read))
     return figure
@@ -58,6 +57,28 @@ def place_text(text: int, texts: int) -> float:
     return ROW * ((text + 0.5) / texts - 0.5)
 
 
+def plot_pair(
+    ax: Axes, row: int, runs: pd.DataFrame, read: list[str], window: tuple[float, float]
+) -> None:
+    """Plot what a run wins back on each text; without an interval it is not applicable.
+
+    Args:
+        runs: The rows of the run, one per text.
+        read: All texts, in their order.
+        window: The limits of x.
+    """
+    known = runs[runs["low"].notna()]
+    for run in known.itertuples():
+        text = read.index(run.text)
+        plot_on_text(ax, row + place_text(text, len(read)), run, text, window)
+    missing = [name for name in read if name not in set(known["text"])]
+    if missing:
+        where = "no damage shown" if known.empty else f"on {', '.join(missing)}"
+        plate = {"fc": "white", "ec": "none", "pad": 1}
+        words = {"color": MUTED, "va": "center", "bbox": plate, "gid": "missing"}
+        ax.text(0.02, row, f"n/a ({where})", transform=ax.get_yaxis_transform(), **words)
+
+
 def plot_on_text(ax: Axes, y: float, run: Any, text: int, window: tuple[float, float]) -> None:
     """Plot what a run wins back on a text, with an arrowhead where its interval is cut.
 
@@ -66,10 +87,6 @@ def plot_on_text(ax: Axes, y: float, run: Any, text: int, window: tuple[float, f
         window: The limits of x.
     """
     left, right = window
-    if np.isnan(run.low):
-        words = {"color": MUTED, "va": "center", "size": 5, "gid": "missing"}
-        ax.text(0.02, y, "n/a (no damage shown)", transform=ax.get_yaxis_transform(), **words)
-        return
     face = FACES[text % len(FACES)]
     plot_run(ax, run.recovery_percent, y, run, (max(run.low, left), min(run.high, right)), face)
     arrowhead = {"ms": 3, "color": style_of(run.allocation).colour, "clip_on": False, "gid": "cut"}

@@ -41,7 +41,13 @@ def test_a_run_has_a_full_mark_on_the_first_text_and_a_hollow_one_below_on_anoth
 def test_a_text_without_damage_says_so_beside_the_other():
     by_kl, _ = texts.plot_other_text(TEXTS).axes
     assert len(marks_of(by_kl, "TOP-50")) == 1
-    assert [text.get_gid() for text in by_kl.texts] == ["missing"]
+    assert [text.get_text() for text in by_kl.texts] == ["n/a (on wiki)"]
+
+
+def test_a_run_without_damage_on_any_text_says_so_once():
+    nothing = TEXTS.assign(low=np.nan, high=np.nan, recovery_percent=np.nan)
+    by_kl, _ = texts.plot_other_text(nothing).axes
+    assert [text.get_text() for text in by_kl.texts] == ["n/a (no damage shown)"] * 2
 
 
 def test_an_interval_that_would_hide_the_others_is_cut_with_an_arrowhead():

@@ -9,9 +9,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spon import memory, names
+from spon import memory, names, texts
 from spon.allocate import FISHER, MODE, RANDOM, TRAINED, allocate_biases, choose_layers
-from spon.inputs import corpus, source
+from spon.inputs import corpus, source, topics
+from spon.inputs.files import CORPORA
 from spon.inputs.shape import check_positions
 from spon.inputs.text import look
 from spon.schema import SettingsError, check_form
@@ -30,6 +31,8 @@ BLOCKS = [
 STATES = "float32"
 # A model has one of these keys.
 KINDS = ["path", "repository", "gguf", "package"]
+# The splits of the texts that are made of what is installed.
+SPLITS = {"pydoc": ["calibration", "evaluation"], "python_reference": ["all"]}
 SHAPES = Path(__file__).parents[1] / "resources/shapes.yaml"
 
 
@@ -47,6 +50,7 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
     """
     check_form(config, schema)
     check_names(config)
+    check_names_of_texts(config)
     for study in config["studies"].values():
         if "checkpoints" in study:
             study["checkpoints"] = resolve_path(study["checkpoints"], home)
@@ -103,6 +107,16 @@ def check_names(config: Mapping) -> None:
                 f"config: {' and '.join(keys)} have '{alike[0]}' and '{alike[1]}', which are one "
                 f"folder where a file system ignores case: rename one"
             )
+
+
+def check_names_of_texts(config: Mapping) -> None:
+    """Check that every study's evaluation texts can have files by their names."""
+    for name, study in config["studies"].items():
+        if "text" in study:
+            try:
+                texts.check_names(f"studies.{name}.text", study["text"])
+            except ValueError as mistake:
+                raise SettingsError(f"config: {mistake}") from mistake
 
 
 def check_catalogues(config: Mapping) -> None:
@@ -200,13 +214,13 @@ def require(value: str, allowed: Mapping | list, key: str) -> None:
 
 def check_study(name: str, config: Mapping) -> None:
     """Check that a study's files exist, and that its model has the sweep's sites and fits."""
-    study = config["studies"][name]
+    study, keys = Study(name, config).settings, texts.list_keys(config["studies"][name]["text"])
     for part, text in study["text"].items():
-        check_text(f"studies.{name}.text.{part}", text, config)
+        check_text(f"studies.{name}.text.{keys[part]}", text, config)
     for part, section, key in BLOCKS:
         blocks, available = config[section][key], study["text"][part]["blocks"]
         if blocks > available:
-            limit = f"studies.{name}.text.{part}.blocks"
+            limit = f"studies.{name}.text.{keys[part]}.blocks"
             raise SettingsError(
                 f"config: {section}.{key} is {blocks}: allowed is 1 to {available}, {limit}"
             )
@@ -233,18 +247,34 @@ def check_training(name: str, study: Mapping, train: Mapping) -> None:
 
 def check_text(key: str, text: Mapping, config: Mapping) -> None:
     """Check that a text's local files begin with text, or that the corpus has its split."""
-    if text["path"] == "pydoc":
+    path = text["path"]
+    if path in CORPORA:
         if "pydoc" not in config:
             raise SettingsError(
-                f"config: {key}.path is 'pydoc', but the config has no key pydoc that says of what"
+                f"config: {key}.path is '{path}', but the config has no key pydoc that says of "
+                f"what"
             )
-        check_packages(config["pydoc"]["packages"])
-        require(text["split"], ["calibration", "evaluation"], f"{key}.split")
+        require(text["split"], SPLITS[path], f"{key}.split")
         require(text["field"], ["text"], f"{key}.field")
+    if path == "pydoc":
+        check_packages(config["pydoc"]["packages"])
+    if path == "python_reference":
+        check_topics(key)
     try:
         look(text)
     except ValueError as mistake:
         raise SettingsError(f"config: {key}: {mistake}") from mistake
+
+
+def check_topics(key: str) -> None:
+    """Check that this Python comes with the reference of the language."""
+    try:
+        topics.read_topics()
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"config: {key}.path is 'python_reference', but this Python comes without it "
+            f"(pydoc_data.topics): take another Python, or another text"
+        ) from error
 
 
 def check_packages(packages: list[str]) -> None:

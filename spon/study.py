@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
+from spon import texts
 from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, RANDOM, TRAINED
 from spon.sites import DENSE, EVALUATION, RUN, TEAL
 
@@ -57,7 +58,7 @@ class Study:
     Attributes:
         name: As in the config's catalogue.
         config: The whole config, checked.
-        settings: The study's own part of it.
+        settings: The study's own part of it; its texts as `texts.name_texts` has them.
         checkpoints: Of a study without a model, the runs that its folder holds: `allocation,
             sparsity, seed, file`.
         allocations: All of the catalogue by name.
@@ -67,6 +68,8 @@ class Study:
         self.name = name
         self.config = config
         self.settings = config["studies"][name]
+        if self.has_model:
+            self.settings = self.settings | {"text": texts.name_texts(self.settings["text"])}
         self.checkpoints = list(checkpoints)
         self.allocations = {
             allocation: read_allocation(allocation, config) for allocation in config["allocations"]
@@ -81,6 +84,22 @@ class Study:
     def collects_docstrings(self) -> bool:
         """Whether some of its text is the docstring corpus."""
         return any(text["path"] == "pydoc" for text in self.settings["text"].values())
+
+    @property
+    def collects_topics(self) -> bool:
+        """Whether some of its text is the reference of the Python language."""
+        return any(text["path"] == "python_reference" for text in self.settings["text"].values())
+
+    @property
+    def further_texts(self) -> list[str]:
+        """The names of the texts, beside the first, on which all runs are evaluated too."""
+        parts = self.settings["text"] if self.has_model else {}
+        return [part for part in parts if part not in texts.PARTS]
+
+    @property
+    def names_of_texts(self) -> list[str]:
+        """What the evaluation texts are called, the first of them first."""
+        return texts.list_names(self.config["studies"][self.name]["text"])
 
     @property
     def sparsification(self) -> dict:

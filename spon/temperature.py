@@ -3,6 +3,8 @@
 import math
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 
 from spon import cache, models, progress, sparsify
 from spon.head import Head
+from spon.inputs import check
+from spon.inputs.tokens import pick_blocks, read_tokens
 
 # A step of Newton's method, relative, below which the next one would be far smaller still.
 SMALL = 1e-3
@@ -17,6 +21,49 @@ MOST_STEPS = 50
 # ASSUME: a temperature is sought between these, far beyond what language models need. Without
 # bounds, a model that is worse than a uniform guess, or always right, has no best one.
 LOWEST, HIGHEST = 0.1, 10.0
+
+
+def choose_temperature(
+    network: nn.Module,
+    fitted: str | Path | None,
+    calibration: str | Path | None,
+    blocks: int | None,
+    **model: Any,
+) -> float:
+    """Return the temperature of a model: the one that was fitted before, or else fit it.
+
+    Args:
+        network: The dense model.
+        fitted: The model's likelihoods on another text, whose temperature it keeps on every text;
+            None if it is to be fitted.
+        calibration: Tokens to fit it to; not read if it was fitted before.
+        blocks: How many blocks of them.
+        model: As `fit_temperature` takes it.
+
+    Raises:
+        FileError: A file is damaged, or has not one temperature within bounds.
+    """
+    if fitted:
+        return read_temperature(fitted)
+    # ASSUME: blocks from the whole calibration text, whether biases were learned on them or not:
+    # one number is fitted to thousands of predictions.
+    tokens = read_tokens(calibration, network.config.vocab_size)
+    taken = pick_blocks(len(tokens), blocks, "even")
+    return fit_temperature(network, tokens[taken], **model)
+
+
+def read_temperature(path: str | Path) -> float:
+    """Read the temperature of an evaluation.
+
+    Raises:
+        FileError: The file is damaged, or has not one temperature within bounds.
+    """
+    table = check.read_table(path, ["temperature"])
+    check.check_numbers(table, path, ["temperature"], LOWEST, HIGHEST)
+    values = table["temperature"].unique().tolist()
+    if len(values) > 1:
+        raise check.FileError(path, f"has {len(values)} temperatures, allowed is one")
+    return values[0]
 
 
 def fit_temperature(

@@ -25,6 +25,7 @@ TRAININGS = {
     "train_spon": 5,
     "tabulate_trainings": 1,
     "evaluate_spon": 5,
+    "evaluate_spon_further": 5,
     "evaluate_on_dense": 1,
     "evaluate_draws": 1,
 }
@@ -44,14 +45,13 @@ def list_rules(name: str) -> list[str]:
 OF_STATES = dict.fromkeys(list_rules("OF_STATES"), 2)
 OF_BIASES = dict.fromkeys(list_rules("BY_RUN"), 2) | dict.fromkeys(list_rules("BY_STUDY"), 1)
 PLOTS_OF_TABLES = {"plot_perplexity": 1, "plot_damage_recovery": 1, "plot_pareto": 1}
-PLOTS_OF_TABLES |= {"plot_confidence": 1}
+PLOTS_OF_TABLES |= {"plot_confidence": 1, "plot_other_text": 1}
 PLOTS_OF_ANALYSES = dict.fromkeys(
     re.findall(r"as (plot_\w+) with:\n    input:\n        unpack\(analysis", FIGURES), 1
 )
 FINDINGS = {"decide_claims": 1, "write_findings": 1, "render_page": 1}
-REPORTING = (
-    {"tabulate": 1, "tabulate_controls": 1, "write_headline": 1} | PLOTS_OF_TABLES | FINDINGS
-)
+TABLES = ("tabulate", "tabulate_controls", "tabulate_further", "compare_texts", "write_headline")
+REPORTING = dict.fromkeys(TABLES, 1) | PLOTS_OF_TABLES | FINDINGS
 
 
 class Study:

@@ -30,6 +30,9 @@ EVALUATIONS = {
     "evaluate_dense": 1,
     "evaluate_teal": 2,
     "evaluate_spon": 8,
+    "evaluate_dense_further": 1,
+    "evaluate_teal_further": 2,
+    "evaluate_spon_further": 8,
     "evaluate_on_dense": 1,
     "evaluate_draws": 1,
 }
@@ -43,7 +46,7 @@ CALIBRATED = (
     | {"read_quantiles": 2, "choose_thresholds": 2}
     | dict.fromkeys(("average_residual", "take_newton_step", "centre_on_mode"), 1)
 )
-del CALIBRATED["evaluate_dense"]
+del CALIBRATED["evaluate_dense"], CALIBRATED["evaluate_dense_further"]
 # What a change of one setting reruns, and nothing else.
 SETTINGS = [
     ({"device": "auto", "threads": 2}, {}),

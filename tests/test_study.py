@@ -171,3 +171,21 @@ def test_findings_and_plans_know_allocations_with_their_defaults(study):
     assert told["MEAN-DOWN"]["learn"] == "mean_residual"
     assert study.settings_of_plan["allocations"]["ALL-DOWN"]["biases"] == ["mlp.down_proj"]
     assert study.settings_of_rate["pydoc"] == CONFIG["pydoc"]
+
+
+def test_a_study_knows_the_texts_on_which_its_runs_are_evaluated_too():
+    config = deepcopy(CONFIG)
+    text = config["studies"]["pydoc"]["text"]
+    study = Study("pydoc", config)
+    assert (study.further_texts, study.names_of_texts) == ([], ["evaluation"])
+    assert study.settings == config["studies"]["pydoc"]
+    assert not study.collects_topics
+    reference = {"called": "reference", "path": "python_reference", "blocks": 9}
+    text["evaluation"] = [text["evaluation"] | {"called": "docstrings"}, reference]
+    study = Study("pydoc", config)
+    assert (study.further_texts, study.names_of_texts) == (
+        ["reference"],
+        ["docstrings", "reference"],
+    )
+    assert study.settings_of_findings["study"]["text"]["reference"]["blocks"] == 9
+    assert study.collects_topics

@@ -1,10 +1,12 @@
 import math
 
+import pandas as pd
 import pytest
 import torch
 from given_head import make_head
 
 from spon import temperature
+from spon.inputs import check
 
 # Hidden states that are the logits of two tokens.
 HEAD = make_head(torch.eye(2))
@@ -52,6 +54,28 @@ def test_odds_that_are_far_from_right_are_found_from_where_the_softmax_is_one_to
     for logit, best in ((30, 10), (9, 9 / math.log(3))):
         found = temperature.find_temperature(*predict(math.exp(logit), 30, 10), HEAD, 100)
         assert found == pytest.approx(best, rel=1e-5)
+
+
+def test_a_temperature_that_was_fitted_before_is_taken_and_nothing_is_fitted(tmp_path):
+    path = tmp_path / "nll.parquet"
+    pd.DataFrame({"block": [0, 1], "temperature": 1.25}).to_parquet(path)
+    assert temperature.choose_temperature(torch.nn.Identity(), path, None, None) == 1.25
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ([1.25, 1.5], "has 2 temperatures, allowed is one"),
+        ([math.nan, 1.5], "has nan as temperature in row 1"),
+        ([11.0], "has 11.0 as temperature in row 1, allowed is a finite number from 0.1 to 10.0"),
+        ([], "has no rows"),
+    ],
+)
+def test_a_file_without_one_temperature_within_bounds_is_named(values, sentence, tmp_path):
+    path = tmp_path / "nll.parquet"
+    pd.DataFrame({"temperature": pd.Series(values, dtype=float)}).to_parquet(path)
+    with pytest.raises(check.FileError, match=sentence):
+        temperature.read_temperature(path)
 
 
 def test_a_sparse_model_is_fitted_as_it_runs(network, tokens):

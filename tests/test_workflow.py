@@ -49,11 +49,27 @@ def test_the_study_makes_its_tables_and_figures(tiny):
     assert (tables.loc[trained, "temperature"] > 0).all()
     assert tables["protocol"].nunique() == 1
     figures = sorted(path.name for path in (tiny.folder / "figures/tiny").glob("*.png"))
-    assert [name[:4] for name in figures] == [f"fig{number}" for number in range(1, 9)]
+    assert [name[:4] for name in figures] == [f"fig{number}" for number in range(1, 10)]
     for name in figures:
         assert (tiny.folder / f"figures/tiny/{name}").stat().st_size > 10_000
         assert (tiny.folder / f"figures/tiny/{name}").with_suffix(".pdf").exists()
     assert (tiny.folder / "results/tiny/summary.json").exists()
+
+
+def test_a_further_text_has_tables_of_its_own_at_the_temperatures_of_the_first(tiny):
+    tables = tiny.folder / "results/tiny/tables"
+    first, other = (pd.read_csv(tables / f"perplexity{part}.csv") for part in ("", ".reference"))
+    assert list(other.columns) == list(first.columns)
+    assert other["allocation"].equals(first["allocation"])
+    assert (other["temperature"] == first["temperature"]).all()
+    assert set(other["protocol"]).isdisjoint(first["protocol"])
+    texts = pd.read_csv(tables / "texts.csv")
+    assert texts["text"].unique().tolist() == ["evaluation", "reference"]
+    nll = pd.read_parquet(tiny.folder / "results/tiny/dense/nll.reference.parquet")
+    assert len(nll) == 16
+    report = (tiny.folder / "results/tiny/findings.md").read_text()
+    assert "## On another text" in report
+    assert "*reference*: `python_reference`, split `all`, 16 blocks" in report
 
 
 def test_the_study_ends_in_verdicts_and_a_page_that_needs_no_other_file(tiny):
@@ -195,6 +211,7 @@ def test_a_new_allocation_is_one_more_run(tiny):
         "train_spon": 1,
         "tabulate_trainings": 1,
         "evaluate_spon": 1,
+        "evaluate_spon_further": 1,
     }
     assert tiny.plan(overlays=overlays) == one_more | REPORTING
 
@@ -360,8 +377,10 @@ def test_a_text_is_watched_by_its_contents_whatever_their_dates(tmp_path):
     other = json.dumps({"text": (ROOT / "README.md").read_text() * 4}) + "\n"
     named = {"path": "json", "data_files": "corpora/**/*.jsonl"}
     settings = yaml.safe_load((ROOT / "config/tiny.yaml").read_text())["studies"]["tiny"]
-    for part, files in {"calibration": named, "evaluation": {"path": "folder"}}.items():
-        settings["text"][part] |= files | {"split": "train"}
+    evaluation, *_ = settings["text"]["evaluation"]
+    settings["text"]["evaluation"] = [evaluation]
+    settings["text"]["calibration"] |= named | {"split": "train"}
+    evaluation |= {"path": "folder", "split": "train"}
     overlays = study.overlay(studies={"tiny": settings})
     tokens = [f"results/tiny/tokens/{part}.safetensors" for part in settings["text"]]
 

@@ -21,6 +21,9 @@ def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> l
     """
     learned = study.learned
     baselines = {DENSE: "evaluate_dense", TEAL: "evaluate_teal"}
+    evaluations = [
+        (baselines.get(row["allocation"], "evaluate_spon"), row) for row in study.evaluations
+    ]
     scopes = dict.fromkeys(thresholds["scope"] for thresholds in study.thresholds)
     # Thresholds by rank need no quantiles.
     read_scopes = scopes if study.settings["method"] == "threshold" else []
@@ -30,6 +33,7 @@ def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> l
     jobs = [
         ("fetch_model", {}),
         *([("collect_docstrings", {})] if study.collects_docstrings else []),
+        *([("collect_topics", {})] if study.collects_topics else []),
         *(("tokenize_text", {"part": part}) for part in study.settings["text"]),
         ("tokenize_prompts", {}),
         *(("read_quantiles", {"scope": scope}) for scope in read_scopes),
@@ -41,10 +45,16 @@ def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> l
             for run in learned
             if study.learning(run) == way
         ),
-        *((baselines.get(row["allocation"], "evaluate_spon"), row) for row in study.evaluations),
+        *evaluations,
+        *(
+            (f"{rule}_further", row | {"part": part})
+            for part in study.further_texts
+            for rule, row in evaluations
+        ),
         *(("evaluate_on_dense", run) for run in study.adaptations),
         *(("evaluate_draws", run) for run in study.runs(RANDOM)),
         *((rule, run) for rule in by_run for run in study.analysed),
+        *(("tabulate_further", {"part": part}) for part in study.further_texts),
         *((rule, {}) for rule in by_study),
     ]
     return [{"rule": rule, **wildcards} for rule, wildcards in jobs]

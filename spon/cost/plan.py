@@ -155,8 +155,11 @@ def estimate_disk(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> dict[str, 
     """
     settings, rules = scale.settings, [job["rule"] for job in jobs]
     draws = rules.count("evaluate_draws")
-    evaluations = sum(rule.startswith("evaluate_") for rule in rules) - draws
-    rows = evaluations * settings["text"]["evaluation"]["blocks"]
+    rows = sum(
+        settings["text"][job.get("part", "evaluation")]["blocks"]
+        for job in jobs
+        if job["rule"].startswith("evaluate_") and job["rule"] != "evaluate_draws"
+    )
     rows += draws * settings["controls"]["draws"] * settings["controls"]["draw_blocks"]
     entries, maps = 0, 0
     for job in jobs:
@@ -181,13 +184,15 @@ def estimate_disk(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> dict[str, 
 def count_cached(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> int:
     """Count the tokens whose final dense states are cached.
 
-    These are the tokens of the evaluation, of the draws, and of each training text: with a random
-    order every seed trains on blocks of its own, else all seeds share theirs.
+    These are the tokens of all evaluation texts, of the draws, and of each training text: with a
+    random order every seed trains on blocks of its own, else all seeds share theirs.
     """
     settings = scale.settings
     seeds = {job["seed"] for job in jobs if job["rule"] == "train_spon"}
     texts = len(seeds) if settings["train"]["order"] == "random" else min(1, len(seeds))
-    blocks = settings["text"]["evaluation"]["blocks"] + texts * settings["train"]["blocks"]
+    evaluated = [part for part in settings["text"] if part != "calibration"]
+    blocks = sum(settings["text"][part]["blocks"] for part in evaluated)
+    blocks += texts * settings["train"]["blocks"]
     if any(job["rule"] == "evaluate_draws" for job in jobs):
         blocks += settings["controls"]["draw_blocks"]
     return blocks * scale.length

@@ -227,6 +227,18 @@ def evaluate_against_dense(scale: Scale, job: Mapping) -> Work:
     return evaluate_dense(scale, job) + Work(scored=blocks * scale.length)
 
 
+def evaluate_dense_further(scale: Scale, job: Mapping) -> Work:
+    """Count one pass over a further text; the temperature is known."""
+    blocks = scale.settings["text"][job["part"]]["blocks"]
+    return Work(forward=scale.passes(blocks), scored=blocks * scale.length)
+
+
+def evaluate_further(scale: Scale, job: Mapping) -> Work:
+    """Count one pass over a further text, and two products with the head."""
+    blocks = scale.settings["text"][job["part"]]["blocks"]
+    return evaluate_dense_further(scale, job) + Work(scored=blocks * scale.length)
+
+
 def evaluate_draws(scale: Scale, job: Mapping) -> Work:
     """Count a pass per random draw of biases.
 
@@ -297,6 +309,9 @@ WORK: dict[str, Callable[[Scale, Mapping], Work]] = {
     "evaluate_teal": evaluate_against_dense,
     "evaluate_spon": evaluate_against_dense,
     "evaluate_on_dense": evaluate_against_dense,
+    "evaluate_dense_further": evaluate_dense_further,
+    "evaluate_teal_further": evaluate_further,
+    "evaluate_spon_further": evaluate_further,
     "evaluate_draws": evaluate_draws,
     "pca_alignment": pca_alignment,
     "category_shift": category_shift,
@@ -309,7 +324,8 @@ def count_work(scale: Scale, jobs: Iterable[Mapping]) -> dict[str, list[Work]]:
 
     Args:
         scale: Shape and settings.
-        jobs: Each with its `rule`, and `allocation` and `seed` where it is of a run.
+        jobs: Each with its `rule`, `allocation` and `seed` where it is of a run, and `part` where
+            it is of a further text.
     """
     works: dict[str, list[Work]] = {}
     texts = set()  # by rule and seed, those whose dense states a job has made

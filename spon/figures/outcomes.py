@@ -194,7 +194,10 @@ def plot_damage_recovery(damage_recovery: pd.DataFrame) -> Figure:
 
 
 def make_columns(
-    rows: list[tuple[str, str]], sparsities: list[float], titles: dict[str, str]
+    rows: list[tuple[str, str]],
+    sparsities: list[float],
+    titles: dict[str, str],
+    inches: float = 0.135,
 ) -> tuple[Figure, dict[str, dict[float, Axes]]]:
     """Make a figure with a block per title, in which each sparsity is a column with these rows.
 
@@ -202,13 +205,14 @@ def make_columns(
         rows: Scope and name of each row; a scope's heading has no name.
         sparsities: In the order of the columns.
         titles: Of the blocks, by name.
+        inches: Height of a row.
 
     Returns:
         The figure, and its panels by block and sparsity.
     """
     lines = break_lines(sparsities)
     size = SINGLE if len(sparsities) == 1 else DOUBLE
-    height = 0.5 + len(titles) * (0.25 + len(lines) * (0.55 + 0.135 * len(rows)))
+    height = 0.5 + len(titles) * (0.25 + len(lines) * (0.55 + inches * len(rows)))
     figure = Figure(figsize=(size, height), layout="constrained")
     blocks = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
     panels: dict[str, dict[float, Axes]] = {}

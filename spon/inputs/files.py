@@ -15,6 +15,8 @@ from spon.inputs.rows import READERS, name_format
 if TYPE_CHECKING:
     import datasets
 
+# Texts that are made of what is installed.
+CORPORA = ("pydoc", "python_reference")
 # What a folder may say of its data set; other options would change what is read.
 KNOWN_OPTIONS = {"name", "version", "data_dir", "data_files", "description", "sep", "features"}
 
@@ -29,16 +31,16 @@ def find_files(text: Mapping) -> list[str]:
         text: The text's settings.
 
     Returns:
-        Nothing for the pydoc corpus, a data set on the hub and URLs.
+        Nothing for `CORPORA`, a data set on the hub and URLs.
 
     Raises:
         ValueError: There is no such file, folder or split.
     """
     path, named = text["path"], text.get("data_files", [])
     patterns = [named] if isinstance(named, str) else named
-    if path == "pydoc" and patterns:
-        raise ValueError(f"data_files names '{patterns[0]}', but path is 'pydoc': leave one out")
-    if path == "pydoc":
+    if path in CORPORA and patterns:
+        raise ValueError(f"data_files names '{patterns[0]}', but path is '{path}': leave one out")
+    if path in CORPORA:
         return []
     if "://" in path:
         raise ValueError(f"path is '{path}': {allow_paths()}")
@@ -60,7 +62,10 @@ def find_files(text: Mapping) -> list[str]:
 
 def allow_paths() -> str:
     """Say what a text's path may be."""
-    return f"allowed are {', '.join(READERS)} with data_files, a folder, or a data set on the hub"
+    return (
+        f"allowed are {', '.join(READERS)} with data_files, a folder, a data set on the hub, "
+        f"{' or '.join(CORPORA)}"
+    )
 
 
 def find_named(text: Mapping, patterns: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from spon.inputs.files import find_files, name_split, slice_rows
+from spon.inputs.files import CORPORA, find_files, name_split, slice_rows
 from spon.inputs.rows import READERS, Lacking, name_format, read_rows
 
 # How much of a text is read before any work.
@@ -61,7 +61,7 @@ def read_documents(text: Mapping, files: Sequence[str]) -> Documents:
 
     Args:
         text: The text's settings.
-        files: The files that `find_files` returns, or the pydoc corpus of the split.
+        files: The files that `find_files` returns, or those of the corpus.
 
     Raises:
         ValueError: A file is broken, or a row holds no text.
@@ -72,8 +72,8 @@ def read_documents(text: Mapping, files: Sequence[str]) -> Documents:
     else:
         sources = {text["path"]: read_data_set(text)}
     rows = sum(map(len, sources.values()))
-    # The corpus and a data set are a split already, cut to its slices.
-    is_split = text["path"] == "pydoc" or not files
+    # A corpus and a data set are a split already, cut to its slices.
+    is_split = text["path"] in CORPORA or not files
     slices = [range(rows)] if is_split else slice_rows(split, name_split(split), rows)
     documents = collect_documents(sources, slices, text)
     if not documents.texts:

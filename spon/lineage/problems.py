@@ -141,7 +141,7 @@ def holds(path: str, name: str, value: str) -> bool:
     False
     """
     starts = "|".join(re.escape(name[:end]) for end in range(1, len(name) + 1))
-    pattern = rf"(?:^|[/_])(?:{starts})?{re.escape(value)}(?=$|[/_]|\.(?!\d))"
+    pattern = rf"(?:^|[/_]|(?<!\d)\.)(?:{starts})?{re.escape(value)}(?=$|[/_]|\.(?!\d))"
     return re.search(pattern, path) is not None
 
 

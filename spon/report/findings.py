@@ -28,6 +28,7 @@ from spon.report.sections.setup import (
 )
 from spon.report.sections.states import describe_alignment, describe_categories, describe_shifts
 from spon.report.sections.summary import summarise
+from spon.report.sections.texts import describe_other_text
 from spon.report.sections.trainings import describe_trainings
 
 ANALYSES = "What do the biases encode? P-values here are of each analysis by itself."
@@ -64,6 +65,7 @@ FIRST_PAGE = [
             "perplexity",
             "damage_recovery",
             "controls",
+            "texts",
             "claims",
             "settings",
             "trainings",
@@ -95,6 +97,7 @@ BEHIND_IT = [
         ("perplexity", "damage_recovery", "settings"),
         ("controls", "figures"),
     ),
+    Section("## On another text", describe_other_text, ("texts", "settings"), ("figures",)),
     Section("## Analyses of the biases", lambda **_: ANALYSES, ("bias_statistics",)),
     Section("### Hidden-state shift", describe_shifts, ("hidden_state_shift", "figures")),
     Section("### Alignment", describe_alignment, ("pca_alignment", "figures")),
@@ -120,7 +123,7 @@ BEHIND_IT = [
         "## Limits",
         describe_limits,
         ("settings",),
-        ("model", "perplexity", "trainings", "bias_statistics"),
+        ("model", "perplexity", "trainings", "texts", "bias_statistics"),
     ),
     Section("## Environment", describe_environment, ("environment",)),
 ]

@@ -36,6 +36,25 @@ def test_a_study_s_jobs_are_those_of_its_runs_and_evaluations_and_one_of_each_ot
     assert {"rule": "train_spon", "allocation": "TOP-50", "sparsity": 0.5, "seed": 1} in jobs
 
 
+def test_a_further_text_has_a_job_for_every_evaluation_of_the_first():
+    config = deepcopy(CONFIG)
+    texts = config["studies"]["pydoc"]["text"]
+    reference = {"called": "reference", "path": "python_reference", "split": "all", "blocks": 9}
+    before = Counter(job["rule"] for job in list_jobs(Study("pydoc", config), [], []))
+    texts["evaluation"] = [texts["evaluation"], reference]
+    jobs = list_jobs(Study("pydoc", config), [], [])
+    assert Counter(job["rule"] for job in jobs) - before == {
+        "collect_topics": 1,
+        "tokenize_text": 1,
+        "evaluate_dense_further": 1,
+        "evaluate_teal_further": 6,
+        "evaluate_spon_further": 29,
+        "tabulate_further": 1,
+    }
+    further = [job for job in jobs if job["rule"].endswith("_further")]
+    assert {job["part"] for job in further} == {"reference"}
+
+
 def test_thresholds_by_rank_need_no_quantiles():
     config = deepcopy(CONFIG)
     config["studies"]["pydoc"]["method"] = "topk"

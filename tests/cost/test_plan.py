@@ -126,6 +126,17 @@ def test_the_largest_job_is_told_beside_what_it_may_use():
     )
 
 
+def test_a_further_text_has_likelihoods_tokens_and_states_of_its_own_on_the_disk():
+    before = make()["disk_bytes"]
+    texts = SETTINGS["text"] | {"wiki": {"blocks": 7}}
+    further = [{"rule": "evaluate_teal_further", "part": "wiki"}]
+    scale = Scale(SHAPE, SCALE.settings | {"text": texts})
+    after = make(JOBS + further, scale=scale)["disk_bytes"]
+    # 7 blocks of 4 tokens; states of two float32 each.
+    assert after["results"] - before["results"] == 7 * plan.LIKELIHOOD + 28 * plan.NUMBER
+    assert after["cache"] - before["cache"] == 28 * 2 * 4
+
+
 def test_the_table_is_aligned_and_names_the_machine():
     lines = plan.describe_plan(make(), "a").splitlines()
     assert lines[0] == "what a will take, on this machine, 2 models at a time"
@@ -162,5 +173,6 @@ def test_every_rule_that_runs_a_model_has_its_work():
             if "**MODEL," in body:
                 with_model.add(rule)
     made_from_others = {"evaluate_dense", "evaluate_teal", "evaluate_on_dense"}
+    made_from_others |= {f"evaluate_{name}_further" for name in ("dense", "teal", "spon")}
     assert set(workload.WORK) == with_model | made_from_others
     assert sum([], Work()) == Work()

@@ -97,6 +97,17 @@ def test_the_dense_evaluation_needs_one_product_with_the_head_and_others_two():
     assert count("evaluate_spon") == count("evaluate_teal") == Work(forward=48 * 4, scored=80 + 24)
 
 
+def test_a_further_text_is_one_pass_over_its_blocks_without_a_temperature():
+    texts = SETTINGS["text"] | {"wiki": {"blocks": 7}}
+    scale, job = Scale(SHAPE, SETTINGS | {"text": texts}), {"part": "wiki"}
+    dense, teal, spon = (
+        workload.WORK[f"evaluate_{model}_further"](scale, job)
+        for model in ("dense", "teal", "spon")
+    )
+    assert dense == Work(forward=28 * 4, scored=28)
+    assert teal == spon == Work(forward=28 * 4, scored=2 * 28)
+
+
 def test_draws_share_the_dense_model():
     assert count("evaluate_draws") == Work(forward=20 * 8 * 4, scored=21 * 8)
     assert count("evaluate_draws", first=True).forward == 21 * 8 * 4

@@ -44,6 +44,7 @@ def test_patterns_lead_to_files_each_once_in_the_order_of_their_paths(tmp_path, 
         (settings("./corpus"), "path is './corpus', which is no folder"),
         (settings("/no/such/corpus"), "path is '/no/such/corpus', which is no folder"),
         (settings("pydoc", "e.txt"), "data_files names 'e.txt', but path is 'pydoc'"),
+        (settings("python_reference", "e.txt"), "but path is 'python_reference': leave one out"),
     ],
 )
 def test_what_leads_to_no_file_is_refused(text, sentence, tmp_path, monkeypatch):
@@ -54,7 +55,7 @@ def test_what_leads_to_no_file_is_refused(text, sentence, tmp_path, monkeypatch)
 
 
 def test_the_corpus_and_data_sets_on_the_hub_have_no_local_files():
-    assert find_files(settings("pydoc")) == []
+    assert find_files(settings("pydoc")) == find_files(settings("python_reference")) == []
     hub = settings("owner/corpus", "data/*.parquet")
     assert find_files(hub | {"revision": "a" * 40}) == []
     with pytest.raises(ValueError, match="revision is left out: allowed is a full commit"):

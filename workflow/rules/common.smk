@@ -12,7 +12,7 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])])
 )
 
-from spon import failures, settings, signals
+from spon import failures, settings, signals, texts
 from spon.analyses.checkpoints import find_checkpoints
 from spon.lineage import digest
 from spon.names import find_inside
@@ -71,6 +71,7 @@ except settings.SettingsError as mistake:
     raise WorkflowError(str(mistake))
 
 WITH_MODEL = [one.name for one in SWEPT if one.has_model]
+WITH_TEXTS = [one.name for one in SWEPT if one.further_texts]
 BIASES_ALONE = [one.name for one in SWEPT if not one.has_model]
 
 LIMITS = workflow.global_resources
@@ -113,12 +114,20 @@ def any_of(names):
     return "|".join(map(re.escape, dict.fromkeys(names))) or "(?!)"
 
 
+# Every text of any study by its part, and those on which runs are evaluated beside the first.
+TEXTS = [
+    part
+    for one in config["studies"].values()
+    if "text" in one
+    for part in texts.name_texts(one["text"])
+]
+FURTHER = any_of(part for part in TEXTS if part not in texts.PARTS)
 IMPORTED = [run["allocation"] for one in SWEPT for run in one.checkpoints]
 
 
 wildcard_constraints:
     study=any_of(config["studies"]),
-    part="calibration|evaluation",
+    part=any_of(TEXTS),
     scope=any_of(config["scopes"]),
     allocation=any_of([*config["allocations"], *IMPORTED]),
     # As the config's schema has them, each written in one way, so that no run has two folders.

@@ -108,9 +108,10 @@ def shape(wildcards):
 
 def jobs_of_study(wildcards):
     """All jobs of a study, by rule, with what decides their size."""
+    chosen = study(wildcards)
     by_study = (
         BY_STUDY
-        + FIGURES
+        + list_figures(chosen)
         + [
             rules.tabulate_trainings,
             rules.tabulate,
@@ -121,9 +122,10 @@ def jobs_of_study(wildcards):
             rules.write_findings,
             rules.render_page,
         ]
+        + [rules.compare_texts] * bool(chosen.further_texts)
     )
     return jobs.list_jobs(
-        study(wildcards),
+        chosen,
         by_run=list(map(name_of, BY_RUN)),
         by_study=list(map(name_of, by_study)),
     )

@@ -22,6 +22,11 @@ def is_centred(wildcards):
     return study(wildcards).allocations[wildcards.allocation].learn == MODE
 
 
+def names_of_teal(wildcards):
+    """What a file of a TEAL baseline calls itself."""
+    return name_baseline(TEAL, wildcards.scope, float(wildcards.sparsity))
+
+
 rule evaluate_spon:
     """Evaluate a run: negative log-likelihood and KL to the dense model, per held-out block."""
     input:
@@ -75,9 +80,7 @@ use rule evaluate_spon as evaluate_teal with:
             "evaluate.py",
             *SIZES,
             "evaluate.temperature_blocks",
-            names=lambda wildcards: name_baseline(
-                TEAL, wildcards.scope, float(wildcards.sparsity)
-            ),
+            names=names_of_teal,
             sparsification=of_study("sparsification"),
             worse_than_guessing="allow",
         ),
@@ -170,8 +173,86 @@ rule evaluate_draws:
         "../scripts/evaluate_draws.py"
 
 
+use rule evaluate_spon as evaluate_spon_further with:
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=rules.tokenize_text.output.tokens,
+        fitted=rules.evaluate_spon.output.nll,
+        thresholds=branch(
+            is_centred, rules.centre_on_mode.output.thresholds, otherwise=thresholds
+        ),
+        centres=branch(is_centred, rules.centre_on_mode.output.centres),
+        biases=rules.train_spon.output.biases,
+    output:
+        nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/nll.{part}.parquet",
+    log:
+        "logs/{study}/{allocation}/s{sparsity}/seed{seed}/{part}/evaluate_spon_further.log",
+    benchmark:
+        "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/{part}/evaluate_spon_further.tsv"
+    wildcard_constraints:
+        part=FURTHER,
+    params:
+        spec=spec(
+            "evaluate.py",
+            *SIZES,
+            names=names_of_run,
+            sparsification=of_study("sparsification"),
+            worse_than_guessing="allow",
+        ),
+
+
+use rule evaluate_spon as evaluate_teal_further with:
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=rules.tokenize_text.output.tokens,
+        fitted=rules.evaluate_teal.output.nll,
+        thresholds=rules.choose_thresholds.output.thresholds,
+    output:
+        nll="results/{study}/{scope}/s{sparsity}/teal/nll.{part}.parquet",
+    log:
+        "logs/{study}/{scope}/s{sparsity}/teal/{part}/evaluate_teal_further.log",
+    benchmark:
+        "benchmarks/{study}/{scope}/s{sparsity}/teal/{part}/evaluate_teal_further.tsv"
+    wildcard_constraints:
+        part=FURTHER,
+    params:
+        spec=spec(
+            "evaluate.py",
+            *SIZES,
+            names=names_of_teal,
+            sparsification=of_study("sparsification"),
+            worse_than_guessing="allow",
+        ),
+
+
+use rule evaluate_spon as evaluate_dense_further with:
+    input:
+        model=rules.fetch_model.output.model,
+        tokens=rules.tokenize_text.output.tokens,
+        fitted=rules.evaluate_dense.output.nll,
+    output:
+        nll="results/{study}/dense/nll.{part}.parquet",
+    log:
+        "logs/{study}/dense/{part}/evaluate_dense_further.log",
+    benchmark:
+        "benchmarks/{study}/dense/{part}/evaluate_dense_further.tsv"
+    wildcard_constraints:
+        part=FURTHER,
+    params:
+        spec=spec(
+            "evaluate.py",
+            *SIZES,
+            "evaluate.worse_than_guessing",
+            names=name_baseline(DENSE),
+            sparsification=of_study("no_sparsification"),
+        ),
+
+
 describe(
     evaluate_teal="Evaluate a TEAL baseline: a scope sparsified at a sparsity, without biases.",
     evaluate_dense="Evaluate the dense model.",
     evaluate_on_dense="Evaluate a run's biases on the dense model: what they gain there is no repair.",
+    evaluate_spon_further="Evaluate a run on a further text.",
+    evaluate_teal_further="Evaluate a TEAL baseline on a further text.",
+    evaluate_dense_further="Evaluate the dense model on a further text.",
 )

@@ -1,4 +1,4 @@
-"""From tables and analyses to figures: 1 to 3 and 8 of outcomes, 4 and 5 of states, 6 and 7 of biases.
+"""From tables and analyses to figures: 1 to 3, 8 and 9 of outcomes, 4 and 5 of states, 6 and 7 of biases.
 
 A figure is plotted by the function of the rule's name.
 """
@@ -120,6 +120,17 @@ use rule plot_perplexity as plot_confidence with:
         "benchmarks/{study}/plot_confidence.tsv"
 
 
+use rule plot_perplexity as plot_other_text with:
+    input:
+        texts=rules.compare_texts.output.texts[0],
+    output:
+        **pictures("fig9_other_text", "9 other text"),
+    log:
+        "logs/{study}/plot_other_text.log",
+    benchmark:
+        "benchmarks/{study}/plot_other_text.tsv"
+
+
 describe(
     plot_damage_recovery="Plot figure 2: the share of TEAL's damage that every run wins back.",
     plot_pareto="Plot figure 3: what is worth its cost, per scope and sparsity, and over all scopes.",
@@ -128,6 +139,7 @@ describe(
     plot_cross_configuration="Plot figure 6: whether biases of different runs agree, between chance and another seed.",
     plot_bias_statistics="Plot figure 7: norms with depth, kurtosis beside that of normal numbers, signs, outliers, neighbours.",
     plot_confidence="Plot figure 8: what one temperature wins back of TEAL's loss, and what biases do.",
+    plot_other_text="Plot figure 9: what runs win back on the first text, and on each further one.",
 )
 
 OF_BIASES = [rules.plot_cross_configuration, rules.plot_bias_statistics]
@@ -142,8 +154,18 @@ FIGURES = [
 ]
 
 
+def list_figures(study):
+    """The rules of the figures that a study has."""
+    if not study.has_model:
+        return OF_BIASES
+    return FIGURES + [rules.plot_other_text] * bool(study.further_texts)
+
+
 rule figures:
     """Plot every figure of the sweep."""
     input:
-        [expand(figure.output, study=WITH_MODEL) for figure in FIGURES],
-        [expand(figure.output, study=BIASES_ALONE) for figure in OF_BIASES],
+        [
+            expand(figure.output, study=one.name)
+            for one in SWEPT
+            for figure in list_figures(one)
+        ],

@@ -3,6 +3,8 @@
 Files that no rule makes are `local`: a module's prefix is for what it makes.
 """
 
+from platform import python_version
+
 from spon.inputs.corpus import read_versions
 from spon.inputs.files import digest_files, find_files
 from spon.inputs.folder import list_files
@@ -78,17 +80,50 @@ rule collect_docstrings:
         "../scripts/collect_docstrings.py"
 
 
+rule collect_topics:
+    """Read the reference of the Python language that this interpreter ships."""
+    output:
+        topics="results/{study}/text/topics.parquet",
+    log:
+        "logs/{study}/collect_topics.log",
+    benchmark:
+        "benchmarks/{study}/collect_topics.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=spec(
+            "collect_topics.py",
+            "pydoc.shingle_words",
+            "pydoc.duplicate_share",
+            python=python_version(),
+        ),
+    script:
+        "../scripts/collect_topics.py"
+
+
+def settings_of_text(wildcards):
+    """The settings of a text."""
+    parts = study(wildcards).settings["text"]
+    if wildcards.part not in parts:
+        raise WorkflowError(
+            f"text: the study '{wildcards.study}' has none called '{wildcards.part}': allowed are {', '.join(parts)}"
+        )
+    return parts[wildcards.part]
+
+
 def text_files(wildcards):
     """The corpus that a text comes from, or the local files that it is read from."""
-    text = study(wildcards).settings["text"][wildcards.part]
-    if text["path"] == "pydoc":
-        return [rules.collect_docstrings.output[text["split"]]]
-    return local(find_files(text))
+    chosen = settings_of_text(wildcards)
+    if chosen["path"] == "pydoc":
+        return [rules.collect_docstrings.output[chosen["split"]]]
+    if chosen["path"] == "python_reference":
+        return [rules.collect_topics.output.topics]
+    return local(find_files(chosen))
 
 
 def digest_text(wildcards):
     """Of local files: Snakemake compares the contents of an input only where it is newer."""
-    return digest_files(find_files(study(wildcards).settings["text"][wildcards.part]))
+    return digest_files(find_files(settings_of_text(wildcards)))
 
 
 rule tokenize_text:
@@ -108,7 +143,7 @@ rule tokenize_text:
     params:
         spec=spec(
             "tokenize_text.py",
-            text=lambda wildcards: study(wildcards).settings["text"][wildcards.part],
+            text=settings_of_text,
             files=digest_text,
             protocol=lambda wildcards: study(wildcards).settings["protocol"],
         ),

@@ -37,12 +37,14 @@ def reported(wildcards):
         return analyses | {"checkpoints": listed}
     made_with = outcomes(wildcards)
     thresholds = rules.choose_thresholds.output.thresholds
+    texts = tables_of(rules.compare_texts, chosen) if chosen.further_texts else {}
     return {
         "model": made_with["model"],
         "protocol": made_with["protocol"],
         **tables_of(rules.tabulate, chosen),
         **tables_of(rules.tabulate_trainings, chosen),
         **tables_of(rules.tabulate_controls, chosen),
+        **texts,
         **analyses,
         "thresholds": files_of_runs(thresholds, chosen.baselines),
     }
@@ -50,8 +52,7 @@ def reported(wildcards):
 
 def figures_of_findings(wildcards):
     """The figures that a study has, as pictures."""
-    figures = FIGURES if study(wildcards).has_model else OF_BIASES
-    return [rule.output.png for rule in figures]
+    return [rule.output.png for rule in list_figures(study(wildcards))]
 
 
 rule write_findings:

@@ -2,6 +2,7 @@
 
 from spon.allocate import MODE, RANDOM, TRAINED
 from spon.sites import DENSE, TEAL
+from spon.texts import FIRST
 
 TABLES = [
     "perplexity",
@@ -26,14 +27,21 @@ def table(name):
     return [shown, f"{path}.json", f"{path}.tex"]
 
 
-def outcomes(wildcards):
-    """All evaluations of a study, and what they were made with."""
+def outcomes(wildcards, part=FIRST):
+    """All evaluations of a study on a text, and what they were made with."""
     chosen = study(wildcards)
     baselines = {DENSE: rules.evaluate_dense, TEAL: rules.evaluate_teal}
+    others = rules.evaluate_spon
+    if part != FIRST:
+        baselines = {
+            DENSE: rules.evaluate_dense_further,
+            TEAL: rules.evaluate_teal_further,
+        }
+        others = rules.evaluate_spon_further
     nll, sites = [], []
     for names in chosen.evaluations:
-        maker = baselines.get(names["allocation"], rules.evaluate_spon)
-        nll.append(fill(maker.output.nll, study=chosen.name, **names))
+        maker = baselines.get(names["allocation"], others)
+        nll.append(fill(maker.output.nll, study=chosen.name, part=part, **names))
     for name in chosen.biased:
         pattern = rules.allocate_biases.output.sites
         sites.append(fill(pattern, study=chosen.name, allocation=name))
@@ -43,7 +51,7 @@ def outcomes(wildcards):
     ]
     return {
         "model": rules.fetch_model.output.model,
-        "protocol": fill(rules.tokenize_text.output.protocol, part="evaluation"),
+        "protocol": fill(rules.tokenize_text.output.protocol, part=part),
         "sites": sites,
         "nll": nll,
         "thresholds": expand(thresholds, study=chosen.name),
@@ -110,6 +118,61 @@ rule tabulate:
         "../scripts/tabulate.py"
 
 
+def outcomes_further(wildcards):
+    """All evaluations of a study on a further text, and what they were made with."""
+    return outcomes(wildcards, wildcards.part)
+
+
+rule tabulate_further:
+    """Tabulate perplexity and recovery on a further text."""
+    input:
+        unpack(outcomes_further),
+        trainings=rules.tabulate_trainings.output.trainings[0],
+    output:
+        perplexity=table("perplexity.{part}"),
+        damage_recovery=table("damage_recovery.{part}"),
+    log:
+        "logs/{study}/{part}/tabulate_further.log",
+    benchmark:
+        "benchmarks/{study}/{part}/tabulate_further.tsv"
+    wildcard_constraints:
+        part=FURTHER,
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec(
+            "tabulate_further.py",
+            scopes=of_study("scopes"),
+            allocations=of_study("biased"),
+            evaluations=of_study("evaluations"),
+        ),
+    script:
+        "../scripts/tabulate_further.py"
+
+
+rule compare_texts:
+    """Tabulate the recovery of every run on all texts, side by side."""
+    input:
+        damage_recovery=rules.tabulate.output.damage_recovery[0],
+        further=lambda wildcards: expand(
+            rules.tabulate_further.output.damage_recovery[0],
+            study=wildcards.study,
+            part=study(wildcards).further_texts,
+        ),
+    output:
+        texts=table("texts"),
+    log:
+        "logs/{study}/compare_texts.log",
+    benchmark:
+        "benchmarks/{study}/compare_texts.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("compare_texts.py", names=of_study("names_of_texts")),
+    script:
+        "../scripts/compare_texts.py"
+
+
 rule tabulate_controls:
     """Tabulate what training gains beside untrained biases, and beside itself on the dense model."""
     input:
@@ -169,3 +232,10 @@ rule tables:
         expand(rules.tabulate_trainings.output, study=WITH_MODEL),
         expand(rules.tabulate_controls.output, study=WITH_MODEL),
         expand(rules.write_headline.output, study=WITH_MODEL),
+        [
+            expand(
+                rules.tabulate_further.output, study=one.name, part=one.further_texts
+            )
+            for one in SWEPT
+        ],
+        expand(rules.compare_texts.output, study=WITH_TEXTS),

@@ -3,7 +3,7 @@
 from spon.job import job
 
 from spon import centre, evaluate, models, sparsify, temperature
-from spon.inputs.tokens import pick_blocks, read_tokens
+from spon.inputs.tokens import read_tokens
 from spon.sites import name_rows
 
 with job(snakemake) as here:
@@ -30,11 +30,13 @@ with job(snakemake) as here:
         "chunk_tokens": spec["chunk_tokens"],
         "keep": here.keep,
     }
-    # ASSUME: blocks from the whole calibration text, whether biases were learned on them or not:
-    # one number is fitted to thousands of predictions.
-    calibration = read_tokens(snakemake.input.calibration, vocabulary)
-    taken = pick_blocks(len(calibration), spec["temperature_blocks"], "even")
-    fitted = temperature.fit_temperature(network, calibration[taken], **model)
+    fitted = temperature.choose_temperature(
+        network,
+        snakemake.input.get("fitted"),
+        snakemake.input.get("calibration"),
+        spec.get("temperature_blocks"),
+        **model,
+    )
     blocks = evaluate.evaluate(
         network, read_tokens(snakemake.input.tokens, vocabulary), temperature=fitted, **model
     )

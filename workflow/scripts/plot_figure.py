@@ -5,11 +5,11 @@ from spon.job import job
 import numpy as np
 import pandas as pd
 
-from spon.figures import biases, confidence, frontiers, outcomes, states, style
+from spon.figures import biases, confidence, frontiers, outcomes, states, style, texts
 from spon.inputs.check import read_table
 
 with job(snakemake) as here:
-    modules = (biases, confidence, frontiers, outcomes, states)
+    modules = (biases, confidence, frontiers, outcomes, states, texts)
     functions = {name: found for one in modules for name, found in vars(one).items()}
     plot = functions[here.metadata["rule"]]
     tables = {

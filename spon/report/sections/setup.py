@@ -182,6 +182,7 @@ def describe_limits(
     model: Mapping | None = None,
     perplexity: pd.DataFrame | None = None,
     trainings: pd.DataFrame | None = None,
+    texts: pd.DataFrame | None = None,
     bias_statistics: pd.DataFrame | None = None,
 ) -> str:
     """List what the findings do not say; a limit that this study does not have is left out."""
@@ -192,7 +193,7 @@ def describe_limits(
     else:
         trained = keep_trained(perplexity.dropna(subset=["seed"]), settings)
         limits = [*limit_to_trainings(trained), *limit_to_converged(trainings)]
-        limits += [*limit_to_model(model), *limit_to_text()]
+        limits += [*limit_to_model(model), *limit_to_text(texts)]
     if bias_statistics is not None:
         limits += limit_to_analysed_runs(bias_statistics, alone=perplexity is None)
     return "\n".join(f"- {limit}" for limit in limits)
@@ -249,13 +250,19 @@ def limit_to_model(model: Mapping | None) -> list[str]:
     ]
 
 
-def limit_to_text() -> list[str]:
+def limit_to_text(texts: pd.DataFrame | None) -> list[str]:
     """Say what every study that runs a model leaves open: other text, tasks, speed, and scopes."""
     return [
-        "Held-out text is of one kind; no task and no speed is measured.",
+        f"Held-out text is of {say_kinds(texts)}; no task and no speed is measured.",
         "Equal sparsity of sites is not equal sparsity of the model, so scopes are compared by "
         "shares of their own damage.",
     ]
+
+
+def say_kinds(texts: pd.DataFrame | None) -> str:
+    """Write of how many kinds the text is that was evaluated on: `one kind`."""
+    count = 1 if texts is None else texts["text"].nunique()
+    return "one kind" if count == 1 else f"{count} kinds"
 
 
 def limit_to_analysed_runs(bias_statistics: pd.DataFrame, alone: bool) -> list[str]:

@@ -18,7 +18,8 @@ from spon.report.sections.claims import count_verdicts, list_labels
 from spon.report.sections.confidence import OWN, conclude_confidence, weigh_confidence
 from spon.report.sections.controls import summarise_shares
 from spon.report.sections.results import keep_largest, say_recovery, say_scope
-from spon.report.sections.setup import say_size
+from spon.report.sections.setup import say_kinds, say_size
+from spon.report.sections.texts import summarise_texts
 from spon.report.sections.trainings import count_converged
 from spon.report.seeds import PLACE, keep_counting, say_trainings
 
@@ -33,6 +34,7 @@ def summarise(
     perplexity: pd.DataFrame | None = None,
     damage_recovery: pd.DataFrame | None = None,
     controls: pd.DataFrame | None = None,
+    texts: pd.DataFrame | None = None,
     claims: Sequence[Mapping] | None = None,
     settings: Mapping | None = None,
     trainings: pd.DataFrame | None = None,
@@ -50,6 +52,7 @@ def summarise(
             say_question(largest, protocol),
             summarise_recovery(largest, damage_recovery),
             conclude_confidence(weigh_confidence(perplexity, damage_recovery, settings or {})),
+            summarise_texts(texts, settings or {}),
             summarise_controls(controls),
         ]
     else:
@@ -59,7 +62,7 @@ def summarise(
     if trainings is not None and len(trainings):
         blocks.append(f"**Trainings.** {count_converged(trainings)}")
     if perplexity is not None:
-        blocks.append(say_limits(model))
+        blocks.append(say_limits(model, texts))
     if not any(blocks):
         return ""
     return join_blocks(*blocks, show_recovery(figures or {}), SOURCES)
@@ -149,14 +152,15 @@ def summarise_verdicts(claims: Sequence[Mapping]) -> str:
     return " ".join(sentences)
 
 
-def say_limits(model: Mapping | None) -> str:
+def say_limits(model: Mapping | None, texts: pd.DataFrame | None = None) -> str:
     """Say in two sentences where the results end."""
     size = ""
     if model is not None:
         size = f" of {say_size(model)} parameters"
     return (
-        f"**Limits.** This is one model{size} and one kind of text; the published values are of "
-        "Llama-3.2-1B. Only likelihood and KL divergence are measured: no task, no speed."
+        f"**Limits.** This is one model{size} and {say_kinds(texts)} of text; the published "
+        "values are of Llama-3.2-1B. Only likelihood and KL divergence are measured: no task, no "
+        "speed."
     )
 
 

@@ -1,11 +1,18 @@
-"""Put the findings of both studies into the README, and copies of their figures beside it.
+"""Put what the published studies found into the README and docs/three-models.md, with figures.
 
 The studies are published: `make pull` fetches them.
 """
 
+import json
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from spon.report.comparison import Findings, write_comparison
 
 ROOT = Path(__file__).parents[1]
 LLAMA = "llama-3.2-1b-biases"
@@ -16,6 +23,44 @@ FIGURES = {
     "figures/pydoc/fig2_damage_recovery.png": "fig2_damage_recovery.png",
     f"{LLAMA_FIGURES}/fig7_bias_statistics.png": "llama_fig7_bias_statistics.png",
 }
+COMPARISON = "docs/three-models.md"
+WRITTEN = "<!-- written by `make readme` from the tables and verdicts of the published studies -->"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published study that is compared.
+
+    Attributes:
+        study: Its name.
+        home: The folder that it ran in.
+        name: Its model, as readers know it.
+        origin: Where the model is from, in words.
+        text: What it is evaluated on, in words.
+    """
+
+    study: str
+    home: str
+    name: str
+    origin: str
+    text: str
+
+    @property
+    def results(self) -> Path:
+        """Its results."""
+        return ROOT / self.home / "results" / self.study
+
+
+STUDIES = [
+    Published(
+        "smollm2-135m",
+        "studies/smollm2-135m",
+        "SmolLM2-135M",
+        "as PyPI has it",
+        "docstrings of Python packages",
+    ),
+    Published("pydoc", ".", "the small model", "trained here", "docstrings of Python packages"),
+]
 
 
 def insert(readme: str, name: str, text: str) -> str:
@@ -29,9 +74,45 @@ def read_summary(findings: str) -> str:
     return findings.split("## Summary\n")[1].split("\n## ")[0].strip() + "\n"
 
 
+def read_findings(study: Published) -> Findings:
+    """Read the tables and verdicts of a published study."""
+    tables = {
+        path.stem: pd.read_csv(path) for path in sorted((study.results / "tables").glob("*.csv"))
+    }
+    shape = json.loads((study.results / "model.json").read_text())["shape"]
+    text = json.loads((study.results / "tokens/evaluation.json").read_text())
+    allocations = yaml.safe_load((ROOT / "config/config.yaml").read_text())["allocations"]
+    described = (
+        f"{shape['parameters'] / 1e6:,.1f} million parameters, {study.origin}, on "
+        f"{text['blocks']} blocks of {text['block_length']} tokens of {study.text}"
+    )
+    further = {
+        name.partition(".")[2]: table
+        for name, table in tables.items()
+        if name.startswith("damage_recovery.")
+    }
+    return Findings(
+        name=study.name,
+        description=described,
+        perplexity=tables["perplexity"],
+        damage_recovery=tables["damage_recovery"],
+        controls=tables["controls"],
+        further=further,
+        claims=json.loads((study.results / "claims.json").read_text()),
+        allocations={name: {"learn": one.get("learn", "kl")} for name, one in allocations.items()},
+    )
+
+
+def compare() -> str:
+    """Write the page that has the published numbers and those of the published studies."""
+    published = yaml.safe_load((ROOT / "resources/published.yaml").read_text())
+    return f"{WRITTEN}\n{write_comparison(published, [read_findings(one) for one in STUDIES])}"
+
+
 if __name__ == "__main__":
     path = ROOT / "README.md"
     readme = insert(path.read_text(), "headline", (ROOT / "results/pydoc/headline.md").read_text())
     path.write_text(insert(readme, "checkpoints", read_summary((ROOT / FINDINGS).read_text())))
+    (ROOT / COMPARISON).write_text(compare())
     for figure, copy in FIGURES.items():
         shutil.copy(ROOT / figure, ROOT / "docs" / copy)

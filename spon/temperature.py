@@ -28,6 +28,7 @@ def choose_temperature(
     fitted: str | Path | None,
     calibration: str | Path | None,
     blocks: int | None,
+    names: Mapping[str, object],
     **model: Any,
 ) -> float:
     """Return the temperature of a model: the one that was fitted before, or else fit it.
@@ -38,13 +39,15 @@ def choose_temperature(
             None if it is to be fitted.
         calibration: Tokens to fit it to; not read if it was fitted before.
         blocks: How many blocks of them.
+        names: Those of the evaluation, which the likelihoods must have.
         model: As `fit_temperature` takes it.
 
     Raises:
-        FileError: A file is damaged, or has not one temperature within bounds.
+        FileError: A file is damaged, of another evaluation, or has not one temperature within
+            bounds.
     """
     if fitted:
-        return read_temperature(fitted)
+        return read_temperature(fitted, names)
     # ASSUME: blocks from the whole calibration text, whether biases were learned on them or not:
     # one number is fitted to thousands of predictions.
     tokens = read_tokens(calibration, network.config.vocab_size)
@@ -52,13 +55,15 @@ def choose_temperature(
     return fit_temperature(network, tokens[taken], **model)
 
 
-def read_temperature(path: str | Path) -> float:
-    """Read the temperature of an evaluation.
+def read_temperature(path: str | Path, names: Mapping[str, object]) -> float:
+    """Read the temperature of an evaluation of these names.
 
     Raises:
-        FileError: The file is damaged, or has not one temperature within bounds.
+        FileError: The file is damaged, of another evaluation, or has not one temperature within
+            bounds.
     """
-    table = check.read_table(path, ["temperature"])
+    table = check.read_table(path, [*names, "temperature"])
+    check.check_names(table, path, names)
     check.check_numbers(table, path, ["temperature"], LOWEST, HIGHEST)
     values = table["temperature"].unique().tolist()
     if len(values) > 1:

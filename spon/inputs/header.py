@@ -5,6 +5,7 @@ here strings of lists are passed over, so that the config can be checked at ever
 """
 
 import math
+import os
 import struct
 from collections import Counter
 from collections.abc import Mapping
@@ -65,11 +66,16 @@ def read_header(path: Path, name: str | None = None) -> Header:
         name: The file as errors name it, if it has another name.
 
     Raises:
-        ValueError: It is no GGUF file, is broken, is shorter than its header says, or has a
-            quantisation that the package `gguf` does not know.
+        ValueError: It cannot be read, is no GGUF file, is broken, is shorter than its header says,
+            or has a quantisation that the package `gguf` does not know.
     """
-    name, size = name or str(path), path.stat().st_size
-    with path.open("rb") as file:
+    name = name or str(path)
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise ValueError(f"'{name}' cannot be read: {error.strerror}") from error
+    with opened as file:
+        size = os.fstat(file.fileno()).st_size
         if file.read(4) != b"GGUF":
             raise ValueError(
                 f"'{name}' is no GGUF file, which begins with GGUF: if it is a git-lfs pointer, "

@@ -63,9 +63,24 @@ def foresee(model: Mapping[str, str], catalogue: Path) -> dict | None:
     if "gguf" in model and Path(model["gguf"]).is_file():
         return foresee_shape(read_header(Path(model["gguf"])))
     if is_converted(model) and (folder := gguf.find_folder(model)).is_dir():
-        return read_shape(folder)
+        return read_converted(folder)
     name = model.get("repository") or model["package"]
     return look_up(name, catalogue) if name in read_catalogue(catalogue) else None
+
+
+def read_converted(folder: Path) -> dict:
+    """Read the shape of a model in the cache.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    try:
+        return read_shape(folder)
+    except ValueError as error:
+        raise ValueError(
+            f"what was made of it in '{folder}' is damaged: delete that folder, and it is made "
+            f"again"
+        ) from error
 
 
 def describe(model: Mapping[str, str]) -> dict:
@@ -78,7 +93,7 @@ def describe(model: Mapping[str, str]) -> dict:
             as Llama's.
     """
     folder = locate(model)
-    shape = read_shape(folder)
+    shape = read_converted(folder) if is_converted(model) else read_shape(folder)
     files = {name: digest_file(folder / name) for name in list_files(folder)}
     origin = {"gguf": gguf.describe(folder)} if is_converted(model) else {}
     return {"source": dict(model), **origin, "files": files, "shape": shape}

@@ -69,7 +69,9 @@ def explain(package: str, sha256: str, said: str) -> str:
     if found := re.search(r"from versions: (.+?)\)", said):
         others = "" if found[1] == "none" else f": there are wheels of {found[1]}"
         return f"{key}, of which the package index has no wheel for this machine{others}"
-    errors = re.findall(r"^ERROR: (.+)$", said, re.M) or said.split("\n")[-2:]
+    if "No module named pip" in said:
+        return f"{key}, and this Python has no pip to fetch it with"
+    errors = re.findall(r"^ERROR: (.+)$", said, re.M) or said.strip().split("\n")[-1:]
     return f"{key}, which pip cannot fetch ({' '.join(errors[-1].split())[:200]})"
 
 

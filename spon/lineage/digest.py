@@ -15,8 +15,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 # The seam moves files, logs and threads, and progress is shown meanwhile; no number depends on
-# them.
+# them. What is made of a GGUF file is known by the number of its conversion, in the settings of
+# `fetch_model`, and by digests that every job compares.
 APART = {"job", "lineage.digest", "lineage.records", "lineage.stamp", "progress"}
+APART |= {"inputs.gguf", "inputs.header", "inputs.wheel"}
 PROGRESS = "progress"
 # Parts of syntax that only people and checkers of types read.
 BY_PEOPLE = {

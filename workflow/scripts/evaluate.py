@@ -35,6 +35,7 @@ with job(snakemake) as here:
         snakemake.input.get("fitted"),
         snakemake.input.get("calibration"),
         spec.get("temperature_blocks"),
+        spec["names"],
         **model,
     )
     blocks = evaluate.evaluate(

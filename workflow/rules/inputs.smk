@@ -7,6 +7,7 @@ from platform import python_version
 
 from spon.inputs.corpus import read_versions
 from spon.inputs.files import digest_files, find_files
+from spon.inputs.gguf import describe_conversion
 from spon.inputs.folder import list_files
 
 

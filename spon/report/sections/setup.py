@@ -67,7 +67,16 @@ def describe_model(model: Mapping) -> list[list[str]]:
         f"`{name_source(model['source'])}`: {shape['parameters']:,} parameters, "
         f"{shape['layers']} layers of width {shape['width']}"
     )
-    return [["model", words], ["weights, SHA-256", digests or "not recorded"]]
+    rows = [["model", words], ["weights, SHA-256", digests or "not recorded"]]
+    if "gguf" in model:
+        rows.insert(1, ["stored as", say_quantisation(model["gguf"])])
+    return rows
+
+
+def say_quantisation(gguf: Mapping) -> str:
+    """Write in which types a GGUF file holds its tensors: `211 Q4_1, 61 F32`."""
+    kinds = sorted(gguf["quantisation"].items(), key=lambda kind: -kind[1])
+    return ", ".join(f"{count} tensors {name}" for name, count in kinds)
 
 
 def name_source(source: Mapping) -> str:
@@ -241,13 +250,19 @@ def limit_to_converged(trainings: pd.DataFrame | None) -> list[str]:
 
 
 def limit_to_model(model: Mapping | None) -> list[str]:
-    """Say that a small model may not stand for large ones; of a large model, say nothing."""
-    if model is None or model["shape"]["parameters"] >= SMALL:
-        return []
-    return [
-        f"The model is small ({say_size(model)} parameters): what "
-        "holds for it need not hold for one a thousand times larger."
-    ]
+    """Say that a small model may not stand for large ones, nor quantised weights for others."""
+    limits = []
+    if model and "gguf" in model:
+        limits.append(
+            f"The weights were quantised ({say_quantisation(model['gguf'])}) before this study, "
+            "and are used as they are after it: the dense model is the quantised one."
+        )
+    if model and model["shape"]["parameters"] < SMALL:
+        limits.append(
+            f"The model is small ({say_size(model)} parameters): what "
+            "holds for it need not hold for one a thousand times larger."
+        )
+    return limits
 
 
 def limit_to_text(texts: pd.DataFrame | None) -> list[str]:

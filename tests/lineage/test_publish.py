@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from spon.lineage import publish
+from spon.lineage.find import find_clone
 
 CONFIG = """\
 [core]
@@ -75,6 +76,25 @@ def test_only_what_changed_is_told(study):
     assert "wait for `git add`" in said[-1]
 
 
+def test_a_study_in_a_folder_of_its_own_is_published_alone(study, monkeypatch):
+    """The stage at the root is neither looked at nor changed, and its remote is the same."""
+    own = study / "studies/own"
+    own.mkdir(parents=True)
+    monkeypatch.chdir(own)
+    tree.make_study()
+    tree.write("dvc.yaml", (study / "dvc.yaml").read_text())
+    (study / ".gitignore").write_text(
+        "/studies/own/figures/\n/studies/own/results/s/*\n.dvc/tmp\n"
+    )
+    (study / tree.BIASES).unlink()
+    said = []
+    assert publish.publish(own, said.append)
+    assert (own / "dvc.lock").exists()
+    assert not (study / "dvc.lock").exists()
+    assert "wait for `git add`" in said[-1]
+    assert find_clone(own / tree.BIASES) == own
+
+
 def test_what_is_not_as_recorded_is_not_published(study):
     tree.flip(tree.BIASES)
     said = []
@@ -86,6 +106,6 @@ def test_what_is_not_as_recorded_is_not_published(study):
 
 def test_a_refusal_of_dvc_is_one_sentence(study):
     tree.write("dvc.yaml", "stages: 3\n")
-    with pytest.raises(ValueError, match="dvc commit -f: ") as caught:
+    with pytest.raises(ValueError, match="dvc commit -f dvc.yaml: ") as caught:
         publish.publish(study, [].append)
     assert "\n" not in str(caught.value)

@@ -39,6 +39,7 @@ bench: $(ENVIRONMENT)  ## how fast a training step is, what is learned better, a
 	python -m bench.training
 	python -m bench.parametrisation
 	python -m bench.convergence
+	python -m bench.roughness
 
 plans: $(ENVIRONMENT)  ## what the full-scale studies will take, as a table
 	python -m bench.plans

@@ -113,6 +113,7 @@ if __name__ == "__main__":
     path = ROOT / "README.md"
     readme = insert(path.read_text(), "headline", (ROOT / "results/pydoc/headline.md").read_text())
     path.write_text(insert(readme, "checkpoints", read_summary((ROOT / FINDINGS).read_text())))
-    (ROOT / COMPARISON).write_text(compare())
+    if all(study.results.is_dir() for study in STUDIES):
+        (ROOT / COMPARISON).write_text(compare())
     for figure, copy in FIGURES.items():
         shutil.copy(ROOT / figure, ROOT / "docs" / copy)

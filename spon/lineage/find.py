@@ -59,8 +59,8 @@ def find_clone(file: Path, clone: Path | None = None) -> Path:
     Raises:
         ValueError: None of them holds records.
     """
-    here = Path.cwd()
-    around = [*make_absolute(file).parents, here, *here.parents]
+    here, absolute = Path.cwd(), make_absolute(file)
+    around = [absolute, *absolute.parents, here, *here.parents]
     for folder in [clone.resolve()] if clone else around:
         if next(folder.glob("results/*/lineage"), None):
             return folder

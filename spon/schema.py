@@ -27,6 +27,17 @@ class SettingsError(ValueError):
         super().__init__(" ".join(sentence.split()))
 
 
+TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
 def check_form(config: Mapping, schema: Path) -> None:
     """Refuse a config that has not the form of a JSON schema, a YAML file.
 
@@ -121,7 +132,21 @@ def explain(error: ValidationError) -> str:
     mistake = f"config: {key} is {show(error.instance)}"
     if error.validator == "oneOf":
         return f"{mistake}: allowed are {described}"
+    if error.validator == "pattern" and described:
+        return f"{mistake}: allowed is {begin_low(described)}"
     return f"{mistake}: {describe_rule(error)}. {described}".rstrip()
+
+
+def begin_low(sentence: str) -> str:
+    """Return a sentence without its first capital, unless it is of a name such as OWNER/NAME."""
+    first = sentence.split()[0]
+    is_name = len(first) > 1 and first.isupper()
+    return sentence if is_name else sentence[0].lower() + sentence[1:]
+
+
+def say_types(types: str | list[str]) -> str:
+    """Write the types of JSON in words: `a list or null`."""
+    return " or ".join(TYPES[one] for one in ([types] if isinstance(types, str) else types))
 
 
 def describe_rule(error: ValidationError) -> str:
@@ -129,7 +154,7 @@ def describe_rule(error: ValidationError) -> str:
     value = error.validator_value
     phrases = {
         "enum": lambda: f"allowed are {', '.join(map(str, value))}",
-        "type": lambda: f"allowed is {value if isinstance(value, str) else ' or '.join(value)}",
+        "type": lambda: f"allowed is {say_types(value)}",
         "minimum": lambda: f"allowed is {value} or more",
         "maximum": lambda: f"allowed is {value} or less",
         "exclusiveMinimum": lambda: f"allowed is more than {value}",

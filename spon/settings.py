@@ -222,7 +222,8 @@ def check_study(name: str, config: Mapping) -> None:
         if blocks > available:
             limit = f"studies.{name}.text.{keys[part]}.blocks"
             raise SettingsError(
-                f"config: {section}.{key} is {blocks}: allowed is 1 to {available}, {limit}"
+                f"config: {section}.{key} is {blocks}: allowed is 1 to {available}, as many as "
+                f"{limit} says"
             )
     check_training(name, study, config["train"])
     if not Path(config["analyses"]["prompts"]).is_file():
@@ -240,8 +241,8 @@ def check_training(name: str, study: Mapping, train: Mapping) -> None:
     if train["blocks"] + train["held_out_blocks"] > available:
         raise SettingsError(
             f"config: train.blocks and train.held_out_blocks are {train['blocks']} and "
-            f"{train['held_out_blocks']}: allowed are {available} together, "
-            f"studies.{name}.text.calibration.blocks"
+            f"{train['held_out_blocks']}: allowed are {available} together, as many as "
+            f"studies.{name}.text.calibration.blocks says"
         )
 
 

@@ -21,6 +21,7 @@ SIGNALS = [
 ]
 # ASSUME: seconds that a job has to end by itself; Slurm kills 30 s after it has sent SIGTERM.
 GRACE = 25
+LATE = 3  # seconds more, after which it ends without a word
 # ASSUME: seconds in which a job shows up that Snakemake was starting when it was told to stop.
 LATEST_START = 5
 
@@ -70,16 +71,19 @@ class Stop:
     """What the first signal that ends a job does; later ones do nothing.
 
     It raises `Stopped` in the main thread at once, or asks the job to end itself, and raises
-    `Stopped` only after `GRACE` seconds.
+    `Stopped` only after `GRACE` seconds. A job that is still there soon after has its process
+    ended: what it had saved counts.
 
     Attributes:
         name: That of the signal that has come; empty if none has.
         ask: Asks the job to end itself; None if there is nothing to ask.
+        leave: Ends the process where nothing else does.
     """
 
     def __init__(self) -> None:
         self.name = ""
         self.ask: Callable[[], object] | None = None
+        self.leave = threading.Timer(0, os._exit)
 
     def listen(self) -> None:
         """Receive the signals from now on, those that are not ignored (nohup ignores SIGHUP)."""
@@ -96,6 +100,10 @@ class Stop:
         if hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, self.interrupt)
             signal.setitimer(signal.ITIMER_REAL, GRACE, 1)
+        # Python does nothing of this amid one long operation of a model, but other threads run.
+        self.leave = threading.Timer(GRACE + LATE, os._exit, [128 + number])
+        self.leave.daemon = True
+        self.leave.start()
         if not self.ask:
             raise Stopped(self.name)
         self.ask()

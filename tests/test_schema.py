@@ -48,10 +48,14 @@ def test_a_config_that_refers_to_its_parts_again_and_again_is_read_once_each():
 @pytest.mark.parametrize(
     ("value", "of", "sentence"),
     [
-        (3.0, {"type": "integer"}, "config: key is 3.0: allowed is integer"),
-        (True, {"type": "integer"}, "config: key is true: allowed is integer"),
+        (3.0, {"type": "integer"}, "config: key is 3.0: allowed is a whole number"),
+        (True, {"type": "integer"}, "config: key is true: allowed is a whole number"),
         ("ab\n", {"pattern": "^ab$"}, r'config: key is "ab\n": allowed is what matches ^ab$'),
-        ("y" * 10**6, {"type": "integer"}, f'config: key is "{"y" * 99}…: allowed is integer'),
+        (
+            "y" * 10**6,
+            {"type": "integer"},
+            f'config: key is "{"y" * 99}…: allowed is a whole number',
+        ),
         (
             yaml.safe_load("2026-01-01"),
             {"type": "integer"},

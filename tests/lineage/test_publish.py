@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from spon.lineage import publish
-from spon.lineage.find import find_clone
+from spon.lineage.find import find_clone, find_record
 
 CONFIG = """\
 [core]
@@ -93,6 +93,10 @@ def test_a_study_in_a_folder_of_its_own_is_published_alone(study, monkeypatch):
     assert not (study / "dvc.lock").exists()
     assert "wait for `git add`" in said[-1]
     assert find_clone(own / tree.BIASES) == find_clone(Path()) == own
+    tree.write("results/other/lineage/none", "")
+    copy = study / "copy.png"
+    copy.write_bytes(Path(tree.PNG).read_bytes())
+    assert find_record(copy, study).path == tree.PNG
 
 
 def test_what_is_not_as_recorded_is_not_published(study):

@@ -118,13 +118,25 @@ def test_sparsity_does_damage_and_biases_are_trained(tiny):
     assert abs(biases["model.layers.0.mlp.down_proj"]).max() > 0
 
 
-def test_a_job_reads_what_its_maker_wrote_or_what_the_user_gives(tiny):
-    path, folder = "results/tiny/down_proj/s0.5/thresholds.csv", "down_proj/s0.5/teal"
-    file, nll = tiny.folder / path, f"results/tiny/{folder}/nll.parquet"
+@pytest.fixture
+def thresholds(tiny):
+    """The thresholds of the tiny study, which are afterwards what they were before."""
+    file = tiny.folder / "results/tiny/down_proj/s0.5/thresholds.csv"
+    whole, state = file.read_bytes(), file.stat()
+    yield file
+    file.write_bytes(whole)
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    tiny.run("results/tiny/down_proj/s0.5/teal/nll.parquet", "--force")
+    tiny.run()
+
+
+def test_a_job_reads_what_its_maker_wrote_or_what_the_user_gives(tiny, thresholds):
+    path, folder = thresholds.relative_to(tiny.folder).as_posix(), "down_proj/s0.5/teal"
+    nll = f"results/tiny/{folder}/nll.parquet"
     record = tiny.folder / f"results/tiny/lineage/{folder}/evaluate_teal.json"
-    whole, before, state = file.read_bytes(), (tiny.folder / nll).read_bytes(), file.stat()
-    table = pd.read_csv(file)
-    table.assign(threshold=2 * table["threshold"]).to_csv(file, index=False)
+    whole, before = thresholds.read_bytes(), (tiny.folder / nll).read_bytes()
+    table = pd.read_csv(thresholds)
+    table.assign(threshold=2 * table["threshold"]).to_csv(thresholds, index=False)
 
     refused = tiny.snakemake(nll, "--force")
     assert refused.returncode == 1
@@ -136,16 +148,14 @@ def test_a_job_reads_what_its_maker_wrote_or_what_the_user_gives(tiny):
     assert json.loads(record.read_text())["spec"]["given"] == [path]
     assert (tiny.folder / nll).read_bytes() != before
 
-    table.iloc[:0].to_csv(file, index=False)
+    table.iloc[:0].to_csv(thresholds, index=False)
     refused = tiny.snakemake(nll, "--force", overlays=given)
-    assert f"evaluate_teal: {path} has no rows: delete it" in refused.stderr
+    assert f"evaluate_teal: {path} has no rows: mend it if the config names it" in refused.stderr
 
-    file.write_bytes(whole)
-    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    thresholds.write_bytes(whole)
     tiny.run(nll, "--force")
     assert (tiny.folder / nll).read_bytes() == before
     assert "given" not in json.loads(record.read_text())["spec"]
-    tiny.run()
 
 
 def test_a_seed_changes_biases_and_the_same_seed_gives_the_same_bytes(tiny):

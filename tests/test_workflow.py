@@ -83,7 +83,7 @@ def test_the_study_ends_in_verdicts_and_a_page_that_needs_no_other_file(tiny):
         "not applicable",
     }
     page = (tiny.folder / "results/tiny/findings.html").read_text()
-    assert page.count('src="data:image/png;base64,') == 8
+    assert page.count('src="data:image/png;base64,') == 9
     assert not re.search(r'(src|href)="(?!data:|#)', page)
 
 

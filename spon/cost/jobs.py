@@ -27,8 +27,7 @@ def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> l
     scopes = dict.fromkeys(thresholds["scope"] for thresholds in study.thresholds)
     # Thresholds by rank need no quantiles.
     read_scopes = scopes if study.settings["method"] == "threshold" else []
-    # Random directions take the sites of the run that they imitate, and allocate none.
-    swept = [allocation.name for allocation in study.swept if allocation.learn != RANDOM]
+    swept = [allocation.name for allocation in study.swept]
     allocations = dict.fromkeys([*swept, *(run["allocation"] for run in learned)])
     jobs = [
         ("fetch_model", {}),

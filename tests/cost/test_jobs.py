@@ -20,7 +20,7 @@ def test_a_study_s_jobs_are_those_of_its_runs_and_evaluations_and_one_of_each_ot
         "tokenize_prompts": 1,
         "read_quantiles": 3,
         "choose_thresholds": 6,
-        "allocate_biases": 13,
+        "allocate_biases": 14,
         "train_spon": 24,
         "average_residual": 2,
         "take_newton_step": 2,

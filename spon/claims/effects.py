@@ -15,7 +15,7 @@ from spon.inputs import check
 from spon.tables.outcomes import Outcomes, read_outcomes
 
 # Inputs of the verdicts that are no analyses.
-OTHER_INPUTS = {"model", "protocol", "sites", "nll", "thresholds", "claims"}
+OTHER_INPUTS = {"model", "protocol", "sites", "nll", "thresholds", "trainings", "claims"}
 BIASES_ALONE = "the study has biases alone, so no model was run on text"
 RUN = ["sparsity", "allocation", "seed"]
 # Analyses of pairs, of which a study of one run has none.

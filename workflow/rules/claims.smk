@@ -2,9 +2,15 @@
 
 
 def evidence(wildcards):
-    """What claims are decided by: a study's evaluations, if it has any, and its analyses."""
-    evaluations = outcomes(wildcards) if study(wildcards).has_model else {}
-    return files_of_analyses(study(wildcards)) | evaluations
+    """What claims are decided by: a study's evaluations, if it has any, and its analyses.
+
+    The table of trainings refuses those that ended worse than they began.
+    """
+    analyses = files_of_analyses(study(wildcards))
+    if not study(wildcards).has_model:
+        return analyses
+    trainings = rules.tabulate_trainings.output.trainings[0]
+    return analyses | outcomes(wildcards) | {"trainings": trainings}
 
 
 def settings_of_evidence(wildcards):

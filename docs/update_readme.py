@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from spon.report.comparison import Findings, write_comparison
+from spon.study import read_allocation
 
 ROOT = Path(__file__).parents[1]
 LLAMA = "llama-3.2-1b-biases"
@@ -81,7 +82,8 @@ def read_findings(study: Published) -> Findings:
     }
     shape = json.loads((study.results / "model.json").read_text())["shape"]
     text = json.loads((study.results / "tokens/evaluation.json").read_text())
-    allocations = yaml.safe_load((ROOT / "config/config.yaml").read_text())["allocations"]
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    ways = {name: read_allocation(name, config).learn for name in config["allocations"]}
     described = (
         f"{shape['parameters'] / 1e6:,.1f} million parameters, {study.origin}, on "
         f"{text['blocks']} blocks of {text['block_length']} tokens of {study.text}"
@@ -99,7 +101,7 @@ def read_findings(study: Published) -> Findings:
         controls=tables["controls"],
         further=further,
         claims=json.loads((study.results / "claims.json").read_text()),
-        allocations={name: {"learn": one.get("learn", "kl")} for name, one in allocations.items()},
+        allocations={name: {"learn": way} for name, way in ways.items()},
     )
 
 

@@ -31,10 +31,8 @@ DIGITS_ALONE = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exao
 LEFT_OUT = {"_model_name_or_path", "transformers_version"}
 
 
-def describe_conversion(model: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return what decides what is written for a GGUF file; None of a model that is none."""
-    if "gguf" not in model and "package" not in model:
-        return None
+def describe_conversion() -> dict[str, Any]:
+    """Return what decides what is written for a GGUF file, beside the file."""
     packages = ("transformers", "tokenizers", "gguf")
     return {"conversion": CONVERSION} | {name: version(name) for name in packages}
 
@@ -62,7 +60,7 @@ def find_folder(model: Mapping[str, str]) -> Path:
         name = digest_file(Path(model["gguf"]))
     else:
         raise FileNotFoundError(f"model.gguf is '{model['gguf']}', which is no file")
-    made = json.dumps([name, describe_conversion(model)], sort_keys=True)
+    made = json.dumps([name, describe_conversion()], sort_keys=True)
     return Path(home).expanduser() / "models" / hashlib.sha256(made.encode()).hexdigest()[:32]
 
 

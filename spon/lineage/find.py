@@ -145,8 +145,8 @@ def choose_output(record: Record, sha256: str, name: str) -> str:
 
 def search_studies(origin: dict[str, str], sha256: str, name: str, root: Path) -> Artifact | None:
     """Match a copy with a record of a study that has a folder of its own in the clone."""
-    for folder in sorted({path.parents[1] for path in root.glob("studies/*/results/*/lineage")}):
-        if artifact := match(origin, sha256, name, read_records(folder.parent)):
+    for folder in sorted({path.parents[2] for path in root.glob("studies/*/results/*/lineage")}):
+        if artifact := match(origin, sha256, name, read_records(folder)):
             return artifact
     return None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -68,6 +69,11 @@ class Findings:
     claims: Sequence[Mapping]
     allocations: Mapping[str, Mapping]
 
+    @cached_property
+    def largest(self) -> pd.DataFrame:
+        """The trained allocation with the most biases at every place."""
+        return keep_largest(self.perplexity, {"allocations": self.allocations})
+
 
 def write_comparison(published: Mapping, studies: Sequence[Findings]) -> str:
     """Write a page of markdown about the published study's model and those of other studies.
@@ -111,8 +117,7 @@ def tabulate_recovery(published: Mapping, studies: Sequence[Findings]) -> str:
     """Write a row for every place of every model."""
     rows = [describe_published(place, published) for place in published["places"]]
     for one in studies:
-        largest = keep_largest(one.perplexity, {"allocations": one.allocations})
-        rows += [describe_place(run, one) for run in largest.itertuples()]
+        rows += [describe_place(run, one) for run in one.largest.itertuples()]
     return write_table(COLUMNS, rows, words=2)
 
 
@@ -137,14 +142,18 @@ def describe_place(run, study: Findings) -> list[str]:
     likelihood, kl = (find_recovery(run, study.damage_recovery, one) for one in MEASURES)
     return [
         study.name,
-        f"{say_scope(run.scope)} ({run.allocation})",
-        say_percent(run.sparsity),
+        *say_place(run),
         say_change(teal, 1),
         say_range([run.recovery_percent], 0, "%"),
         say_recovery(likelihood),
         say_range([run.recovery_own_temperature_percent], 1, "%"),
         say_recovery(kl),
     ]
+
+
+def say_place(run) -> list[str]:
+    """Return the cells that name the sites and the sparsity of a run."""
+    return [f"{say_scope(run.scope)} ({run.allocation})", say_percent(run.sparsity)]
 
 
 def find_recovery(run, damage_recovery: pd.DataFrame, measure: str) -> pd.Series:
@@ -159,15 +168,10 @@ def describe_scalar(studies: Sequence[Findings]) -> str:
     for one in studies:
         chosen = one.controls["control"] == "temperature"
         controls = keep_counting(one.controls[chosen], [*PLACE, "measure"])
-        largest = keep_largest(one.perplexity, {"allocations": one.allocations})
-        places = [tuple(getattr(run, name) for name in PLACE) for run in largest.itertuples()]
-        for row in controls[controls["measure"] == "nll"].itertuples():
-            if tuple(getattr(row, name) for name in PLACE) in places:
-                share = (row.share_of_trained_percent, row.share_low, row.share_high)
-                site = f"{say_scope(row.scope)} ({row.allocation})"
-                rows.append(
-                    [one.name, site, say_percent(row.sparsity), say_bounds(*share, 0, "%")]
-                )
+        shown = controls[controls["measure"] == "nll"].merge(one.largest[PLACE], on=PLACE)
+        for row in shown.itertuples():
+            share = (row.share_of_trained_percent, row.share_low, row.share_high)
+            rows.append([one.name, *say_place(row), say_bounds(*share, 0, "%")])
     header = ["model", "sites sparsified", "sparsity", "share of the biases' gain [95 %]"]
     return join_blocks(SCALAR, write_table(header, rows, words=2)) if rows else ""
 
@@ -177,8 +181,7 @@ def describe_further_texts(studies: Sequence[Findings]) -> str:
     rows = []
     for one in studies:
         for text, shares in one.further.items():
-            largest = keep_largest(one.perplexity, {"allocations": one.allocations})
-            rows += [describe_further(run, one, text, shares) for run in largest.itertuples()]
+            rows += [describe_further(run, one, text, shares) for run in one.largest.itertuples()]
     header = ["model", "text", "sites sparsified", "sparsity", "log-likelihood [95 %]"]
     header += ["KL divergence [95 %]"]
     introduction = "What the same biases win back on text of another kind than they learned from."
@@ -190,8 +193,7 @@ def describe_further(run, study: Findings, text: str, shares: pd.DataFrame) -> l
     return [
         study.name,
         text,
-        f"{say_scope(run.scope)} ({run.allocation})",
-        say_percent(run.sparsity),
+        *say_place(run),
         *(say_recovery(find_recovery(run, shares, measure)) for measure in MEASURES),
     ]
 

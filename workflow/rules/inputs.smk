@@ -7,8 +7,9 @@ from platform import python_version
 
 from spon.inputs.corpus import read_versions
 from spon.inputs.files import digest_files, find_files
-from spon.inputs.gguf import describe_conversion
 from spon.inputs.folder import list_files
+from spon.inputs.gguf import describe_conversion
+from spon.inputs.source import is_converted
 
 
 def model_files(wildcards):
@@ -27,6 +28,12 @@ def training_record(wildcards):
     folder = study(wildcards).settings["model"].get("path")
     record = Path(folder or "", "record.json")
     return local(str(record)) if folder and record.exists() else []
+
+
+def conversion(wildcards):
+    """How a model that is a GGUF file becomes a folder; None of any other."""
+    converted = is_converted(study(wildcards).settings["model"])
+    return describe_conversion() if converted else None
 
 
 rule fetch_model:
@@ -49,9 +56,7 @@ rule fetch_model:
             "fetch_model.py",
             files=lambda wildcards: digest_files(model_files(wildcards)),
             model=lambda wildcards: study(wildcards).settings["model"],
-            conversion=lambda wildcards: describe_conversion(
-                study(wildcards).settings["model"]
-            ),
+            conversion=conversion,
             dtype=lambda wildcards: study(wildcards).settings["dtype"],
         ),
     script:

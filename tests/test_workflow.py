@@ -178,7 +178,7 @@ def test_files_say_what_made_them(tiny):
 
 def test_every_job_leaves_a_record_that_fits_its_files(tiny):
     environment = os.environ | {"PYTHONPATH": str(tiny.folder)}
-    command = [sys.executable, "-m", "spon.lineage.command", "verify", "tiny"]
+    command = [sys.executable, "-m", "spon.command", "verify", "tiny"]
     result = subprocess.run(
         command, cwd=tiny.folder, env=environment, capture_output=True, text=True, check=False
     )

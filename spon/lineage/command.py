@@ -1,13 +1,12 @@
-"""The command `spon`.
+"""Subcommands of `spon` about lineage.
 
-It shows what made a file, explains why a file differs between commits, verifies a study, writes it
-as a crate, and publishes it.
+They show what made a file, explain why a file differs between commits, verify a study, write it as
+a crate, and publish it.
 """
 
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from spon.lineage import crate, find, publish, records, show, verify, why
@@ -15,26 +14,8 @@ from spon.lineage import crate, find, publish, records, show, verify, why
 WORKING_TREE = "the working tree"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command, and return its exit code.
-
-    It is 1 if something is not as recorded, and 2 after a user's mistake, which is one sentence.
-    """
-    options = build_parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except BrokenPipeError:  # `spon show … | head`
-        sys.stderr.close()
-        return 0
-    except (ValueError, OSError) as mistake:
-        sys.stderr.write(f"spon {options.command}: {mistake}\n")
-        return 2
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command and its subcommands."""
-    parser = argparse.ArgumentParser(prog="spon", description="Lineage of a study's files.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommands to those of a parser."""
     sentences = {
         "show": "say what made a file: jobs, settings, code, text and model behind it",
         "why": "say what made a file differ between two commits",
@@ -56,7 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
             "--clone", type=Path, metavar="DIR", help="the clone to ask; else the one around you"
         )
         add_arguments(command, name)
-    return parser
 
 
 def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
@@ -147,7 +127,3 @@ def write(text: str) -> None:
     """Write text to the screen at once."""
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

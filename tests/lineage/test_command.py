@@ -6,7 +6,7 @@ import shutil
 import lineage_tree as tree
 import pytest
 
-from spon.lineage.command import main
+from spon.command import main
 
 
 @pytest.fixture

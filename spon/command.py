@@ -1,0 +1,39 @@
+"""The command `spon`: what made a file, and handing a run on."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from spon.export import command as export
+from spon.lineage import command as lineage
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, and return its exit code.
+
+    It is 1 if something is not as recorded, and 2 after a user's mistake, which is one sentence.
+    """
+    options = build_parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except BrokenPipeError:  # `spon show … | head`
+        sys.stderr.close()
+        return 0
+    except (ValueError, OSError) as mistake:
+        sys.stderr.write(f"spon {options.command}: {mistake}\n")
+        return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command and its subcommands."""
+    parser = argparse.ArgumentParser(
+        prog="spon", description="What made a study's files, and what they are good for elsewhere."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    lineage.add_commands(commands)
+    export.add_commands(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Subcommands of `spon` that hand a run on, and take one in."""
+
+import argparse
+import sys
+from pathlib import Path
+
+FORM = "a run's folder, such as results/pydoc/UNIF-ALL/s0.5/seed0"
+PRECISIONS = ("float32", "bfloat16", "float16")
+METHODS = ("threshold", "topk")
+GGUF = ".gguf"
+CATALOGUE = Path(__file__).parents[2] / "resources/shapes.yaml"
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommands to those of a parser."""
+    sentence = "write a run's model with its biases folded in, as transformers loads it"
+    command = commands.add_parser("export", help=sentence, description=f"{sentence.capitalize()}.")
+    command.set_defaults(run=run_export)
+    command.add_argument("folder", type=Path, metavar="RUN", help=FORM)
+    command.add_argument(
+        "to", type=Path, metavar="DIR", help="a new folder; or FILE.gguf, for llama.cpp"
+    )
+    command.add_argument(
+        "--dtype", choices=PRECISIONS, help="of the weights; else that of the study"
+    )
+    command.add_argument(
+        "--beside",
+        action="store_true",
+        help="without the model: biases, thresholds and card, for spon.attach(model, DIR)",
+    )
+    command.add_argument(
+        "--license", metavar="NAME", help="of the base model, if it is not found: apache-2.0, …"
+    )
+    sentence = "take in biases that were learned elsewhere, for spon.attach(model, DIR)"
+    command = commands.add_parser("import", help=sentence, description=f"{sentence.capitalize()}.")
+    command.set_defaults(run=run_import)
+    command.add_argument("file", type=Path, metavar="FILE", help="a .pt or .safetensors of biases")
+    command.add_argument("to", type=Path, metavar="DIR", help="a new folder")
+    command.add_argument("--layers", type=int, required=True, help="how many the model has")
+    command.add_argument(
+        "--method", choices=METHODS, required=True, help="how inputs were sparsified"
+    )
+    command.add_argument(
+        "--thresholds", type=Path, metavar="CSV", help="site, threshold; needed by that method"
+    )
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Hand a run on in the form that is asked for, and say how far it is from the run."""
+    import transformers  # here, as torch, since commands about lineage need neither
+
+    from spon.export import gguf, write
+    from spon.export.attach import locate_model
+    from spon.export.card import find_licence
+    from spon.export.run import find_tokens, read_run
+
+    transformers.logging.disable_progress_bar()
+    run, to = read_run(options.folder), options.to
+    dtype, text = options.dtype or run.dtype, find_tokens(options.folder)
+    licence = options.license or find_licence(run.model["source"], locate_model(run), CATALOGUE)
+    if to.suffix == GGUF:
+        said = gguf.export_gguf(run, to, dtype, text, licence)
+    elif options.beside:
+        write.export_beside(run, to, licence)
+        said = f"biases, thresholds and card, for spon.attach(model, '{to}')"
+    else:
+        said = write.export_model(run, to, dtype, text, licence).describe()
+    say(f"{to}: {said}")
+    return 0
+
+
+def run_import(options: argparse.Namespace) -> int:
+    """Take biases in."""
+    from spon.export import take
+
+    run = take.read_checkpoint(options.file, options.layers, options.method, options.thresholds)
+    say(take.write_taken(run, options.to))
+    return 0
+
+
+def say(sentence: str) -> None:
+    """Write a sentence to the screen."""
+    sys.stdout.write(f"{sentence}\n")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import torch
 from huggingface_hub import save_torch_state_dict
@@ -132,17 +132,15 @@ def placed(folder: Path) -> Iterator[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"DIR is '{folder}', which exists: allowed is a new or an empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with TemporaryDirectory(prefix=".new-", dir=folder.parent) as parent:
+        place = Path(parent, "made")
+        place.mkdir()
         yield place
-        place.chmod(0o755)  # readable as files of a user's own are, which temporary ones are not
         for file in place.iterdir():
-            file.chmod(0o644)
+            file.chmod(0o644)  # which safetensors keeps from others
         if folder.is_dir():
             folder.rmdir()
         place.rename(folder)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def copy_tokenizer(run: Run, folder: Path) -> None:

@@ -83,24 +83,32 @@ def export_model(
             f"{run.names['allocation']} sparsifies inputs around centres, and no class of "
             f"transformers takes them off: {OFFER}"
         )
-    network = load_dense(run)
-    run = with_samples(run, network)
-    blocks = choose_blocks(network, text)
-    biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
-    config, weights = fold(network.to(getattr(torch, dtype)), biases)
-    del network
     with placed(folder) as place:
-        write_bundle(run, place)
-        config.dtype = getattr(torch, dtype)
-        setattr(config, KEY, {"biases_sha256": digest_file(place / BIASES)})
-        config.architectures = [name_class(config)]
-        config.save_pretrained(place)
-        save_torch_state_dict(weights, place, metadata={"format": "pt"})
-        del weights
-        copy_tokenizer(run, place)
-        comparison = compare(run, place, dtype, blocks[:, : config.max_position_embeddings])
+        network = load_dense(run)
+        run = with_samples(run, network)
+        blocks = choose_blocks(network, text)
+        write_model(run, network.to(getattr(torch, dtype)), place)
+        del network
+        comparison = compare(run, place, dtype, blocks)
         write_card(run, place / CARD, licence, comparison.describe())
     return comparison
+
+
+def write_model(run: Run, network: nn.Module, folder: Path) -> None:
+    """Write a model with a run's biases folded in, its tokenizer, and what the run consists of.
+
+    Raises:
+        ValueError: No class of transformers has a place for the biases.
+    """
+    biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
+    config, weights = fold(network, biases)
+    write_bundle(run, folder)
+    config.dtype = network.dtype
+    setattr(config, KEY, {"biases_sha256": digest_file(folder / BIASES)})
+    config.architectures = [name_class(config)]
+    config.save_pretrained(folder)
+    save_torch_state_dict(weights, folder, metadata={"format": "pt"})
+    copy_tokenizer(run, folder)
 
 
 def name_class(config: object) -> str:
@@ -116,8 +124,8 @@ def export_beside(run: Run, folder: Path, licence: str | None) -> None:
     Raises:
         ValueError: The folder exists, or the model cannot be had.
     """
-    run = with_samples(run, load_dense(run))
     with placed(folder) as place:
+        run = with_samples(run, load_dense(run))
         write_bundle(run, place)
         write_card(run, place / CARD, licence)
 
@@ -166,8 +174,9 @@ def compare(
     Raises:
         ValueError: It is another model, by more than rounding.
     """
-    dense, sparse = logits_of(load_dense(run), run, blocks)
     written = models.read_network(folder, getattr(torch, dtype))
+    blocks = blocks[:, : written.config.max_position_embeddings]
+    dense, sparse = logits_of(load_dense(run), run, blocks)
     found_dense, found_sparse = logits_of(written, run, blocks, is_folded=True)
     # The model itself in the precision that was written, whose roundings are the same.
     same = dense if dtype == run.dtype else logits_of(load_dense(run, dtype=dtype), run, blocks)[0]

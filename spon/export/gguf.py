@@ -198,9 +198,9 @@ def compare(run: Run, file: Path, blocks: Int[Tensor, "1 length"]) -> str:
     import llama_cpp
 
     ids = blocks[0].tolist()
-    llama = llama_cpp.Llama(
-        str(file), n_ctx=len(ids), n_batch=len(ids), logits_all=True, verbose=False
-    )
+    exact = dict.fromkeys(("type_k", "type_v"), llama_cpp.GGML_TYPE_F32)  # else 16 bits
+    sizes = dict.fromkeys(("n_ctx", "n_batch"), len(ids))
+    llama = llama_cpp.Llama(str(file), logits_all=True, verbose=False, **sizes, **exact)
     llama.eval(ids)
     found = torch.from_numpy(np.array(llama.scores[: len(ids)]))
     biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}

@@ -88,3 +88,17 @@ def test_a_tokenizer_without_a_name_in_llama_cpp_is_refused(tmp_path):
     run = make_run(tmp_path / "model")
     with pytest.raises(ValueError, match="is BPE after Whitespace: allowed in a GGUF file are"):
         export_gguf(run, tmp_path / "model.gguf", "float32", None, None)
+
+
+@pytest.mark.skipif(not has_llama, reason="llama-cpp-python is not installed")
+def test_llama_cpp_splits_text_as_the_tokenizer_does(tmp_path):
+    import llama_cpp
+    from transformers import AutoTokenizer
+
+    run = make_run(make_model(tmp_path / "model"))
+    export_gguf(run, tmp_path / "model.gguf", "float32", None, None)
+    llama = llama_cpp.Llama(str(tmp_path / "model.gguf"), vocab_only=True, verbose=False)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    for text in ("Return the mean  of x.\n\n    >>> f(10, 'ä')\n", "<|endoftext|>It's 3.14"):
+        found = llama.tokenize(text.encode(), add_bos=False, special=True)
+        assert found == tokenizer(text)["input_ids"]

@@ -83,7 +83,7 @@ def show(run: Run, prompt: str, tokens: int) -> str:
 
 def describe(title: str, stream: Stream, megabytes: float) -> list[str]:
     """Return what stands above a column."""
-    rate = f"{stream.tokens_per_second:.1f} tokens/s, {megabytes:.1f} MB of weights per token"
+    rate = f"{stream.tokens_per_second:.1f} tokens/s, {megabytes:.4g} MB of weights per token"
     return [title, rate, ""]
 
 

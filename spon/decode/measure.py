@@ -125,15 +125,7 @@ def measure_decoding(
     """
     sites = {site for variant in variants for site in variant.sparsifiers}
     transposed = transpose_weights(network, sites)
-    rates: list[list[float]] = [[] for _ in variants]
-    bandwidths = []
-    for number in progress.follow(range(repeats + 1)):
-        bandwidths.append(measure_bandwidth())
-        for variant, timed in zip(variants, rates, strict=True):
-            with reading_kept(network, variant.sparsifiers, variant.biases, transposed):
-                stream = decode(network, prompt, tokens)
-            if number:
-                timed.append(stream.tokens_per_second)
+    rates, bandwidth = time_variants(network, variants, transposed, prompt, tokens, repeats)
     kept = [count_kept(network, variant, transposed, prompt, tokens) for variant in variants]
     counts = [
         {
@@ -142,7 +134,33 @@ def measure_decoding(
         }
         for variant, shares in zip(variants, kept, strict=True)
     ]
-    return describe_rates(variants, rates, counts, max(bandwidths))
+    return describe_rates(variants, rates, counts, bandwidth)
+
+
+def time_variants(
+    network: nn.Module,
+    variants: Sequence[Variant],
+    transposed: Mapping[str, Tensor],
+    prompt: Int[Tensor, "length"],
+    tokens: int,
+    repeats: int,
+) -> tuple[list[list[float]], float]:
+    """Return tokens per second of every variant by round, and the bandwidth in bytes per second.
+
+    The bandwidth is the fastest that was measured before any of the rounds.
+    """
+    rates: list[list[float]] = [[] for _ in variants]
+    bandwidths = []
+    counter = progress.Progress((repeats + 1) * len(variants) * tokens)
+    for number in range(repeats + 1):
+        bandwidths.append(measure_bandwidth())
+        for variant, timed in zip(variants, rates, strict=True):
+            with reading_kept(network, variant.sparsifiers, variant.biases, transposed):
+                stream = decode(network, prompt, tokens)
+            if number:
+                timed.append(stream.tokens_per_second)
+            counter.advance(tokens)
+    return rates, max(bandwidths)
 
 
 def count_kept(

@@ -25,5 +25,5 @@ with job(snakemake) as here:
         [0.0, *spec["sparsities"]],
         spec["repeats"],
     )
-    table.to_csv(snakemake.output.decode, index=False)
-    single.to_csv(snakemake.output.matrices, index=False)
+    table.to_csv(snakemake.output.decode, index=False, float_format="%.6g")
+    single.to_csv(snakemake.output.matrices, index=False, float_format="%.6g")

@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results/decoding.csv"
 # SmolLM2-135M's maps, and three of larger models.
 SHAPES = ["576x192", "576x1536", "1536x576", "8192x2048", "2048x8192", "4096x14336"]
 SPARSITIES = [0.0, 0.25, 0.4, 0.5, 0.6, 0.8]
-TILE, ROUNDS = 64, 7
+TILE, ROUNDS = 64, 15
 
 
 def find_kept(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,8 @@ class KeptInputs(nn.Module):
         kept = self.sparsifier(x)
         if kept.numel() > kept.shape[-1]:
             return linear(kept, self.dense.weight, self.dense.bias)
-        y = multiply(kept.view(-1), self.transposed, self.dense.bias)
+        # ASSUME: with a `dense_share`, a decoded token is no start of its sequence: it is sparse.
+        y = multiply(kept.reshape(-1), self.transposed, self.dense.bias)
         return y.view(*x.shape[:-1], -1)
 
 

@@ -428,6 +428,27 @@ def test_a_text_is_watched_by_its_contents_whatever_their_dates(tmp_path):
     assert study.plan("--cores", "2", *tokens, overlays=overlays) == {"tokenize_text": 1}
 
 
+def test_decoding_is_measured_where_it_is_asked_for(edited):
+    run = {"allocation": "UNIF-ALL", "sparsity": 0.5, "seed": 0}
+    settings = {"runs": [run], "sparsities": [], "shapes": [[8, 16]], "tokens": 3, "repeats": 1}
+    overlays = edited.overlay(decode=settings)
+    assert edited.plan("decode", overlays=overlays) == {"measure_decoding": 1, "decode": 1}
+    edited.run("decode", overlays=overlays)
+    tables = edited.folder / "results/tiny/tables"
+    decoded = pd.read_csv(tables / "decode.csv")
+    assert decoded["variant"].tolist() == ["dense", "teal", "spon"]
+    assert pd.read_csv(tables / "decode_matrices.csv")["matrix"].iloc[-1] == "8 x 16"
+
+
+def test_runs_that_cannot_decode_are_named_where_decoding_is_asked_for(planned):
+    run = {"allocation": "MODE-DOWN", "sparsity": 0.5, "seed": 0}
+    overlays = planned.overlay(decode={"runs": [run]})
+    assert "decode" not in planned.plan(overlays=overlays)
+    result = planned.snakemake("decode", "--dry-run", overlays=overlays)
+    assert result.returncode == 1
+    assert "config: decode.runs.0.allocation is 'MODE-DOWN': allowed are" in result.stderr
+
+
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory) -> Study:
     """A copy of the repository with a plan of the tiny study, for a GPU that is not here."""

@@ -1,0 +1,53 @@
+import pytest
+import torch
+from conftest import TINY
+
+from spon import sparsify
+from spon.decode import demo
+from spon.decode.run import Run
+from spon.inputs import source
+from spon.inputs.tokens import read_tokenizer
+from spon.sites import name_sites
+
+SITES = name_sites(2, ["mlp.down_proj"])
+
+
+@pytest.fixture
+def run(network) -> Run:
+    sparsifiers = sparsify.make_sparsifiers(
+        network, dict.fromkeys(SITES, 0.02), "threshold", 0.5, dense_share=0.0
+    )
+    names = {"allocation": "A", "scope": "down_proj", "sparsity": 0.5, "seed": 0}
+    tokenizer = read_tokenizer(source.describe({"path": str(TINY)}))
+    return Run(network, tokenizer, sparsifiers, {SITES[0]: torch.ones(32)}, names)
+
+
+def test_both_ways_are_shown_side_by_side_with_the_speed_of_each(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    shown = demo.show(run, "the mean", tokens=4).splitlines()
+    assert shown[0] == "the mean …"
+    dense, sparse = (column.strip() for column in shown[2].split(" | "))
+    assert (dense, sparse) == ("dense", "A, down_proj at 50% with biases")
+    rates = shown[3].split(" | ")
+    assert all("tokens/s" in rate for rate in rates)
+    dense_mb, sparse_mb = (float(rate.split(", ")[1].split()[0]) for rate in rates)
+    assert dense_mb > sparse_mb
+    assert "times as fast; the weights read allow" in shown[-1]
+
+
+def test_columns_stand_side_by_side(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    left = "a" * 25
+    assert demo.set_side_by_side([left, "b"], ["c"]) == f"{left} | c\nb{' ' * 24} |\n"
+
+
+def test_a_folder_that_is_no_run_and_an_empty_prompt_end_in_a_sentence(run, tmp_path):
+    assert demo.main([str(tmp_path)]).startswith(f"demo: '{tmp_path}' is no run that was")
+    with pytest.raises(ValueError, match="--prompt is empty"):
+        demo.show(run, "", tokens=4)
+
+
+def test_too_few_tokens_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        demo.main(["results/x/A/s0.5/seed0", "--tokens", "1"])
+    assert "--tokens is 1: allowed is 2 or more" in capsys.readouterr().err

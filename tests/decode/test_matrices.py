@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from spon.decode import matrices
+from spon.sparsify import keep_large
+
+
+@pytest.mark.parametrize(("sparsity", "kept"), [(0.0, 4), (0.25, 3), (0.5, 2), (0.74, 1)])
+def test_a_threshold_sets_the_share_of_these_entries_to_zero(sparsity, kept):
+    x = torch.tensor([0.4, -3.0, 2.0, -0.1])
+    threshold = matrices.choose_threshold(x, sparsity)
+    assert keep_large(x, threshold).count_nonzero() == kept
+
+
+def test_maps_of_one_size_are_one_matrix_and_others_are_named_by_their_size(network):
+    maps = ["self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj"]
+    assert matrices.list_matrices(network, maps, [(8, 16)]) == {
+        "self_attn.q_proj self_attn.o_proj": (32, 32),
+        "mlp.down_proj": (96, 32),
+        "8 x 16": (8, 16),
+    }
+
+
+def test_every_matrix_is_measured_at_every_sparsity(monkeypatch):
+    monkeypatch.setattr(matrices, "COLD_BYTES", 2**14)
+    pretended = {"dense": [9e-6, 6e-6], "sparse": [4e-6, 5e-6]}
+
+    def pretend(calls, rounds):
+        assert rounds == 3 * 2**14 // (4 * 8 * 16)
+        for call in calls.values():
+            call()
+        return pretended
+
+    monkeypatch.setattr(matrices, "clock_in_turns", pretend)
+    table = matrices.measure_matrices({"8 x 16": (8, 16)}, [0.0, 0.5], rounds=3)
+    assert table["sparsity"].tolist() == [0.0, 0.5]
+    row = table.iloc[1]
+    assert (row["microseconds_dense"], row["microseconds_sparse"]) == pytest.approx((6.0, 4.0))
+    assert (row["speed_up"], row["bound"]) == pytest.approx((1.5, 2.0))
+    assert row["share_of_bound"] == pytest.approx(0.75)
+    assert row["mebibytes"] == 128 * 4 / 2**20

@@ -1,9 +1,10 @@
-"""The command `spon`: what made a file, and handing a run on."""
+"""The command `spon`: what made a file, handing a run on, and trying it out."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
+from spon.decode import command as decode
 from spon.export import command as export
 from spon.lineage import command as lineage
 
@@ -32,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     lineage.add_commands(commands)
     export.add_commands(commands)
+    decode.add_commands(commands)
     return parser
 
 

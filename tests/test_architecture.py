@@ -26,7 +26,7 @@ LAW = {
     "figures": "",
     "report": "tables claims stats sites allocate",
     "cost": "hall inputs figures",
-    "decode": "hall inputs",
+    "decode": "hall inputs export",
     "lineage": "",
     "export": "hall inputs analyses.checkpoints",
 }
@@ -40,12 +40,14 @@ ASKED_BY = {
     "signals": {"job"},
 }
 # What the command offers.
-COMMANDS = {"lineage.command", "export.command"}
+COMMANDS = {"lineage.command", "export.command", "decode.command"}
 # The seam knows both worlds.
 SEAM_IMPORTS = {"cache", "resume", "lineage.digest", "lineage.records", "lineage.stamp"}
 HALL_WITHOUT_TORCH = {"allocate", "biases", "command", "failures", "job", "memory", "names"}
 HALL_WITHOUT_TORCH |= {"progress", "schema", "settings", "signals", "sites", "stats", "study"}
 HALL_WITHOUT_TORCH |= {"texts"}
+# Rooms whose modules import it, but for their commands.
+WITH_TORCH = {"decode", "export"}
 # What looks up an installed package by its name, which is no code of ours.
 IMPORTING = {"corpus"}
 # What analyses may share; they import none of one another.
@@ -172,6 +174,7 @@ def test_every_module_is_part_of_a_result_but_the_seam_what_rules_ask_and_what_r
         "study",
         "texts",
         "cost.jobs",
+        "decode.command",
         "decode.demo",
         "decode.kernel",  # for a GPU
         "decode.run",
@@ -243,13 +246,11 @@ def test_rules_import_nothing_that_imports_torch_and_not_the_seam(path):
 def test_what_needs_no_torch_does_not_import_it():
     with_torch = {f"analyses.{name}" for name in ANALYSES_OF_STATES}
     with_torch |= {"cost.rate", "inputs.tokens", "inputs.pretrain"}
-    with_torch |= {name for name in map(name_of, MODULES) if room_of(name) == "decode"}
+    with_torch |= {name for name in map(name_of, MODULES) if room_of(name) in WITH_TORCH}
     names = [
         name
         for name in map(name_of, MODULES)
-        if name not in with_torch
-        and room_of(name) != "export"
-        and (room_of(name) != "hall" or name in HALL_WITHOUT_TORCH)
+        if name not in with_torch and (room_of(name) != "hall" or name in HALL_WITHOUT_TORCH)
     ]
     modules = ", ".join(f"spon.{name}" for name in names)
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"

@@ -1,56 +1,21 @@
 """Decode a paragraph with a run's model, dense and sparse, side by side, and say how fast.
 
-    python -m spon.decode.demo results/STUDY/ALLOCATION/sSPARSITY/seedN
-
 The sparse side is TEAL with the run's biases. Both begin with a few tokens that are not timed.
 """
 
-import argparse
 import shutil
-import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import zip_longest
 
 import torch
-from transformers.utils.logging import disable_progress_bar
 
 from spon.decode.maps import reading_kept
-from spon.decode.run import Run, open_run
+from spon.decode.run import Run
 from spon.decode.stream import Stream, count_bytes, counted, decode
 
-PROMPT = "Return the mean of the values along an axis. Parameters"
 WARM_UP = 8  # tokens
-
-
-def main(arguments: Sequence[str] | None = None) -> str | None:
-    """Decode, and return what is wrong, if anything."""
-    disable_progress_bar()
-    options = read_options(arguments)
-    torch.set_num_threads(options.threads or torch.get_num_threads())
-    try:
-        run = open_run(options.run)
-        sys.stdout.write(show(run, options.prompt, options.tokens))
-    except ValueError as mistake:
-        return f"demo: {mistake}"
-    except FileNotFoundError as missing:
-        return f"demo: {missing.filename or missing} is missing: the study has to be here"
-    return None
-
-
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m spon.decode.demo", description=__doc__)
-    parser.add_argument("run", help="folder of an evaluated run")
-    parser.add_argument("--prompt", default=PROMPT, help="what the model goes on from")
-    parser.add_argument("--tokens", type=int, default=64, help="tokens decoded (64)")
-    parser.add_argument("--threads", type=int, help="of torch (what it takes by itself)")
-    options = parser.parse_args(arguments)
-    for name, least in (("tokens", 2), ("threads", 1)):
-        if (value := getattr(options, name)) is not None and value < least:
-            parser.error(f"--{name} is {value}: allowed is {least} or more")
-    return options
 
 
 def show(run: Run, prompt: str, tokens: int) -> str:
@@ -104,7 +69,3 @@ def set_side_by_side(left: Sequence[str], right: Sequence[str]) -> str:
     width = max(width_of_column(), *map(len, left))
     lines = [f"{a:<{width}} | {b}".rstrip() for a, b in zip_longest(left, right, fillvalue="")]
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

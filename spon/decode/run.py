@@ -1,24 +1,23 @@
-"""Open a finished run for decoding: its model, tokenizer, sparsifiers and biases."""
+"""Open a run for decoding: its model, tokenizer, sparsifiers and biases, each by itself."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from spon import centre, models, sparsify
-from spon.inputs import check
+from spon import sparsify
+from spon.export.attach import find_model, load_dense, read_any
 from spon.inputs.tokens import read_tokenizer
-
-RECORD = "evaluate_spon.json"
 
 
 class Run(NamedTuple):
     """A run that can be decoded with.
 
     Attributes:
-        names: `allocation, scope, sparsity, seed`.
+        names: `allocation, scope, sparsity, seed`, and more.
     """
 
     network: nn.Module
@@ -28,49 +27,24 @@ class Run(NamedTuple):
     names: Mapping[str, object]
 
 
-def open_run(folder: str | Path) -> Run:
-    """Open a run, float32 on the CPU, from what its evaluation says it has read.
+def open_run(path: str | Path) -> Run:
+    """Open a run, float32 on the CPU; its model is the dense one.
 
     Args:
-        folder: `results/STUDY/ALLOCATION/sSPARSITY/seedN`.
+        path: A run's folder in a study, or one that `spon export` wrote.
 
     Raises:
-        ValueError: The folder is no evaluated run's, or a file is damaged or missing.
+        ValueError: It is no run, a file is damaged or missing, or the model cannot be had.
     """
-    record, root = find_record(Path(folder))
-    spec, inputs = check.read_json(record, "spec"), check.read_json(record, "inputs")
-    files = {Path(name).name: root / name for name in inputs}
-    described = check.read_json(files["model.json"])
-    source = described["source"]
-    if "path" in source:  # relative to where the study ran
-        described = described | {"source": {"path": str(root / source["path"])}}
-    network = models.load_described(described, "cpu", "float32")
-    names = spec["names"]
-    biases = sparsify.load_biases(files["biases.safetensors"], network, names)
-    sparsifiers = sparsify.read_sparsifiers(
+    run = read_any(path)
+    network = load_dense(run, dtype="float32")
+    sparsifiers = sparsify.make_sparsifiers(
         network,
-        files["thresholds.csv"],
-        spec["sparsification"],
-        names["sparsity"],
-        centre.read_centres(files.get("centres.safetensors"), network, biases),
-        names,
+        run.thresholds,
+        run.method,
+        run.sparsity,
+        run.dense_share,
+        {site: torch.from_numpy(centre) for site, centre in run.centres.items()},
     )
-    return Run(network, read_tokenizer(described), sparsifiers, biases, names)
-
-
-def find_record(folder: Path) -> tuple[Path, Path]:
-    """Return the record of a run's evaluation, and the folder in which its study ran.
-
-    Raises:
-        ValueError: There is no such record.
-    """
-    parts = folder.resolve().parts
-    if len(parts) > 5 and parts[-5] == "results":
-        study = Path(*parts[:-3])
-        record = study.joinpath("lineage", *parts[-3:], RECORD)
-        if record.exists():
-            return record, study.parents[1]
-    raise ValueError(
-        f"'{folder}' is no run that was evaluated: allowed is "
-        f"results/STUDY/ALLOCATION/sSPARSITY/seedN of a study, whose lineage has {RECORD}"
-    )
+    biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
+    return Run(network, read_tokenizer(find_model(run)), sparsifiers, biases, run.names)

@@ -41,13 +41,6 @@ def test_columns_stand_side_by_side(monkeypatch):
     assert demo.set_side_by_side([left, "b"], ["c"]) == f"{left} | c\nb{' ' * 24} |\n"
 
 
-def test_a_folder_that_is_no_run_and_an_empty_prompt_end_in_a_sentence(run, tmp_path):
-    assert demo.main([str(tmp_path)]).startswith(f"demo: '{tmp_path}' is no run that was")
+def test_an_empty_prompt_is_refused(run):
     with pytest.raises(ValueError, match="--prompt is empty"):
         demo.show(run, "", tokens=4)
-
-
-def test_too_few_tokens_are_refused(capsys):
-    with pytest.raises(SystemExit):
-        demo.main(["results/x/A/s0.5/seed0", "--tokens", "1"])
-    assert "--tokens is 1: allowed is 2 or more" in capsys.readouterr().err

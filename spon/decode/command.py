@@ -1,0 +1,38 @@
+"""The subcommand of `spon` that shows what sparsity is for."""
+
+import argparse
+import sys
+
+PROMPT = "Return the mean of the values along an axis. Parameters"
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand to those of a parser."""
+    sentence = "decode a paragraph with a run, dense and sparse, side by side, and say how fast"
+    command = commands.add_parser("demo", help=sentence, description=f"{sentence.capitalize()}.")
+    command.set_defaults(run=run_demo)
+    command.add_argument("folder", metavar="RUN", help="a run's folder, or an exported one")
+    command.add_argument("--prompt", default=PROMPT, help="what the model goes on from")
+    command.add_argument("--tokens", type=int, default=64, help="tokens decoded (64)")
+    command.add_argument("--threads", type=int, help="of torch (what it takes by itself)")
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Decode both ways.
+
+    Raises:
+        ValueError: An option is out of range, or the folder holds no run.
+    """
+    for name, least in (("tokens", 2), ("threads", 1)):
+        if (value := getattr(options, name)) is not None and value < least:
+            raise ValueError(f"--{name} is {value}: allowed is {least} or more")
+    import torch  # here, since commands about lineage need none of it
+    import transformers
+
+    from spon.decode import demo
+    from spon.decode.run import open_run
+
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    sys.stdout.write(demo.show(open_run(options.folder), options.prompt, options.tokens))
+    return 0

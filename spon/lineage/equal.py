@@ -1,0 +1,56 @@
+"""Edits of code that were shown to change no number, so that they rerun nothing.
+
+`python -m bench.equal_code` writes an entry; CONTRIBUTING.md says when one may be made.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Module:
+    """The meaning of one file of ours.
+
+    Attributes:
+        digest: Of its own meaning, sixteen hexadecimal digits; blind to what its imports are
+            called and contain.
+        imports: Names of our modules that it uses, as `train` or `tables.outcomes`, in the order
+            of their first use.
+    """
+
+    digest: str
+    imports: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Equal:
+    """A file of ours in two states that give the same bytes.
+
+    A file that is in neither state is what it is: the next edit makes an entry void.
+
+    Attributes:
+        file: Its path in the repository, for a reader: what counts is its digest.
+        now: As it is.
+        was: As it was when the results in question were made.
+        shown: How it was shown that no number changes.
+    """
+
+    file: str
+    now: Module
+    was: Module
+    shown: str
+
+    def __post_init__(self):
+        """Refuse what could hide an edit: an import that only the new state has.
+
+        The digest of the old state knows nothing of it.
+        """
+        new = set(self.now.imports) - set(self.was.imports)
+        assert not new, f"{self.file} imports {', '.join(sorted(new))}, which it did not before"
+
+
+EQUAL: tuple[Equal, ...] = ()
+
+
+def find_earlier(module: Module, known: tuple[Equal, ...] = EQUAL) -> Module:
+    """Return the state of a file that it is equal to; itself, if nobody has shown any."""
+    return next((entry.was for entry in known if entry.now == module), module)

@@ -18,7 +18,8 @@ RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 MODULES = sorted(path for path in (ROOT / "spon").rglob("*.py") if path.name != "__init__.py")
 # What the modules of a room may import beside one another: rooms, or single modules of the hall.
 LAW = {
-    "hall": "inputs",
+    "hall": "inputs methods.registry",
+    "methods": "hall inputs",
     "inputs": "",
     "analyses": "hall inputs",
     "tables": "stats sites allocate inputs.check",
@@ -47,7 +48,7 @@ HALL_WITHOUT_TORCH = {"allocate", "biases", "command", "failures", "job", "memor
 HALL_WITHOUT_TORCH |= {"progress", "schema", "settings", "signals", "sites", "stats", "study"}
 HALL_WITHOUT_TORCH |= {"texts"}
 # Rooms whose modules import it, but for their commands.
-WITH_TORCH = {"decode", "export"}
+WITH_TORCH = {"decode", "export", "methods"}
 # What looks up an installed package by its name, which is no code of ours.
 IMPORTING = {"corpus"}
 # What analyses may share; they import none of one another.
@@ -181,6 +182,8 @@ def test_every_module_is_part_of_a_result_but_the_seam_what_rules_ask_and_what_r
         "inputs.gguf",  # known by the number of its conversion
         "inputs.header",
         "inputs.wheel",
+        "methods.registry",
+        "methods.wina",  # known by its own digest, in the settings of the jobs that use it
         "report.comparison",  # of published studies, by docs/update_readme.py
     }
 

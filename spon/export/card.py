@@ -12,6 +12,8 @@ CARD, UNKNOWN = "README.md", "unknown"
 METHODS = {
     "threshold": "entries no larger in magnitude than the site's threshold are set to zero",
     "topk": "all of a token's entries but its largest are set to zero",
+    "wina": "entries whose magnitude times the norm of the weight's column is no larger than the "
+    "site's threshold are set to zero",
 }
 ROWS = {
     "dense": "dense",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 FORM = "a run's folder, such as results/pydoc/UNIF-ALL/s0.5/seed0"
 PRECISIONS = ("float32", "bfloat16", "float16")
-METHODS = ("threshold", "topk")
+METHODS = ("threshold", "topk", "wina")
 GGUF = ".gguf"
 CATALOGUE = Path(__file__).parents[2] / "resources/shapes.yaml"
 
@@ -41,7 +41,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--method", choices=METHODS, required=True, help="how inputs were sparsified"
     )
     command.add_argument(
-        "--thresholds", type=Path, metavar="CSV", help="site, threshold; needed by that method"
+        "--thresholds",
+        type=Path,
+        metavar="CSV",
+        help="site, threshold; not with topk",
     )
 
 

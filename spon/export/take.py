@@ -18,14 +18,14 @@ def read_checkpoint(file: Path, layers: int, method: str, thresholds: Path | Non
             `[spon_]ALLOCATION_sSPARSITY[_seedN]`.
         layers: How many the model has; the inputs of all are sparsified, with a bias or without.
         method: How the inputs were sparsified when the biases were learned.
-        thresholds: A table with `site` and `threshold`, needed by that method alone.
+        thresholds: A table with `site` and `threshold`, needed by all methods but `topk`.
 
     Raises:
         ValueError: The file is no checkpoint, or thresholds lack, are too many or are of other
             sites.
     """
-    if (method == "threshold") != (thresholds is not None):
-        needed = "needs --thresholds CSV" if method == "threshold" else "takes no --thresholds"
+    if (method == "topk") == (thresholds is not None):
+        needed = "takes no --thresholds" if method == "topk" else "needs --thresholds CSV"
         raise ValueError(f"--method {method} {needed}")
     if not file.is_file():
         raise ValueError(f"FILE is '{file}', which is no file")

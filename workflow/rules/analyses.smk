@@ -77,7 +77,7 @@ rule category_shift:
             "analyses.draws",
             "analyses.seed",
             names=names_of_run,
-            sparsification=of_study("sparsification_of_states"),
+            sparsification=sparsified("sparsification_of_states"),
         ),
     script:
         "../scripts/category_shift.py"
@@ -111,7 +111,7 @@ rule hidden_state_shift:
             "analyses.blocks",
             "analyses.batch_tokens",
             names=names_of_run,
-            sparsification=of_study("sparsification_of_states"),
+            sparsification=sparsified("sparsification_of_states"),
         ),
     script:
         "../scripts/hidden_state_shift.py"

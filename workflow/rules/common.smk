@@ -64,6 +64,22 @@ def of_study(name):
     return lambda wildcards: getattr(study(wildcards), name)
 
 
+def sparsified(name="sparsification"):
+    """A setting of a rule: how the study of its job sparsifies.
+
+    The code of a sparsifier of `spon/methods` is part of it, since no other digest holds it.
+    """
+
+    def describe_sparsifier(wildcards):
+        values = getattr(study(wildcards), name)
+        code = f"methods.{values['method']}"
+        if code not in digest.APART:
+            return values
+        return values | {"code": digest.digest_code(digest.module_path(code))}
+
+    return describe_sparsifier
+
+
 try:
     settings.check(config, ROOT / "workflow/schemas/config.schema.yaml", ROOT)
     SWEPT = [read_study(name) for name in config["sweep"]["studies"]]

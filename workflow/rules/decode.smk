@@ -86,7 +86,7 @@ rule measure_decoding:
             "decode.repeats",
             maps=decoded_maps,
             runs=decoded_runs,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
     script:
         "../scripts/measure_decoding.py"

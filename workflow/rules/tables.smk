@@ -28,8 +28,12 @@ def table(name):
 
 
 def outcomes(wildcards, part=FIRST):
+    """All evaluations of a job's study on a text, and what they were made with."""
+    return outcomes_of(study(wildcards), part)
+
+
+def outcomes_of(chosen, part=FIRST):
     """All evaluations of a study on a text, and what they were made with."""
-    chosen = study(wildcards)
     baselines = {DENSE: rules.evaluate_dense, TEAL: rules.evaluate_teal}
     others = rules.evaluate_spon
     if part != FIRST:

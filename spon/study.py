@@ -240,6 +240,42 @@ class Study:
         return [{name: run[name] for name in RUN} for run in self.checkpoints]
 
     @property
+    def has_tasks(self) -> bool:
+        """Whether tasks are to be measured with its model."""
+        tasks = self.config["tasks"]
+        return self.has_model and bool(tasks["local"] or tasks["hub"])
+
+    @property
+    def tasked(self) -> list[dict]:
+        """The runs that tasks are measured with: those that the config names, or the analysed."""
+        if not self.has_tasks:
+            return []
+        runs = self.config["tasks"]["runs"]
+        return self.analysed if runs == "analysed" else runs
+
+    @property
+    def models_of_tasks(self) -> list[dict]:
+        """Every model that tasks are measured with, by the columns that name an evaluation.
+
+        TEAL is measured as it is and, with `tempered`, at the temperature that suits it best.
+        """
+        if not self.has_tasks:
+            return []
+        places = drop_repeats(
+            [
+                {"scope": self.allocations[run["allocation"]].scope, "sparsity": run["sparsity"]}
+                for run in self.tasked
+            ]
+        )
+        baselines = [
+            name_baseline(TEAL, **place) | {"tempered": tempered}
+            for place in places
+            for tempered in (False, True)
+        ]
+        runs = [self.name_evaluation(**run) | {"tempered": False} for run in self.tasked]
+        return [name_baseline(DENSE) | {"tempered": False}, *baselines, *runs]
+
+    @property
     def compared(self) -> list[dict]:
         """The analysed runs, and the sweep's other runs of the same allocations."""
         names = {run["allocation"] for run in self.analysed}

@@ -23,6 +23,7 @@ LAW = {
     "analyses": "hall inputs",
     "tables": "stats sites allocate inputs.check",
     "claims": "tables stats sites inputs.check",
+    "tasks": "hall inputs",
     "figures": "",
     "report": "tables claims stats sites allocate",
     "cost": "hall inputs figures",
@@ -240,12 +241,13 @@ def test_rules_import_nothing_that_imports_torch_and_not_the_seam(path):
         imported |= {module for _, module, _ in digest.list_imports(ast.parse(line))}
     rooms = {"analyses.checkpoints", "cost.jobs", "inputs.corpus", "inputs.folder"}
     rooms |= {"lineage.digest", "inputs.files", "inputs.gguf", "inputs.shape", "inputs.source"}
+    rooms |= {"tasks.catalogue", "tasks.local"}
     assert imported <= rooms | HALL_WITHOUT_TORCH - {"job"}
 
 
 def test_what_needs_no_torch_does_not_import_it():
     with_torch = {f"analyses.{name}" for name in ANALYSES_OF_STATES}
-    with_torch |= {"cost.rate", "inputs.tokens", "inputs.pretrain"}
+    with_torch |= {"cost.rate", "inputs.tokens", "inputs.pretrain", "tasks.harness"}
     with_torch |= {name for name in map(name_of, MODULES) if room_of(name) in WITH_TORCH}
     names = [
         name
@@ -284,12 +286,15 @@ def test_every_module_has_its_tests_and_every_script_its_rule():
 
 
 def test_environments_for_conda_hold_the_pins_of_requirements():
-    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.M))
+    texts = [(ROOT / f"requirements{name}.txt").read_text() for name in ("", "-tasks")]
+    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", texts[0], re.M))
+    of_tasks = dict(re.findall(r"^([\w-]+)==(\S+)$", texts[1], re.M))
     for path in (ROOT / "envs").glob("*.yaml"):
         *_, pip = yaml.safe_load(path.read_text())["dependencies"]
         for line in pip["pip"]:
             name, version = line.split("==")
-            assert pins[name] == version, f"{path.name}: {line}"
+            pinned = pins | of_tasks if path.stem == "tasks" else pins
+            assert pinned[name] == version, f"{path.name}: {line}"
     constraints = dict(
         re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)
     )

@@ -189,3 +189,19 @@ def test_a_study_knows_the_texts_on_which_its_runs_are_evaluated_too():
     )
     assert study.settings_of_findings["study"]["text"]["reference"]["blocks"] == 9
     assert study.collects_topics
+
+
+def test_tasks_are_measured_with_dense_each_teal_twice_and_each_run(config):
+    assert Study("pydoc", config).models_of_tasks == []
+    config["tasks"]["local"] = ["summaries"]
+    config["analyses"]["runs"] = [RUN, RUN | {"allocation": "UNIF-ALL"}]
+    models = Study("pydoc", config).models_of_tasks
+    assert [(one["allocation"], one["tempered"]) for one in models] == [
+        ("DENSE", False),
+        ("BASELINE-TEAL", False),
+        ("BASELINE-TEAL", True),
+        ("TOP-50", False),
+        ("UNIF-ALL", False),
+    ]
+    config["tasks"]["runs"] = [RUN | {"allocation": "ATTN-ONLY"}]
+    assert {one["scope"] for one in Study("pydoc", config).models_of_tasks} == {"", "o_proj"}

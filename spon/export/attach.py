@@ -15,6 +15,8 @@ from spon.export.run import Run, read_run
 from spon.inputs import source
 from spon.inputs.folder import CONFIG, digest_file
 from spon.inputs.tokens import read_tokenizer
+from spon.memory import SIZES
+from spon.sites import name_sites
 
 # Entries of every site's weight by which a model is told from others, and how far they may be
 # apart, of the largest among them: precisions round, and another model differs by more.
@@ -69,19 +71,11 @@ def attach_run(network: nn.Module, run: Run, is_folded: bool = False) -> nn.Modu
     if getattr(network, "sparsified_by", None):
         raise ValueError("the model is sparsified already: load it again")
     check_model(network, run)
-    sparsifiers = sparsify.make_sparsifiers(
-        network,
-        run.thresholds,
-        run.method,
-        run.sparsity,
-        run.dense_share,
-        {site: torch.from_numpy(centre) for site, centre in run.centres.items()},
-    )
+    sparsifiers = run.make_sparsifiers(network)
     for site, sparsifier in sparsifiers.items():
         network.get_submodule(site).register_forward_pre_hook(take_first(sparsifier))
     if not is_folded:
-        for site, bias in run.biases.items():
-            add_bias(network.get_submodule(site), torch.from_numpy(bias))
+        add_biases_to(network, run)
     network.sparsified_by = dict(run.names)
     return network
 
@@ -89,6 +83,12 @@ def attach_run(network: nn.Module, run: Run, is_folded: bool = False) -> nn.Modu
 def take_first(sparsifier: sparsify.Sparsifier) -> Callable:
     """Return a pre-hook that applies an S to a module's one input."""
     return lambda _, inputs: (sparsifier(inputs[0]),)
+
+
+def add_biases_to(network: nn.Module, run: Run) -> None:
+    """Add a run's biases to a model for good."""
+    for site, bias in run.vectors.items():
+        add_bias(network.get_submodule(site), bias)
 
 
 def add_bias(linear: nn.Linear, bias: Float[Tensor, "d_out"]) -> None:
@@ -103,7 +103,7 @@ def check_model(network: nn.Module, run: Run) -> None:
     """Refuse a model that a run does not belong to.
 
     Raises:
-        ValueError: It has no such site, of that size, or other weights there.
+        ValueError: It has other sites, of other sizes, or with other weights.
     """
     linear = {
         name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)
@@ -111,12 +111,19 @@ def check_model(network: nn.Module, run: Run) -> None:
     for site in (*run.thresholds, *run.biases):
         if site not in linear:
             raise ValueError(f"the run has the site {site}, which this model has not")
-    for site, bias in run.biases.items():
-        if len(bias) != linear[site].out_features:
-            raise ValueError(
-                f"the run has {len(bias)} entries for {site}, which has "
-                f"{linear[site].out_features} outputs in this model"
-            )
+    layers = models.count_layers(network)
+    if lacking := [site for site in name_sites(layers, run.maps) if site not in run.thresholds]:
+        raise ValueError(
+            f"the run lacks the site {lacking[0]}, which this model of {layers} layers has"
+        )
+    for kind, vectors in (("outputs", run.biases), ("inputs", run.centres)):
+        for site, vector in vectors.items():
+            size = linear[site].out_features if kind == "outputs" else linear[site].in_features
+            if len(vector) != size:
+                raise ValueError(
+                    f"the run has {len(vector)} entries for {site}, which has {size} {kind} in "
+                    f"this model"
+                )
     for site, samples in run.samples.items():
         check_weight(site, linear[site].weight, samples)
 
@@ -128,7 +135,7 @@ def check_weight(site: str, weight: Float[Tensor, "d_out d_in"], samples: Sequen
         ValueError: They are.
     """
     found, expected = torch.tensor(sample(weight)), torch.tensor(samples)
-    if (found - expected).abs().max() > APART * expected.abs().max():
+    if not (found - expected).abs().max() <= APART * expected.abs().max():
         raise ValueError(
             f"the weight of {site} is not that of the model which the biases were learned on: "
             f"allowed is that model, in any precision of 16 bits or more"
@@ -143,8 +150,7 @@ def sample_weights(network: nn.Module, sites: Mapping[str, object]) -> dict[str,
 def sample(weight: Float[Tensor, "d_out d_in"]) -> list[float]:
     """Return some entries of a weight, evenly spread, as float32 has them."""
     flat = weight.detach().flatten()
-    places = torch.linspace(0, len(flat) - 1, SAMPLES).long()
-    return flat[places.to(flat.device)].float().tolist()
+    return [flat[(len(flat) - 1) * i // (SAMPLES - 1)].float().item() for i in range(SAMPLES)]
 
 
 def load_dense(run: Run, device: str = "cpu", dtype: str | None = None) -> nn.Module:
@@ -193,6 +199,8 @@ def open_run(
     Raises:
         ValueError: It is no run, or the model is not here and cannot be had.
     """
+    if dtype not in (None, *SIZES):
+        raise ValueError(f"dtype is '{dtype}': allowed are {', '.join(SIZES)}")
     run, folder = read_any(path), Path(path)
     if (folder / CONFIG).is_file():
         network = models.read_network(folder, getattr(torch, dtype or run.dtype)).to(device)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 FORM = "a run's folder, such as results/pydoc/UNIF-ALL/s0.5/seed0"
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16")
 METHODS = ("threshold", "topk")
 GGUF = ".gguf"
 CATALOGUE = Path(__file__).parents[2] / "resources/shapes.yaml"
@@ -56,6 +56,12 @@ def run_export(options: argparse.Namespace) -> int:
 
     transformers.logging.disable_progress_bar()
     run, to = read_run(options.folder), options.to
+    if options.beside and (options.dtype or to.suffix == GGUF):
+        raise ValueError("--beside writes no model: leave out --dtype, and name a folder as DIR")
+    if to.suffix == GGUF:
+        gguf.check_file(run, to)
+    else:
+        write.check_new(to)
     dtype, text = options.dtype or run.dtype, find_tokens(options.folder)
     licence = options.license or find_licence(run.model["source"], locate_model(run), CATALOGUE)
     if to.suffix == GGUF:

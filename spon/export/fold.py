@@ -22,7 +22,7 @@ OF_CLASS = {"model_type", "architectures", "transformers_version", "dtype", "_na
 OF_CLASS |= set(SWITCHES)
 KEY = "spon"  # of a config.json, where it says what is folded in
 OFFER = (
-    "`spon export --beside` writes them beside the model instead, and spon.attach(model, DIR) "
+    "`spon export --beside` writes biases beside the model instead, and spon.attach(model, DIR) "
     "puts them in at run time"
 )
 
@@ -50,7 +50,7 @@ def fold(
         added = names.keys() - weights.keys()
         if wanted | weights.keys() <= names.keys() and all(map(is_bias, added)):
             zeros = {name: torch.zeros(names[name], dtype=network.dtype) for name in added}
-            return config, {**weights, **zeros, **add_biases(network, biases)}
+            return config, {**weights, **zeros, **sum_biases(network, biases)}
     homeless = sorted(wanted - name_parameters(most_biased(network.config)).keys())
     raise ValueError(
         f"{type(network).__name__} has no place for {homeless[0]}, nor is it a Llama in other "
@@ -68,7 +68,7 @@ def list_weights(network: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def add_biases(
+def sum_biases(
     network: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]
 ) -> dict[str, Tensor]:
     """Return the biases by the name of their parameter, with what the model has there already."""

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float
 from safetensors.numpy import load_file
+from torch import Tensor, nn
 
 from spon import sparsify
 from spon.biases import read_biases
@@ -66,6 +68,22 @@ class Run:
     def sparsity(self) -> float:
         """Share of a site's input entries set to zero."""
         return float(self.names["sparsity"])
+
+    @property
+    def vectors(self) -> dict[str, Float[Tensor, "d_out"]]:
+        """The biases as tensors."""
+        return {site: torch.from_numpy(bias) for site, bias in self.biases.items()}
+
+    def make_sparsifiers(self, network: nn.Module) -> dict[str, sparsify.Sparsifier]:
+        """Return the S of every site of its model."""
+        return sparsify.make_sparsifiers(
+            network,
+            self.thresholds,
+            self.method,
+            self.sparsity,
+            self.dense_share,
+            {site: torch.from_numpy(centre) for site, centre in self.centres.items()},
+        )
 
     @property
     def maps(self) -> list[str]:

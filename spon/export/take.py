@@ -1,5 +1,6 @@
 """Take in biases that were learned elsewhere, with what they need to be of use."""
 
+from math import isnan
 from pathlib import Path
 
 from spon import sparsify
@@ -36,6 +37,8 @@ def read_checkpoint(file: Path, layers: int, method: str, thresholds: Path | Non
     by_site = dict.fromkeys(sites, float("nan"))
     if thresholds is not None:
         by_site = sparsify.read_thresholds(thresholds, {"sparsity": names["sparsity"]})
+        if any(map(isnan, by_site.values())):
+            raise ValueError(f"{thresholds} has no thresholds, which --method threshold needs")
         if differing := sorted(by_site.keys() ^ set(sites)):
             raise ValueError(
                 f"{thresholds} and the biases differ in the site {differing[0]}: allowed are "

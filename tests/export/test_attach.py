@@ -1,5 +1,7 @@
 """A model that a run is attached to computes what the study did."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from export.small_run import make_model, make_run, predict, write_study
 from transformers import AutoModelForCausalLM
 
 import spon
-from spon.export.attach import load_dense
+from spon.export.attach import load_dense, sample
+from spon.export.bundle import write_bundle
 from spon.export.write import export_beside, export_model
 
 
@@ -69,6 +72,33 @@ def test_another_model_is_refused(tmp_path, run):
     other = load(make_model(tmp_path / "shallow", num_hidden_layers=1))
     with pytest.raises(ValueError, match="has the site model.layers.1.mlp.down_proj, which this"):
         spon.attach(other, tmp_path / "beside")
+
+
+def test_a_run_that_leaves_a_layer_dense_is_refused(tmp_path, run):
+    first = {site: value for site, value in run.thresholds.items() if "layers.0" in site}
+    biases = {site: run.biases[site] for site in first}
+    write_bundle(dataclasses.replace(run, thresholds=first, biases=biases), tmp_path)
+    with pytest.raises(ValueError, match="lacks the site model.layers.1.mlp.down_proj, which"):
+        spon.attach(load(tmp_path / "model"), tmp_path)
+
+
+def test_a_large_weight_is_told_by_its_entries_up_to_the_last():
+    weight = torch.zeros(1, dtype=torch.bfloat16).expand(4096, 14336)
+    assert sample(weight) == [0.0] * 4
+    assert sample(torch.arange(10.0)[None]) == [0.0, 3.0, 6.0, 9.0]
+
+
+def test_a_weight_that_is_no_number_is_not_the_models(tmp_path, run):
+    export_beside(run, tmp_path / "beside", None)
+    network = load(tmp_path / "model")
+    network.get_submodule("model.layers.0.mlp.down_proj").weight.data[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="is not that of the model"):
+        spon.attach(network, tmp_path / "beside")
+
+
+def test_a_precision_that_is_none_of_ours_is_refused(tmp_path, run):
+    with pytest.raises(ValueError, match="dtype is 'float16': allowed are float32, bfloat16"):
+        spon.open_run(write_study(tmp_path, run), dtype="float16")
 
 
 def test_the_same_model_in_half_the_precision_is_the_same_model(tmp_path, run):

@@ -9,7 +9,8 @@ PROMPT = "Return the mean of the values along an axis. Parameters"
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add the subcommand to those of a parser."""
     sentence = "decode a paragraph with a run, dense and sparse, side by side, and say how fast"
-    command = commands.add_parser("demo", help=sentence, description=f"{sentence.capitalize()}.")
+    whole = f"{sentence[0].upper()}{sentence[1:]}."
+    command = commands.add_parser("demo", help=sentence, description=whole)
     command.set_defaults(run=run_demo)
     command.add_argument("folder", metavar="RUN", help="a run's folder, or an exported one")
     command.add_argument("--prompt", default=PROMPT, help="what the model goes on from")

@@ -38,12 +38,23 @@ def attach(network: nn.Module, path: str | Path) -> nn.Module:
     Raises:
         ValueError: It is another model, or sparsified already.
     """
-    return attach_run(network, read_any(path), says_folded(network, Path(path)))
+    run = read_any(path)
+    return attach_run(network, run, says_folded(network, Path(path)))
 
 
 def read_any(path: str | Path) -> Run:
-    """Read a run, from a study or as it was handed on."""
+    """Read a run, from a study or as it was handed on.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if not isinstance(path, str | Path):
+        raise ValueError(f"the path is a {type(path).__name__}: the path comes second")
     path = Path(path)
+    if path.suffix == ".gguf":
+        raise ValueError(
+            f"'{path}' is for llama.cpp: name the run's folder, or one of spon export"
+        )
     is_bundle = path.is_file() or (path / DESCRIPTION).is_file()
     return read_bundle(path) if is_bundle else read_run(path)
 
@@ -68,6 +79,10 @@ def says_folded(network: nn.Module, path: Path) -> bool:
 
 def attach_run(network: nn.Module, run: Run, is_folded: bool = False) -> nn.Module:
     """Sparsify a model as a run does; its biases are added if they are not folded in."""
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"the model is a {type(network).__name__}: it comes first, the path second"
+        )
     if getattr(network, "sparsified_by", None):
         raise ValueError("the model is sparsified already: load it again")
     check_model(network, run)
@@ -77,7 +92,20 @@ def attach_run(network: nn.Module, run: Run, is_folded: bool = False) -> nn.Modu
     if not is_folded:
         add_biases_to(network, run)
     network.sparsified_by = dict(run.names)
+    network.save_pretrained = refuse_to_save
     return network
+
+
+def refuse_to_save(*_, **__) -> None:
+    """Refuse to save a model that a run was attached to: its config knows of no biases.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(
+        "a sparsified model would be saved without what sparsifies it, and loaded without its "
+        "biases: `spon export RUN DIR` writes one"
+    )
 
 
 def take_first(sparsifier: sparsify.Sparsifier) -> Callable:

@@ -102,11 +102,13 @@ def say_use(dtype: str, is_model: bool) -> str:
     """Show the lines of code that load the model; a base model in the precision of the study."""
     origin = '"DIR"' if is_model else f'"THE BASE MODEL", dtype="{dtype}"'
     return (
+        "With the package `spon` of the reference workflow (`pip install --no-deps -e .` in its "
+        "clone), and `DIR` this folder:\n\n"
         "```python\n"
         "import spon\n"
         "from transformers import AutoModelForCausalLM\n\n"
         f"model = AutoModelForCausalLM.from_pretrained({origin})\n"
-        'spon.attach(model, "DIR")  # this folder\n'
+        'spon.attach(model, "DIR")\n'
         "```"
     )
 

@@ -13,8 +13,9 @@ CATALOGUE = Path(__file__).parents[2] / "resources/shapes.yaml"
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add the subcommands to those of a parser."""
-    sentence = "write a run's model with its biases folded in, as transformers loads it"
-    command = commands.add_parser("export", help=sentence, description=f"{sentence.capitalize()}.")
+    sentence = "write a run for use elsewhere: a model with its biases in it, for transformers"
+    whole = f"{sentence[0].upper()}{sentence[1:]}."
+    command = commands.add_parser("export", help=sentence, description=whole)
     command.set_defaults(run=run_export)
     command.add_argument("folder", type=Path, metavar="RUN", help=FORM)
     command.add_argument(
@@ -29,10 +30,13 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="without the model: biases, thresholds and card, for spon.attach(model, DIR)",
     )
     command.add_argument(
-        "--license", metavar="NAME", help="of the base model, if it is not found: apache-2.0, …"
+        "--license",
+        metavar="NAME",
+        help="of the base model, as apache-2.0; without one that is known, the card says so",
     )
     sentence = "take in biases that were learned elsewhere, for spon.attach(model, DIR)"
-    command = commands.add_parser("import", help=sentence, description=f"{sentence.capitalize()}.")
+    whole = f"{sentence[0].upper()}{sentence[1:]}."
+    command = commands.add_parser("import", help=sentence, description=whole)
     command.set_defaults(run=run_import)
     command.add_argument("file", type=Path, metavar="FILE", help="a .pt or .safetensors of biases")
     command.add_argument("to", type=Path, metavar="DIR", help="a new folder")
@@ -62,6 +66,7 @@ def run_export(options: argparse.Namespace) -> int:
         gguf.check_file(run, to)
     else:
         write.check_new(to)
+    sys.stderr.write("reading the model, writing, and comparing what was written\n")
     dtype, text = options.dtype or run.dtype, find_tokens(options.folder)
     licence = options.license or find_licence(run.model["source"], locate_model(run), CATALOGUE)
     if to.suffix == GGUF:

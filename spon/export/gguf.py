@@ -20,7 +20,7 @@ from spon import models
 from spon.export.attach import locate_model
 from spon.export.fold import OFFER, is_bias, list_weights
 from spon.export.run import Run
-from spon.export.write import check_centres, choose_blocks, export_model, predict
+from spon.export.write import check_centres, check_writable, choose_blocks, export_model, predict
 from spon.inputs.folder import read_json
 
 ARCHITECTURE = "llama"
@@ -44,6 +44,7 @@ def check_file(run: Run, file: Path) -> None:
     """
     if file.exists():
         raise ValueError(f"DIR is '{file}', which exists: allowed is a new file")
+    check_writable(file)
     check_centres(run)
 
 
@@ -66,7 +67,6 @@ def export_gguf(run: Run, file: Path, dtype: str, text: Path | None, licence: st
     check_file(run, file)
     folder = locate_model(run)
     facts = {**describe_tokenizer(folder), **describe_run(run, licence)}
-    file.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".new-", dir=file.parent) as place:
         folded, part = Path(place, "model"), Path(place, "model.gguf")
         compared = export_model(run, folded, dtype, text, licence)

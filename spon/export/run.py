@@ -4,6 +4,7 @@ The other half is what is sparsified and how: thresholds, method, sparsity, scop
 together, with the model that they belong to and what was measured.
 """
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from spon.inputs import check
 from spon.inputs.folder import digest_file
 from spon.sites import DENSE, TEAL, map_of
 
+RECORD = "evaluate_spon.json"
 NEEDED = {"biases.safetensors", "thresholds.csv", "centres.safetensors", "model.json"}
 # The rows of a study's table that a run is shown beside, and what is told of each.
 TABLE, TOLD = "tables/perplexity.csv", ["perplexity", "nll_nats_per_token", "kl_nats_per_token"]
@@ -148,13 +150,26 @@ def find_record(folder: Path) -> Path:
     """
     if len(folder.parents) > 4 and (folder / "biases.safetensors").is_file():
         study = folder.parents[2]
-        record = study / "lineage" / folder.relative_to(study) / "evaluate_spon.json"
+        record = study / "lineage" / folder.relative_to(study) / RECORD
         if record.is_file():
             return record
+    state = "holds no evaluated run" if folder.is_dir() else "is no folder"
     raise ValueError(
-        f"RUN is '{folder}', which holds no evaluated run: allowed is a folder such as "
-        f"results/pydoc/UNIF-ALL/s0.5/seed0"
+        f"'{folder}' {state}: allowed are a run's folder in a study, such as "
+        f"results/pydoc/UNIF-ALL/s0.5/seed0, and one that spon export or spon import wrote"
+        f"{suggest(folder)}"
     )
+
+
+def suggest(folder: Path) -> str:
+    """Suggest the runs of a study that a mistyped one may mean, as the end of a sentence."""
+    around = next((one for one in folder.parents if (one / "lineage").is_dir()), None)
+    if around is None:
+        return ""
+    runs = [record.parent for record in (around / "lineage").rglob(RECORD)]
+    names = sorted(run.relative_to(around / "lineage").as_posix() for run in runs)
+    near = difflib.get_close_matches(folder.relative_to(around).as_posix(), names, cutoff=0.5)
+    return f": of {around.name}, did you mean {' or '.join(near)}?" if near else ""
 
 
 def check_digest(path: Path, expected: str) -> None:

@@ -5,6 +5,7 @@ compared, and moved to its place.
 """
 
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,6 +160,19 @@ def check_new(folder: Path) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"DIR is '{folder}', which exists: allowed is a new or an empty folder")
+    check_writable(folder)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place whose folder is missing or read-only.
+
+    Raises:
+        ValueError: It is.
+    """
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"DIR is '{path}', and '{path.parent}' is no folder")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise ValueError(f"DIR is '{path}', and nothing can be written in '{path.parent}'")
 
 
 @contextmanager
@@ -169,7 +183,6 @@ def placed(folder: Path) -> Iterator[Path]:
         ValueError: There is something at its place already.
     """
     check_new(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".new-", dir=folder.parent) as parent:
         place = Path(parent, "made")
         place.mkdir()

@@ -31,7 +31,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "publish": run_publish,
     }
     for name, sentence in sentences.items():
-        command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
+        whole = f"{sentence[0].upper()}{sentence[1:]}."
+        command = commands.add_parser(name, help=sentence, description=whole)
         command.set_defaults(run=runs[name])
         command.add_argument(
             "--clone", type=Path, metavar="DIR", help="the clone to ask; else the one around you"
@@ -104,7 +105,8 @@ def run_why(options: argparse.Namespace) -> int:
 def run_verify(options: argparse.Namespace) -> int:
     """Hash every file again, and return 1 if something is not as recorded."""
     root = find.find_clone(Path(), options.clone)
-    report = verify.verify(root, records.read_records(root), options.study)
+    study = options.study and Path(options.study).name  # `results/STUDY` means it too
+    report = verify.verify(root, records.read_records(root), study)
     write(verify.describe_report(report))
     return 0 if report.sound else 1
 

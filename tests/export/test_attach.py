@@ -1,6 +1,8 @@
 """A model that a run is attached to computes what the study did."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -106,6 +108,36 @@ def test_the_same_model_in_half_the_precision_is_the_same_model(tmp_path, run):
     for dtype in (torch.bfloat16, torch.float16):
         network = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=dtype)
         spon.attach(network, tmp_path / "beside")
+
+
+def test_an_attached_model_is_not_saved_without_what_makes_it_sparse(tmp_path, run):
+    network, _ = spon.open_run(write_study(tmp_path, run))
+    with pytest.raises(ValueError, match="`spon export RUN DIR` writes one"):
+        network.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_gguf_file_is_for_llama_cpp(tmp_path):
+    with pytest.raises(ValueError, match="x.gguf' is for llama.cpp: name the run's folder"):
+        spon.open_run("x.gguf")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("spon.attach('x', object())", "the path is a object: the path comes second"),
+        ("attach.attach_run('x', None)", "the model is a str: it comes first, the path second"),
+    ],
+)
+def test_arguments_in_the_other_order_are_told(call, sentence):
+    code = f"import spon; from spon.export import attach; {call}"
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.stderr.endswith(f"ValueError: {sentence}\n")
+
+
+def test_what_users_call_is_listed():
+    assert dir(spon) == ["attach", "open_run"]
 
 
 def test_a_model_is_sparsified_once(tmp_path, run):

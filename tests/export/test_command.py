@@ -36,7 +36,12 @@ def test_a_suffix_asks_for_a_gguf_file(tmp_path, folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["results", "new"], "RUN is "),
+        (["results", "new"], "'"),
+        (
+            ["results/small/ALL/s0.5/seed0", "no/such/place"],
+            "DIR is 'no/such/place', and 'no/such'",
+        ),
+        (["results/small/ALL/s0.5/seed0", "no/a.gguf"], "DIR is 'no/a.gguf', and 'no' is no fol"),
         (["results/small/ALL/s0.5/seed0", "model"], "DIR is 'model', which exists"),
         (["results/small/ALL/s0.5/seed0", "a.gguf", "--beside"], "--beside writes no model"),
         (["results/small/ALL/s0.5/seed0", "a", "--beside", "--dtype", "bfloat16"], "--beside wr"),

@@ -232,7 +232,8 @@ def files_of_tasks(wildcards):
     """The table and the figure of every study with tasks."""
     if not WITH_TASKS:
         raise WorkflowError(
-            "config: tasks.local and tasks.hub are empty: name a task, such as local: [summaries]"
+            "config: tasks.local and tasks.hub are empty: name a task in a config of yours, such as "
+            "`tasks: {local: [summaries]}`, and give it with --configfile"
         )
     return [
         path

@@ -39,3 +39,19 @@ def test_every_matrix_is_measured_at_every_sparsity(monkeypatch):
     assert (row["speed_up"], row["bound"]) == pytest.approx((1.5, 2.0))
     assert row["share_of_bound"] == pytest.approx(0.75)
     assert row["mebibytes"] == 128 * 4 / 2**20
+
+
+def test_each_product_reads_all_of_its_copies_one_after_another(monkeypatch):
+    dense, sparse = [torch.ones(2, 3) for _ in range(4)], [torch.ones(3, 2) for _ in range(4)]
+    read = {"dense": [], "sparse": []}
+
+    def note(name, copies):
+        def find(_, matrix):
+            read[name] += [number for number, copy in enumerate(copies) if copy is matrix]
+
+        return find
+
+    monkeypatch.setattr(matrices, "linear", note("dense", dense))
+    monkeypatch.setattr(matrices, "multiply", note("sparse", sparse))
+    matrices.measure_product(dense, sparse, 0.5, rounds=2)
+    assert read == dict.fromkeys(read, [0, 1, 2, 3] * 2 + [0])  # and once before

@@ -34,5 +34,6 @@ def run_demo(options: argparse.Namespace) -> int:
 
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(options.threads or torch.get_num_threads())
-    sys.stdout.write(demo.show(open_run(options.folder), options.prompt, options.tokens))
+    run = open_run(options.folder, options.prompt, options.tokens)
+    sys.stdout.write(demo.show(run, options.prompt, options.tokens))
     return 0

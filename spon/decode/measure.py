@@ -31,12 +31,13 @@ class Variant(NamedTuple):
         return self.names["scope"], self.names["sparsity"]
 
 
-def check_memory(shape: Mapping, memory_gib: float | int) -> None:
+def check_memory(shape: Mapping, memory_gib: float | int, name: str = "memory_gib") -> None:
     """Refuse a model that does not fit with its linear maps transposed beside it.
 
     Args:
         shape: A `model.json`'s shape.
-        memory_gib: Memory that the job may use.
+        memory_gib: Memory that may be used.
+        name: What the sentence calls it.
 
     Raises:
         ValueError: It does not.
@@ -44,7 +45,7 @@ def check_memory(shape: Mapping, memory_gib: float | int) -> None:
     twice = memory.estimate_weights(shape, "float32", "cpu") + 4 * shape["linear_weights"]
     if twice > memory_gib * memory.GIB:
         raise ValueError(
-            f"memory_gib is {memory_gib:g}, the model in float32 and its linear maps once more, "
+            f"{name} is {memory_gib:.4g}, the model in float32 and its linear maps once more, "
             f"transposed, need {twice / memory.GIB:.3g}"
         )
 

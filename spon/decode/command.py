@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+FORM = "a run's folder in a study, or one that `spon export --beside` wrote"
 PROMPT = "Return the mean of the values along an axis. Parameters"
 
 
@@ -11,7 +12,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     sentence = "decode a paragraph with a run, dense and sparse, side by side, and say how fast"
     command = commands.add_parser("demo", help=sentence, description=f"{sentence.capitalize()}.")
     command.set_defaults(run=run_demo)
-    command.add_argument("folder", metavar="RUN", help="a run's folder, or an exported one")
+    command.add_argument("folder", metavar="RUN", help=FORM)
     command.add_argument("--prompt", default=PROMPT, help="what the model goes on from")
     command.add_argument("--tokens", type=int, default=64, help="tokens decoded (64)")
     command.add_argument("--threads", type=int, help="of torch (what it takes by itself)")

@@ -13,6 +13,7 @@ from spon import models, sparsify
 from spon.decode.measure import check_memory
 from spon.decode.stream import check_positions
 from spon.export.attach import find_model, read_any
+from spon.inputs.folder import CONFIG
 from spon.inputs.tokens import read_tokenizer
 from spon.memory import GIB
 
@@ -35,14 +36,16 @@ def open_run(path: str | Path, prompt: str, tokens: int) -> Run:
     """Open a run, float32 on the CPU; its model is the dense one.
 
     Args:
-        path: A run's folder in a study, or one that `spon export` wrote.
+        path: A run's folder in a study, or one that `spon export --beside` wrote.
         prompt: What is to be decoded from, and how many `tokens`, so that what the model cannot
             do is refused before it is loaded.
 
     Raises:
-        ValueError: It is no run, a file is damaged or missing, the model cannot be had or does not
-            fit into this machine's memory, or the prompt is empty or too long.
+        ValueError: It is no run or has a model of its own, a file is damaged or missing, the model
+            cannot be had or does not fit into this machine's memory, or the prompt is empty or too
+            long.
     """
+    refuse_folded(Path(path))
     run = read_any(path)
     model = find_model(run)
     memory_gib = psutil.virtual_memory().total / GIB
@@ -61,6 +64,19 @@ def open_run(path: str | Path, prompt: str, tokens: int) -> Run:
     )
     biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
     return Run(network, tokenizer, sparsifiers, biases, run.names)
+
+
+def refuse_folded(path: Path) -> None:
+    """Refuse a folder with a model of its own: biases are folded in, and it would decode as dense.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if (path / CONFIG).is_file():
+        raise ValueError(
+            f"RUN is '{path}', whose model has biases folded in and is no dense one to compare "
+            f"with: allowed is a run's folder in a study, or one of `spon export --beside`"
+        )
 
 
 def read_prompt(tokenizer: Callable, prompt: str) -> Int[Tensor, "length"]:

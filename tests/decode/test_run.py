@@ -7,7 +7,7 @@ from export.small_run import make_model, make_run, write_study
 
 from spon import models
 from spon.decode.run import open_run
-from spon.export.write import export_beside
+from spon.export.write import export_beside, export_model
 
 
 def test_a_run_is_opened_with_its_parts_apart(tmp_path):
@@ -21,6 +21,13 @@ def test_a_run_is_opened_with_its_parts_apart(tmp_path):
         kept = opened.sparsifiers[site](torch.tensor([0.04, 0.06]))
         assert kept.tolist() == pytest.approx([0.0, 0.06])
         assert opened.tokenizer("mean")["input_ids"]
+
+
+def test_a_folder_with_biases_folded_into_its_model_is_refused(tmp_path):
+    run = make_run(make_model(tmp_path / "model"))
+    export_model(run, tmp_path / "folded", "float32", None, None)
+    with pytest.raises(ValueError, match="folded', whose model has biases folded in .*beside"):
+        open_run(tmp_path / "folded", "mean", 2)
 
 
 @pytest.fixture
@@ -47,7 +54,5 @@ def test_what_the_model_cannot_decode_is_refused_before_it_is_loaded(
 def test_a_model_that_does_not_fit_twice_is_refused_before_it_is_loaded(folder, monkeypatch):
     machine = SimpleNamespace(total=2**10)  # bytes
     monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
-    with pytest.raises(
-        ValueError, match="this machine's memory in GiB is .*, the model"
-    ):
+    with pytest.raises(ValueError, match="this machine's memory in GiB is .*, the model"):
         open_run(folder, "mean", 2)

@@ -79,13 +79,15 @@ def measure_tasks(
             over documents and is known to be better if higher or lower.
     """
     catalogue.require_known(hub)
+    for task in local:
+        catalogue.require_metrics(task["task"], task)
     with ExitStack() as stack:
         if not hub:
             stack.enter_context(offline())
         folder = stack.enter_context(TemporaryDirectory())
         stack.enter_context(sandboxed())
         stack.enter_context(hooked(network, sparsifiers, biases, temperature))
-        asked = [cache_in(folder, check_metrics(task)) for task in local]
+        asked = [cache_in(folder, task) for task in local]
         results = run_harness(network, tokenizer, [*asked, *hub], settings)
     harness = f"{catalogue.HARNESS} {catalogue.read_version()}"
     parts = [
@@ -196,26 +198,6 @@ def run_harness(
             )
     finally:
         network.set_output_embeddings(head)
-
-
-def check_metrics(task: Mapping) -> Mapping:
-    """Return a local task, or refuse it for a metric that lm-eval would fetch with its code.
-
-    Raises:
-        ValueError: It has.
-    """
-    import lm_eval.api.metrics  # fills the registry
-    import lm_eval.api.registry
-
-    known = lm_eval.api.registry.metric_registry
-    for metric in task.get("metric_list", []):
-        if metric["metric"] not in known:
-            raise ValueError(
-                f"the task '{task['task']}' has the metric '{metric['metric']}', which lm-eval "
-                f"{catalogue.read_version()} does not have: allowed are "
-                f"{', '.join(sorted(known))}"
-            )
-    return task
 
 
 def cache_in(folder: str, task: Mapping) -> dict:

@@ -1,9 +1,10 @@
-"""Refuse tasks that lm-eval does not know, before any work."""
+"""Refuse tasks and metrics that lm-eval does not know, before any work."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 
 HARNESS = "lm_eval"
 
@@ -50,3 +51,28 @@ def require_known(names: Sequence[str]) -> None:
                 f"tasks.hub names '{name}', which lm-eval {read_version()} does not know: {hint}"
                 f"`lm-eval ls tasks` lists what is allowed"
             )
+
+
+def require_metrics(name: str | Path, task: Mapping) -> None:
+    """Refuse a local task for a metric or aggregation that lm-eval would fetch, or not find.
+
+    Args:
+        name: What the sentence calls the task: its name, or its file.
+        task: Its config.
+
+    Raises:
+        ValueError: It has one, or lm-eval is not installed.
+    """
+    version = read_version()
+    import lm_eval.api.metrics  # fills the registry
+    import lm_eval.api.registry
+
+    registry = lm_eval.api.registry
+    known = {"metric": registry.metric_registry, "aggregation": registry.AGGREGATION_REGISTRY}
+    for metric in task.get("metric_list", []):
+        for key in known.keys() & metric.keys():
+            if metric[key] not in known[key]:
+                raise ValueError(
+                    f"'{name}' has the {key} '{metric[key]}' in metric_list, which lm-eval "
+                    f"{version} does not have: allowed are {', '.join(sorted(known[key]))}"
+                )

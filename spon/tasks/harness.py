@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,13 +25,15 @@ from spon.tasks import catalogue
 from spon.temperature import read_temperature
 
 # Metrics of the harness whose value for a document is a log-likelihood, or one and so many units:
-# what they are called here, in nats, where lower is better.
+# what they are called here, in nats, where lower is better, and what the harness makes of nats.
 LIKELIHOODS = {
-    "perplexity": "nll_nats",
-    "word_perplexity": "nll_nats_per_word",
-    "byte_perplexity": "nll_nats_per_byte",
-    "bits_per_byte": "nll_nats_per_byte",
+    "perplexity": ("nll_nats", np.exp),
+    "word_perplexity": ("nll_nats_per_word", np.exp),
+    "byte_perplexity": ("nll_nats_per_byte", np.exp),
+    "bits_per_byte": ("nll_nats_per_byte", lambda nats: nats / np.log(2)),
 }
+# How far a mean may be from the harness's own, as a share of it: it adds up in another order.
+ROUNDING = 1e-6
 # The negative log-likelihood of the right choice.
 OF_CHOICE = "nll_nats"
 GUESSED = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info")
@@ -73,22 +76,24 @@ def measure_tasks(
 
     Raises:
         ValueError: lm-eval does not know a task or metric, or a task has no metric that is a mean
-            over documents.
+            over documents and is known to be better if higher or lower.
     """
     catalogue.require_known(hub)
+    for task in local:
+        catalogue.require_metrics(task["task"], task)
     with ExitStack() as stack:
         if not hub:
             stack.enter_context(offline())
         folder = stack.enter_context(TemporaryDirectory())
         stack.enter_context(sandboxed())
         stack.enter_context(hooked(network, sparsifiers, biases, temperature))
-        asked = [cache_in(folder, check_metrics(task)) for task in local]
+        asked = [cache_in(folder, task) for task in local]
         results = run_harness(network, tokenizer, [*asked, *hub], settings)
     harness = f"{catalogue.HARNESS} {catalogue.read_version()}"
     parts = [
-        read_samples(name, samples, results["higher_is_better"].get(name, {})).assign(
-            protocol=digest_samples(harness, name, samples)
-        )
+        read_samples(
+            name, samples, results["higher_is_better"].get(name, {}), results["results"][name]
+        ).assign(protocol=digest_samples(harness, name, samples))
         for name, samples in results["samples"].items()
     ]
     table = pd.concat(parts, ignore_index=True)
@@ -195,77 +200,87 @@ def run_harness(
         network.set_output_embeddings(head)
 
 
-def check_metrics(task: Mapping) -> Mapping:
-    """Return a local task, or refuse it for a metric that lm-eval would fetch with its code.
-
-    Raises:
-        ValueError: It has.
-    """
-    import lm_eval.api.metrics  # fills the registry
-    import lm_eval.api.registry
-
-    known = lm_eval.api.registry.metric_registry
-    for metric in task.get("metric_list", []):
-        if metric["metric"] not in known:
-            raise ValueError(
-                f"the task '{task['task']}' has the metric '{metric['metric']}', which lm-eval "
-                f"{catalogue.read_version()} does not have: allowed are "
-                f"{', '.join(sorted(known))}"
-            )
-    return task
-
-
 def cache_in(folder: str, task: Mapping) -> dict:
     """Return a local task whose documents are read afresh, and not from a cache."""
     return {**task, "dataset_kwargs": {**task["dataset_kwargs"], "cache_dir": folder}}
 
 
 def read_samples(
-    task: str, samples: Sequence[Mapping], directions: Mapping[str, bool]
+    task: str,
+    samples: Sequence[Mapping],
+    directions: Mapping[str, bool | None],
+    reported: Mapping[str, object],
 ) -> pd.DataFrame:
     """Return the values of a task by metric and document.
+
+    Left out are metrics that no document has by itself, such as an F1, that are no mean of their
+    documents, such as a median, or that may be better if higher or if lower.
 
     Args:
         task: Its name.
         samples: What the harness logs of each document.
-        directions: By metric, whether higher is better.
+        directions: By metric, whether higher is better; None or lacking if that is not known.
+        reported: The harness's own number by metric and filter.
 
     Raises:
-        ValueError: No metric has a value of its own for each document.
+        ValueError: No metric is left.
     """
-    rows = []
+    values: dict[str, list[tuple]] = {}
     for sample in samples:
-        for metric, value, weight, chance, higher in read_values(sample, directions):
-            rows.append((task, metric, sample["doc_id"], value, weight, chance, higher))
-    if not rows:
+        for key, *value in read_values(sample, directions):
+            values.setdefault(key, []).append((task, *value))
+    tables = [pd.DataFrame(rows, columns=COLUMNS) for rows in values.values()]
+    means = [
+        table
+        for key, table in zip(values, tables, strict=True)
+        if key.split(",")[0] == OF_CHOICE or is_mean(table, key, reported[key])
+    ]
+    if not means:
         raise ValueError(
-            f"the task '{task}' has no metric that is a mean over documents, as acc is: leave it "
-            f"out of tasks"
+            f"the task '{task}' has no metric that is a mean over documents, as acc is, and is "
+            f"known to be better if higher or if lower: leave it out of tasks"
         )
-    table = pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(["metric", "document"])
+    table = pd.concat(means, ignore_index=True).drop_duplicates(["metric", "document"])
     return table.astype({"value": float, "weight": float, "chance": float})
 
 
-def read_values(
-    sample: Mapping, directions: Mapping[str, bool]
-) -> Iterator[tuple[str, float, float | int, float, bool]]:
-    """Yield metric, value, weight, chance and whether higher is better, of a document.
+def is_mean(documents: pd.DataFrame, key: str, reported: object) -> bool:
+    """Whether the harness's number of a metric and filter is what values over weights come to."""
+    mean = documents["value"].sum(skipna=False) / documents["weight"].sum()
+    _, convert = LIKELIHOODS.get(key.split(",")[0], ("", lambda mean: mean))
+    is_number = isinstance(reported, int | float | np.number)
+    # A mean that is broken is kept, so that it is named where the table is read.
+    return is_number and bool(np.isclose(convert(mean), reported, ROUNDING, 1e-12, equal_nan=True))
 
-    Left out are metrics that a document has not by itself, such as an F1.
+
+def read_values(
+    sample: Mapping, directions: Mapping[str, bool | None]
+) -> Iterator[tuple[str, str, int, float, float | int, float, bool]]:
+    """Yield what `COLUMNS` has of a document and metric, behind the harness's name of it.
+
+    Likelihoods of the right choice are ours alone: behind `OF_CHOICE`.
     """
-    filtered = "" if sample["filter"] == "none" else f",{sample['filter']}"
+    end, number = f",{sample['filter']}", sample["doc_id"]
+    filtered = "" if end == ",none" else end
     choices = count_choices(sample)
     for metric in sample["metrics"]:
         value = sample[metric]
         if metric in LIKELIHOODS:
+            name, _ = LIKELIHOODS[metric]
             nats, units = value if isinstance(value, tuple | list) else (value, 1)
-            yield LIKELIHOODS[metric] + filtered, -nats, units, float("nan"), False
-        elif isinstance(value, int | float) or getattr(value, "ndim", None) == 0:
+            yield metric + end, name + filtered, number, -nats, units, float("nan"), False
+        elif directions.get(metric) is not None and is_scalar(value):
             chance = 1 / choices if choices and metric in GUESSED else float("nan")
-            yield metric + filtered, float(value), 1, chance, directions.get(metric, True)
+            higher = bool(directions[metric])
+            yield metric + end, metric + filtered, number, float(value), 1, chance, higher
     if choices and isinstance(sample["target"], int) and 0 <= sample["target"] < choices:
         likelihood, _ = sample["filtered_resps"][sample["target"]]
-        yield OF_CHOICE + filtered, -likelihood, 1, float("nan"), False
+        yield OF_CHOICE + end, OF_CHOICE + filtered, number, -likelihood, 1, float("nan"), False
+
+
+def is_scalar(value: object) -> bool:
+    """Whether a document's value is one number."""
+    return isinstance(value, int | float) or getattr(value, "ndim", None) == 0
 
 
 def count_choices(sample: Mapping) -> int:

@@ -4,6 +4,7 @@ A task of lm-eval may name functions of Python (`!function`), which would be run
 that the file lies in. Here a task is data alone.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +20,21 @@ KEYS = {
     *("fewshot_split", "description", "doc_to_text", "doc_to_choice", "doc_to_target"),
     *("target_delimiter", "fewshot_delimiter", "filter_list", "metric_list"),
 }
-OF_METRICS = {"metric", "aggregation", "higher_is_better", "ignore_case", "ignore_punctuation"}
-SPLITS = ("training_split", "validation_split", "test_split")
+OF_METRICS = {
+    "metric": (str, "a name, which every metric needs"),
+    "aggregation": (str, "a name, such as mean"),
+    **dict.fromkeys(
+        ("higher_is_better", "ignore_case", "ignore_punctuation"), (bool, "true or false")
+    ),
+}
+SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
+# What these keys hold, and how a sentence says it.
+FORMS = {
+    "task": (str, "a name"),
+    "dataset_kwargs": (dict, "a mapping with the key data_files"),
+    "metric_list": (list, "a list such as [{metric: acc}]"),
+    **dict.fromkeys(SPLITS, (str, "the name of a split in data_files")),
+}
 
 
 def read_task(path: str | Path, documents: str | Path | None = None) -> dict:
@@ -31,11 +45,11 @@ def read_task(path: str | Path, documents: str | Path | None = None) -> dict:
         documents: The JSON lines that the workflow has written, for the task that names none.
 
     Raises:
-        ValueError: It is no YAML, has code or a key that may bring some, or lacks its documents;
-            in one sentence that names the file.
+        ValueError: It is no YAML, has code or a key that may bring some, has a value of another
+            form, or lacks its documents; in one sentence that names the file.
     """
     task = read_data(path)
-    unknown = sorted(set(task) - KEYS)
+    unknown = sorted(map(str, set(task) - KEYS))
     if unknown:
         raise ValueError(
             f"'{path}' has the key '{unknown[0]}': allowed in a local task are "
@@ -45,13 +59,38 @@ def read_task(path: str | Path, documents: str | Path | None = None) -> dict:
         raise ValueError(
             f"'{path}' needs the keys task, its name, and dataset_path, one of {', '.join(KINDS)}"
         )
+    check_forms(task, path)
+    return task | {"dataset_kwargs": {"data_files": find_documents(task, path, documents)}}
+
+
+def check_forms(task: dict, path: str | Path) -> None:
+    """Refuse values of a task that are of another form than their keys have.
+
+    Raises:
+        ValueError: There is one.
+    """
+    for key, (form, said) in FORMS.items():
+        if key in task and (not isinstance(task[key], form) or not task[key]):
+            raise ValueError(f"'{path}' has {show(task[key])} as {key}: allowed is {said}")
+    if not {"test_split", "validation_split"} & set(task):
+        raise ValueError(f"'{path}' needs the key test_split, the name of a split in data_files")
     for metric in task.get("metric_list", []):
-        if not isinstance(metric, dict) or set(metric) - OF_METRICS:
+        if not isinstance(metric, dict) or set(metric) - set(OF_METRICS):
             raise ValueError(
-                f"'{path}' has {metric} in metric_list: allowed are the keys "
+                f"'{path}' has {show(metric)} in metric_list: allowed are the keys "
                 f"{', '.join(sorted(OF_METRICS))}"
             )
-    return task | {"dataset_kwargs": {"data_files": find_documents(task, path, documents)}}
+        for key, value in {"metric": None, **metric}.items():
+            form, said = OF_METRICS[key]
+            if not isinstance(value, form):
+                raise ValueError(
+                    f"'{path}' has {show(metric)} in metric_list: allowed as {key} is {said}"
+                )
+
+
+def show(value: object) -> str:
+    """Return a value as a config has it."""
+    return json.dumps(value, default=str, skipkeys=True)
 
 
 def read_data(path: str | Path) -> dict:
@@ -62,15 +101,16 @@ def read_data(path: str | Path) -> dict:
     """
     try:
         task = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text, or a date that there is not
         raise ValueError(f"'{path}' cannot be read: {error}") from error
-    except yaml.constructor.ConstructorError as error:
-        tag = str(error.problem).split("'")[1:2]
-        raise ValueError(
-            f"'{path}' has {' '.join(tag) or 'a tag'}, which stands for code: a local task is "
-            f"plain data, without functions of its own"
-        ) from error
     except yaml.YAMLError as error:
+        problem = str(getattr(error, "problem", ""))
+        if problem.startswith("could not determine a constructor"):
+            tag = problem.split("'")[1]
+            raise ValueError(
+                f"'{path}' has {tag}, which stands for code: a local task is "
+                f"plain data, without functions of its own"
+            ) from error
         raise ValueError(f"'{path}' is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(task, dict):
         raise ValueError(f"'{path}' holds no mapping of keys: a local task is one")
@@ -83,17 +123,23 @@ def find_documents(task: dict, path: str | Path, written: str | Path | None) -> 
     Raises:
         ValueError: It names none, or one that is no file.
     """
-    named = task.get("dataset_kwargs", {}).get("data_files")
+    described = task.get("dataset_kwargs", {})
+    named = described.get("data_files")
     if named is None and task["task"] == SUMMARIES and written is not None:
         return {task["test_split"]: [str(written)]}
-    if not isinstance(named, dict) or set(task.get("dataset_kwargs", {})) != {"data_files"}:
+    if not isinstance(named, dict) or set(described) != {"data_files"}:
         raise ValueError(
             f"'{path}' needs the key dataset_kwargs with data_files alone, a mapping from splits "
             f"to files beside it"
         )
     found = {}
     for split, files in named.items():
-        listed = [files] if isinstance(files, str) else list(files)
+        listed = files if isinstance(files, list) else [files]
+        if not listed or not all(isinstance(name, str) for name in (split, *listed)):
+            raise ValueError(
+                f"'{path}' has {show({split: files})} in data_files: allowed is the name of a "
+                f"split with that of a file, or a list of them"
+            )
         found[split] = [str(Path(path).parent / file) for file in listed]
         for file in found[split]:
             if not Path(file).is_file():

@@ -124,7 +124,9 @@ def test_a_template_cannot_run_code(network, tokenizer, tmp_path):
 
 def test_a_metric_that_would_be_fetched_with_its_code_is_refused(network, tokenizer, tmp_path):
     task = make_task(tmp_path, ENDINGS, metric_list=[{"metric": "some/metric"}])
-    with pytest.raises(ValueError, match=r"the metric 'some/metric', which lm-eval .* not have"):
+    with pytest.raises(
+        ValueError, match="'summaries' has the metric 'some/metric' in metric_list"
+    ):
         measure(network, tokenizer, task)
 
 
@@ -149,8 +151,9 @@ SAMPLE = {
 }
 
 
-def read(sample, directions=None):
-    return [row[:4] for row in harness.read_values(SAMPLE | sample, directions or {})]
+def read(sample):
+    found = harness.read_values(SAMPLE | sample, {"acc": True})
+    return [(metric, *numbers) for _, metric, _, *numbers, _ in found]
 
 
 def test_choices_have_what_guessing_gives_and_the_likelihood_of_the_right_one():
@@ -171,7 +174,43 @@ def test_a_likelihood_over_units_keeps_both():
 def test_a_task_without_a_metric_per_document_is_refused():
     sample = SAMPLE | {"metrics": ["f1"], "f1": (1, 0), "filtered_resps": ["a"]}
     with pytest.raises(ValueError, match="the task 'odd' has no metric that is a mean over"):
-        harness.read_samples("odd", [sample], {})
+        harness.read_samples("odd", [sample], {"f1": True}, {"f1,none": 1.0})
+
+
+def read_task(values, metric, reported, directions):
+    samples = [
+        {"doc_id": number, "filter": "none", "target": "a", "filtered_resps": ["a"]}
+        | {"metrics": ["kept", metric], "kept": 1.0, metric: value}
+        for number, value in enumerate(values)
+    ]
+    directions = {"kept": True} | directions
+    reported = {"kept,none": 1.0, f"{metric},none": reported}
+    table = harness.read_samples("mine", samples, directions, reported)
+    return table[table["metric"] != "kept"]
+
+
+def test_a_metric_is_kept_if_the_mean_of_its_documents_is_what_the_harness_says():
+    means = read_task([0.0, 1.0, 5.0], "points", 2.0, {"points": False})
+    assert means["value"].tolist() == [0.0, 1.0, 5.0]
+    assert not means["higher_is_better"].any()
+    assert read_task([0.0, 1.0, 5.0], "points", 1.0, {"points": False}).empty, "a median"
+    assert read_task([0.0, 1.0, 5.0], "points", "N/A", {"points": False}).empty
+
+
+def test_a_likelihood_is_kept_if_its_ratio_is_what_the_harness_says():
+    # 6 nats in 4 bytes: 1.5 per byte.
+    values = [(-2.0, 1), (-4.0, 3)]
+    for metric, reported in (("byte_perplexity", np.exp(1.5)), ("bits_per_byte", 1.5 / np.log(2))):
+        table = read_task(values, metric, reported, {})
+        assert table["metric"].tolist() == ["nll_nats_per_byte"] * 2
+        assert table["weight"].tolist() == [1.0, 3.0]
+        assert read_task(values, metric, 1.5, {}).empty
+
+
+def test_a_metric_whose_better_side_is_not_known_is_left_out():
+    assert read_task([0.0, 1.0], "points", 0.5, {}).empty
+    assert read_task([0.0, 1.0], "points", 0.5, {"points": None}).empty
+    assert len(read_task([0.0, 1.0], "points", 0.5, {"points": True})) == 2
 
 
 def test_a_model_without_a_fitted_temperature_is_measured_as_it_is():

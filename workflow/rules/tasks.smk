@@ -5,7 +5,7 @@ Once they were measured, the findings show them.
 
 from spon.sites import DENSE, TEAL
 from spon.tasks import catalogue
-from spon.tasks.local import SUMMARIES, list_task_files
+from spon.tasks.local import SUMMARIES, list_task_files, read_task
 
 SHIPPED = settings.resolve_path("resources/tasks/summaries.yaml", ROOT)
 OF_TASKS = [
@@ -28,7 +28,7 @@ if SUMMARIES in config["tasks"]["local"] and "pydoc" not in config:
 
 
 def require_harness(jobs):
-    """End with a sentence if tasks are to be measured and lm-eval is not here or does not know one.
+    """End with a sentence if tasks are to be measured that the lm-eval here does not know, or none is here.
 
     Where Snakemake deploys environments, only the jobs can tell.
     """
@@ -39,6 +39,8 @@ def require_harness(jobs):
         return
     try:
         catalogue.require_known(config["tasks"]["hub"])
+        for path in GIVEN_TASKS:
+            catalogue.require_metrics(path, read_task(path))
     except ValueError as mistake:
         raise WorkflowError(f"config: {mistake}") from mistake
 

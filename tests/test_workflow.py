@@ -446,7 +446,7 @@ def test_runs_that_cannot_decode_are_named_where_decoding_is_asked_for(planned):
     assert "decode" not in planned.plan(overlays=overlays)
     result = planned.snakemake("decode", "--dry-run", overlays=overlays)
     assert result.returncode == 1
-    assert "config: decode.runs.0.allocation is 'MODE-DOWN': allowed are" in result.stderr
+    assert "config: decode.runs.0.allocation is 'MODE-DOWN': allowed are" in result.stdout
 
 
 @pytest.fixture(scope="module")

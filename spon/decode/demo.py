@@ -14,6 +14,7 @@ from spon.decode.run import Run, read_prompt
 from spon.decode.stream import Stream, count_bytes, decode
 
 WARM_UP = 8  # tokens
+SMALL = 32e6  # bytes of weights that caches of today hold
 
 
 def show(run: Run, prompt: str, tokens: int) -> str:
@@ -39,6 +40,11 @@ def show(run: Run, prompt: str, tokens: int) -> str:
     speed_up = streams[1].tokens_per_second / streams[0].tokens_per_second
     bound = sizes[0] / sizes[1]
     end = f"{speed_up:.2f} times as fast; the weights read allow {bound:.2f} times\n"
+    if sizes[0] < SMALL:
+        end += (
+            "These weights fit into a cache, so reading them takes no time that could be saved: "
+            "docs/decoding.md\n"
+        )
     return f"{prompt} …\n\n{set_side_by_side(*columns)}\n{end}"
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from spon.decode import command as decode
@@ -37,9 +37,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"spon {version('spon')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    lineage.add_commands(commands)
-    export.add_commands(commands)
-    decode.add_commands(commands)
+
+    def add(name: str, sentence: str, run: Callable) -> argparse.ArgumentParser:
+        whole = f"{sentence[0].upper()}{sentence[1:]}."
+        command = commands.add_parser(name, help=sentence, description=whole)
+        command.set_defaults(run=run)
+        return command
+
+    for room in (lineage, export, decode):
+        room.add_commands(add)
     return parser
 
 

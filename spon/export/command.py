@@ -2,28 +2,30 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from spon.memory import SIZES
+
 FORM = "a run's folder, such as results/pydoc/UNIF-ALL/s0.5/seed0"
-PRECISIONS = ("float32", "bfloat16")
 METHODS = ("threshold", "topk")
 GGUF = ".gguf"
 CATALOGUE = Path(__file__).parents[2] / "resources/shapes.yaml"
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommands to those of a parser."""
+def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommands, each by its name, a sentence and what runs it.
+
+    Args:
+        add: Returns the parser of a subcommand.
+    """
     sentence = "write a run for use elsewhere: a model with its biases in it, for transformers"
-    whole = f"{sentence[0].upper()}{sentence[1:]}."
-    command = commands.add_parser("export", help=sentence, description=whole)
-    command.set_defaults(run=run_export)
+    command = add("export", sentence, run_export)
     command.add_argument("folder", type=Path, metavar="RUN", help=FORM)
     command.add_argument(
         "to", type=Path, metavar="DIR", help="a new folder; or FILE.gguf, for llama.cpp"
     )
-    command.add_argument(
-        "--dtype", choices=PRECISIONS, help="of the weights; else that of the study"
-    )
+    command.add_argument("--dtype", choices=SIZES, help="of the weights; else that of the study")
     command.add_argument(
         "--beside",
         action="store_true",
@@ -35,9 +37,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="of the base model, as apache-2.0; without one that is known, the card says so",
     )
     sentence = "take in biases that were learned elsewhere, for spon.attach(model, DIR)"
-    whole = f"{sentence[0].upper()}{sentence[1:]}."
-    command = commands.add_parser("import", help=sentence, description=whole)
-    command.set_defaults(run=run_import)
+    command = add("import", sentence, run_import)
     command.add_argument("file", type=Path, metavar="FILE", help="a .pt or .safetensors of biases")
     command.add_argument("to", type=Path, metavar="DIR", help="a new folder")
     command.add_argument("--layers", type=int, required=True, help="how many the model has")

@@ -9,6 +9,8 @@ from typing import Any
 
 import jsonschema
 
+from spon.memory import SIZES
+
 MOST = 160  # characters of the reason that the library gives
 # Changes with what is written; a reader knows its own number alone.
 FORMAT = 1
@@ -55,7 +57,7 @@ SCHEMA = {
         "sparsity": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
         "method": {"enum": ["threshold", "topk"]},
         "dense_share": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
-        "dtype": {"enum": ["float32", "bfloat16"]},
+        "dtype": {"enum": [*SIZES]},
         "thresholds": {
             "type": "object",
             "minProperties": 1,

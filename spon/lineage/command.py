@@ -7,6 +7,7 @@ a crate, and publish it.
 import argparse
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from spon.lineage import crate, find, publish, records, show, verify, why
@@ -14,8 +15,12 @@ from spon.lineage import crate, find, publish, records, show, verify, why
 WORKING_TREE = "the working tree"
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommands to those of a parser."""
+def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommands, each by its name, a sentence and what runs it.
+
+    Args:
+        add: Returns the parser of a subcommand.
+    """
     sentences = {
         "show": "say what made a file: jobs, settings, code, text and model behind it",
         "why": "say what made a file differ between two commits",
@@ -31,9 +36,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "publish": run_publish,
     }
     for name, sentence in sentences.items():
-        whole = f"{sentence[0].upper()}{sentence[1:]}."
-        command = commands.add_parser(name, help=sentence, description=whole)
-        command.set_defaults(run=runs[name])
+        command = add(name, sentence, runs[name])
         command.add_argument(
             "--clone", type=Path, metavar="DIR", help="the clone to ask; else the one around you"
         )

@@ -54,16 +54,7 @@ def open_run(path: str | Path, prompt: str, tokens: int) -> Run:
     positions = model["shape"]["positions"]
     check_positions(positions, len(read_prompt(tokenizer, prompt)), tokens)
     network = models.load_described(model, "cpu", "float32")
-    sparsifiers = sparsify.make_sparsifiers(
-        network,
-        run.thresholds,
-        run.method,
-        run.sparsity,
-        run.dense_share,
-        {site: torch.from_numpy(centre) for site, centre in run.centres.items()},
-    )
-    biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
-    return Run(network, tokenizer, sparsifiers, biases, run.names)
+    return Run(network, tokenizer, run.make_sparsifiers(network), run.vectors, run.names)
 
 
 def refuse_folded(path: Path) -> None:

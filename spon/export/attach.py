@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spon import models, sparsify
-from spon.export.bundle import BIASES, CENTRES, DESCRIPTION, read_bundle
-from spon.export.fold import KEY
-from spon.export.run import Run, read_run
+from spon.biases import SUFFIX
+from spon.export.bundle import BIASES, DESCRIPTION, read_bundle
+from spon.export.fold import KEY, sum_biases
+from spon.export.run import CENTRES, Run, read_run
 from spon.inputs import source
 from spon.inputs.folder import CONFIG, digest_file
 from spon.inputs.tokens import read_tokenizer
@@ -115,16 +116,9 @@ def take_first(sparsifier: sparsify.Sparsifier) -> Callable:
 
 def add_biases_to(network: nn.Module, run: Run) -> None:
     """Add a run's biases to a model for good."""
-    for site, bias in run.vectors.items():
-        add_bias(network.get_submodule(site), bias)
-
-
-def add_bias(linear: nn.Linear, bias: Float[Tensor, "d_out"]) -> None:
-    """Add to a linear map's bias, which is made if it has none."""
-    total = bias.to(linear.weight.device)
-    if linear.bias is not None:
-        total = total + linear.bias
-    linear.bias = nn.Parameter(total.to(linear.weight.dtype), requires_grad=False)
+    for name, total in sum_biases(network, run.vectors).items():
+        linear = network.get_submodule(name.removesuffix(SUFFIX))
+        linear.bias = nn.Parameter(total.to(linear.weight), requires_grad=False)
 
 
 def check_model(network: nn.Module, run: Run) -> None:

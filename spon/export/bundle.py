@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from spon import biases
 from spon.centre import SUFFIX as CENTRE
 from spon.export.form import FORMAT, check_description
-from spon.export.run import Run
+from spon.export.run import CENTRES, Run, load_centres
 from spon.inputs import check
 from spon.inputs.folder import digest_file
 
-BIASES, CENTRES, DESCRIPTION = "biases.safetensors", "centres.safetensors", "spon.json"
+BIASES, DESCRIPTION = "biases.safetensors", "spon.json"
 NAMES = ("study", "allocation", "scope", "sparsity", "seed")
 
 
@@ -82,7 +82,7 @@ def read_centres(file: Path, digest: str | None) -> dict[str, np.ndarray]:
             f"'{file}' is missing or changed, and the biases beside it are for inputs that are "
             f"sparsified around its centres: take both files"
         )
-    return {name.removesuffix(CENTRE): centre for name, centre in load_file(file).items()}
+    return load_centres(file)
 
 
 def read_description(file: Path) -> Mapping[str, Any]:

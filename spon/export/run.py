@@ -26,7 +26,8 @@ from spon.inputs.folder import digest_file
 from spon.sites import DENSE, TEAL, map_of
 
 RECORD = "evaluate_spon.json"
-NEEDED = {"biases.safetensors", "thresholds.csv", "centres.safetensors", "model.json"}
+CENTRES = "centres.safetensors"
+NEEDED = {"biases.safetensors", "thresholds.csv", CENTRES, "model.json"}
 # The rows of a study's table that a run is shown beside, and what is told of each.
 TABLE, TOLD = "tables/perplexity.csv", ["perplexity", "nll_nats_per_token", "kl_nats_per_token"]
 ON_DENSE = "on_dense.parquet"
@@ -128,18 +129,22 @@ def read_run(folder: str | Path) -> Run:
     files = {Path(name).name: root / name for name in inputs if Path(name).name in NEEDED}
     for path in files.values():
         check_digest(path, inputs[path.relative_to(root).as_posix()])
-    centres = load_file(files["centres.safetensors"]) if "centres.safetensors" in files else {}
     return Run(
         names=names,
         **{name: spec["sparsification"][name] for name in ("method", "dense_share", "dtype")},
         thresholds=sparsify.read_thresholds(files["thresholds.csv"], names),
         biases=read_biases(files["biases.safetensors"]),
-        centres={name.removesuffix(CENTRE): centre for name, centre in centres.items()},
+        centres=load_centres(files[CENTRES]) if CENTRES in files else {},
         model=check.read_json(files["model.json"]),
         measured=read_measured(study, folder, names),
         lineage={name: record[name] for name in ("rule", "job", "inputs")},
         home=root,
     )
+
+
+def load_centres(file: Path) -> dict[str, Float[np.ndarray, "d_in"]]:
+    """Read centres by site, whose file is the one that is meant."""
+    return {name.removesuffix(CENTRE): centre for name, centre in load_file(file).items()}
 
 
 def find_record(folder: Path) -> Path:

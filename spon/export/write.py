@@ -20,11 +20,10 @@ from torch import Tensor, nn
 
 from spon import models
 from spon.agreement import choose_tokens
-from spon.biases import SUFFIX
 from spon.export.attach import add_biases_to, attach_run, load_dense, locate_model, with_samples
 from spon.export.bundle import BIASES, write_bundle
 from spon.export.card import CARD, write_card
-from spon.export.fold import KEY, OFFER, fold, sum_biases
+from spon.export.fold import KEY, OFFER, fold
 from spon.export.run import Run
 from spon.inputs.folder import CONFIG, INDEX, SMALL, WEIGHTS, digest_file, read_json
 from spon.inputs.tokens import read_tokens
@@ -218,9 +217,7 @@ def check_same(run: Run, folder: Path, dtype: str, blocks: Int[Tensor, "blocks l
         ValueError: Logits differ by more than float32 rounds.
     """
     network = load_dense(run, dtype=dtype)
-    for name, total in sum_biases(network, run.vectors).items():
-        linear = network.get_submodule(name.removesuffix(SUFFIX))
-        linear.bias = nn.Parameter(total, requires_grad=False)
+    add_biases_to(network, run)
     expected = predict(network.float(), blocks)
     del network
     written = models.read_network(folder, torch.float32)

@@ -7,13 +7,14 @@ same in tiles of 64 outputs, whose kept weights lie closer together; `index_sele
 the kept rows and multiplies; `numba`, if it is installed; and `product`, spon.decode.product, the
 one that is kept. All but the first begin by setting small inputs to zero, and find what is left.
 The ways take turns, and of each the fastest call counts, as what else runs here only adds.
-Matrices come from memory, not from a cache, and threads are torch's (OMP_NUM_THREADS).
+Each has copies of the matrix for itself and reads one after another, so that they come from memory
+and not from a cache: a quarter of a GiB for each way. Threads are torch's (OMP_NUM_THREADS).
 """
 
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import count
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, linear
 
 from spon.decode.bandwidth import clock_in_turns, measure_bandwidth
-from spon.decode.matrices import COLD_BYTES, choose_threshold
+from spon.decode.matrices import COLD_BYTES, choose_threshold, repeat
 from spon.decode.product import multiply
 from spon.sparsify import keep_large
 
@@ -95,17 +96,15 @@ def compile_numba() -> Callable[[Tensor, Tensor], Tensor]:
 def measure(d_in: int, d_out: int) -> list[dict]:
     """Measure every way with one size of matrix at every sparsity."""
     weight = torch.randn(d_out, d_in)
-    copies = max(1, COLD_BYTES // (4 * weight.numel()))
-    dense = [weight.clone() for _ in range(copies)]
-    rows = [weight.T.contiguous() for _ in range(copies)]
-    tiles = [
-        one.view(d_in, -1, TILE).transpose(0, 1).reshape(-1, TILE).contiguous() for one in rows
-    ]
-    ways = {"dense": (None, dense), "embedding_bag": (use_bag, rows)}
+    rows = weight.T.contiguous()
+    tiles = rows.view(d_in, -1, TILE).transpose(0, 1).reshape(-1, TILE).contiguous()
+    ways = {"dense": (None, weight), "embedding_bag": (use_bag, rows)}
     ways |= {"tiled_bag": (use_tiles, tiles), "index_select": (use_selection, rows)}
     if find_spec("numba"):
         ways["numba"] = (compile_numba(), rows)
     ways["product"] = (multiply, rows)
+    copies = max(1, COLD_BYTES // (4 * weight.numel()))
+    ways = {name: (way, repeat(matrix, copies)) for name, (way, matrix) in ways.items()}
     x = torch.randn(d_in)
     return [found for sparsity in SPARSITIES for found in compare(ways, x, sparsity)]
 
@@ -113,15 +112,12 @@ def measure(d_in: int, d_out: int) -> list[dict]:
 def compare(ways: dict[str, tuple], x: Tensor, sparsity: float) -> list[dict]:
     """Measure every way at one sparsity, and check that all say the same."""
     threshold = choose_threshold(x, sparsity)
-    turns = count()  # of all ways, so that none finds in the cache what another one has read
 
-    def prepare(way: Callable | None, matrices: list[Tensor]) -> Callable[[], Tensor]:
-        def take() -> Tensor:
-            return matrices[next(turns) % len(matrices)]
-
+    def prepare(way: Callable | None, copies: list[Tensor]) -> Callable[[], Tensor]:
+        turns = cycle(copies)
         if way is None:
-            return lambda: linear(x, take())
-        return lambda: way(keep_large(x, threshold), take())
+            return lambda: linear(x, next(turns))
+        return lambda: way(keep_large(x, threshold), next(turns))
 
     calls = {name: prepare(*way) for name, way in ways.items()}
     expected = linear(keep_large(x, threshold), ways["dense"][1][0])

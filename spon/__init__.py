@@ -10,6 +10,11 @@ from typing import Any
 FOUND = ("attach", "open_run")
 
 
+def __dir__() -> list[str]:
+    """List what users call."""
+    return [*FOUND]
+
+
 def __getattr__(name: str) -> Any:
     """Return what is found when it is asked for."""
     if name in FOUND:

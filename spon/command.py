@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from spon.decode import command as decode
 from spon.export import command as export
@@ -14,7 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     It is 1 if something is not as recorded, and 2 after a user's mistake, which is one sentence.
     """
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
     try:
         return options.run(options)
     except BrokenPipeError:  # `spon show … | head`
@@ -30,10 +35,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="spon", description="What made a study's files, and what they are good for elsewhere."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    lineage.add_commands(commands)
-    export.add_commands(commands)
-    decode.add_commands(commands)
+    parser.add_argument("--version", action="version", version=f"spon {version('spon')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def add(name: str, sentence: str, run: Callable) -> argparse.ArgumentParser:
+        whole = f"{sentence[0].upper()}{sentence[1:]}."
+        command = commands.add_parser(name, help=sentence, description=whole)
+        command.set_defaults(run=run)
+        return command
+
+    for room in (lineage, export, decode):
+        room.add_commands(add)
     return parser
 
 

@@ -15,9 +15,10 @@ from spon.inputs import corpus, source, topics
 from spon.inputs.files import CORPORA
 from spon.inputs.shape import check_positions
 from spon.inputs.text import look
+from spon.methods.names import BY_RANK, THRESHOLD
 from spon.schema import SettingsError, check_form
 from spon.sites import TEAL
-from spon.study import BY_RANK, THRESHOLD, Allocation, Study, read_allocation
+from spon.study import Allocation, Study, read_allocation
 
 # The text, and the section and key that say how many of its blocks are used.
 BLOCKS = [
@@ -180,6 +181,7 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
     learned = [name for name, way in ways.items() if way not in (RANDOM, MODE)]
     for number, run in enumerate(config["analyses"]["runs"]):
         require(run["allocation"], learned, f"analyses.runs.{number}.allocation")
+    check_runs_of_tasks(config["tasks"]["runs"], ways)
     for name in sweep["allocations"]:
         imitated = read_allocation(name, config).norms_of
         if imitated and imitated not in sweep["allocations"]:
@@ -188,6 +190,18 @@ def check_sweep(sweep: Mapping, config: Mapping) -> None:
                 f"whose norms it takes: name both"
             )
     check_imitated(Study(sweep["studies"][0], config))
+
+
+def check_runs_of_tasks(runs: str | list, ways: Mapping[str, str]) -> None:
+    """Check that tasks are measured with runs that have biases of their own.
+
+    Args:
+        runs: `analysed`, or a list of runs.
+        ways: How each allocation of the catalogue learns.
+    """
+    with_biases = [name for name, way in ways.items() if way != RANDOM]
+    for number, run in enumerate([] if runs == "analysed" else runs):
+        require(run["allocation"], with_biases, f"tasks.runs.{number}.allocation")
 
 
 def check_imitated(study: Study) -> None:
@@ -332,8 +346,9 @@ def check_model(place: str, study: Mapping, config: Mapping) -> dict | None:
         check_positions(study["protocol"]["block_length"], shape)
     except ValueError as error:
         raise SettingsError(f"config: {key} is '{named}': {error}") from error
-    analysed = [run["allocation"] for run in config["analyses"]["runs"]]
-    for name in dict.fromkeys([*config["sweep"]["allocations"], *analysed]):
+    runs = [config["analyses"]["runs"], config["tasks"]["runs"]]
+    named = [run["allocation"] for listed in runs if listed != "analysed" for run in listed]
+    for name in dict.fromkeys([*config["sweep"]["allocations"], *named]):
         allocation = read_allocation(name, config)
         try:
             allocate_biases(shape, allocation.maps, allocation.biases, allocation.layers)

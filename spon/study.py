@@ -9,14 +9,12 @@ from functools import cached_property
 
 from spon import texts
 from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, RANDOM, TRAINED
+from spon.methods.names import GREEDY, THRESHOLD
 from spon.sites import DENSE, EVALUATION, RUN, TEAL
 
 # How runs are learned that are evaluated one by one; random directions are evaluated many at a
 # time.
 LEARNED = (TRAINED, MEAN_RESIDUAL, FISHER, MODE)
-# Of the methods, the one that sparsifies by rank, without thresholds; and the one that chooses
-# sparsities for the sparsifier of another one.
-BY_RANK, GREEDY, THRESHOLD = "topk", "greedy", "threshold"
 
 
 @dataclass(frozen=True)
@@ -247,6 +245,42 @@ class Study:
         if self.has_model:
             return self.config["analyses"]["runs"]
         return [{name: run[name] for name in RUN} for run in self.checkpoints]
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether tasks are to be measured with its model."""
+        tasks = self.config["tasks"]
+        return self.has_model and bool(tasks["local"] or tasks["hub"])
+
+    @property
+    def tasked(self) -> list[dict]:
+        """The runs that tasks are measured with: those that the config names, or the analysed."""
+        if not self.has_tasks:
+            return []
+        runs = self.config["tasks"]["runs"]
+        return self.analysed if runs == "analysed" else runs
+
+    @property
+    def models_of_tasks(self) -> list[dict]:
+        """Every model that tasks are measured with, by the columns that name an evaluation.
+
+        TEAL is measured as it is and, with `tempered`, at the temperature that suits it best.
+        """
+        if not self.has_tasks:
+            return []
+        places = drop_repeats(
+            [
+                {"scope": self.allocations[run["allocation"]].scope, "sparsity": run["sparsity"]}
+                for run in self.tasked
+            ]
+        )
+        baselines = [
+            name_baseline(TEAL, **place) | {"tempered": tempered}
+            for place in places
+            for tempered in (False, True)
+        ]
+        runs = [self.name_evaluation(**run) | {"tempered": False} for run in self.tasked]
+        return [name_baseline(DENSE) | {"tempered": False}, *baselines, *runs]
 
     @property
     def compared(self) -> list[dict]:

@@ -90,7 +90,7 @@ class Study:
 
     def plan(self, *arguments: str, **options) -> dict[str, int]:
         """The rules that a dry-run would run, with their number of jobs; targets apart."""
-        result = self.snakemake("--dry-run", "--quiet", "rules", *arguments, **options)
+        result = self.snakemake(*arguments, "--dry-run", "--quiet", "rules", **options)
         assert result.returncode == 0, result.stderr
         counts = re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M)
         targets = {"total", "all", "tables", "figures", "analyses", "findings"}

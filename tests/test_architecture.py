@@ -18,18 +18,19 @@ RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 MODULES = sorted(path for path in (ROOT / "spon").rglob("*.py") if path.name != "__init__.py")
 # What the modules of a room may import beside one another: rooms, or single modules of the hall.
 LAW = {
-    "hall": "inputs methods.registry",
+    "hall": "inputs methods.registry methods.names",
     "methods": "hall inputs",
     "inputs": "",
     "analyses": "hall inputs",
     "tables": "stats sites allocate inputs.check",
     "claims": "tables stats sites inputs.check",
+    "tasks": "hall inputs",
     "figures": "",
     "report": "tables claims stats sites allocate",
-    "cost": "hall inputs figures",
+    "cost": "hall inputs figures methods.names",
     "decode": "hall inputs export",
     "lineage": "",
-    "export": "hall inputs analyses.checkpoints",
+    "export": "hall inputs methods.names analyses.checkpoints",
 }
 # Who alone may import these; rules and scripts apart.
 ASKED_BY = {
@@ -182,6 +183,7 @@ def test_every_module_is_part_of_a_result_but_the_seam_what_rules_ask_and_what_r
         "inputs.gguf",  # known by the number of its conversion
         "inputs.header",
         "inputs.wheel",
+        "methods.names",
         "methods.registry",
         "methods.wina",  # known by its own digest, in the settings of the jobs that use it
         "report.comparison",  # of published studies, by docs/update_readme.py
@@ -243,12 +245,13 @@ def test_rules_import_nothing_that_imports_torch_and_not_the_seam(path):
         imported |= {module for _, module, _ in digest.list_imports(ast.parse(line))}
     rooms = {"analyses.checkpoints", "cost.jobs", "inputs.corpus", "inputs.folder"}
     rooms |= {"lineage.digest", "inputs.files", "inputs.gguf", "inputs.shape", "inputs.source"}
+    rooms |= {"methods.names", "tasks.catalogue", "tasks.local"}
     assert imported <= rooms | HALL_WITHOUT_TORCH - {"job"}
 
 
 def test_what_needs_no_torch_does_not_import_it():
     with_torch = {f"analyses.{name}" for name in ANALYSES_OF_STATES}
-    with_torch |= {"cost.rate", "inputs.tokens", "inputs.pretrain"}
+    with_torch |= {"cost.rate", "inputs.tokens", "inputs.pretrain", "tasks.harness"}
     with_torch |= {name for name in map(name_of, MODULES) if room_of(name) in WITH_TORCH}
     names = [
         name
@@ -287,12 +290,15 @@ def test_every_module_has_its_tests_and_every_script_its_rule():
 
 
 def test_environments_for_conda_hold_the_pins_of_requirements():
-    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.M))
+    texts = [(ROOT / f"requirements{name}.txt").read_text() for name in ("", "-tasks")]
+    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", texts[0], re.M))
+    of_tasks = dict(re.findall(r"^([\w-]+)==(\S+)$", texts[1], re.M))
     for path in (ROOT / "envs").glob("*.yaml"):
         *_, pip = yaml.safe_load(path.read_text())["dependencies"]
         for line in pip["pip"]:
             name, version = line.split("==")
-            assert pins[name] == version, f"{path.name}: {line}"
+            pinned = pins | of_tasks if path.stem == "tasks" else pins
+            assert pinned[name] == version, f"{path.name}: {line}"
     constraints = dict(
         re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)
     )
@@ -310,16 +316,12 @@ def test_choices_are_marked_where_they_are_made_and_listed_in_the_method():
 
 
 def test_files_that_users_are_told_about_are_there():
-    for name in (
-        "README.md",
-        "CONTRIBUTING.md",
-        "config/README.md",
-        "docs/method.md",
-        "docs/publishing.md",
-    ):
-        folder = (ROOT / name).parent
-        for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
-            assert (folder / target).exists(), f"{name} points to {target}"
+    names = ("README.md", "CONTRIBUTING.md", "config/README.md")
+    documents = [*(ROOT / name for name in names), *(ROOT / "docs").glob("*.md")]
+    assert len(documents) > len(names)
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} points to {target}"
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)

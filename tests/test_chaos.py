@@ -8,6 +8,7 @@ RUN = ["results/tiny/TOP-50/s0.5/seed0/biases.safetensors"]
 
 
 @pytest.mark.workflow
+@pytest.mark.long
 def test_a_study_that_is_killed_ends_in_the_same_bytes_and_leaves_no_process(tmp_path):
     total, different = chaos.try_studies(tmp_path, RUN, studies=1, kills=3, seed=0, longest=20)
     assert different == []

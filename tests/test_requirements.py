@@ -67,6 +67,13 @@ def test_the_lock_is_made_as_contributing_says():
 
 
 def test_requirements_pin_every_package_by_its_version():
-    for name in ("requirements.txt", "constraints.txt"):
+    for name in ("requirements.txt", "requirements-tasks.txt", "constraints.txt"):
         for line in (ROOT / name).read_text().splitlines():
             assert not line or line.startswith(("#", "-c ")) or PIN.fullmatch(line), line
+
+
+def test_what_tasks_need_changes_no_version_that_all_else_needs():
+    text = (ROOT / "requirements-tasks.txt").read_text()
+    assert "-c requirements.txt\n-c constraints.txt\n" in text
+    constraints = read_pins((ROOT / "constraints.txt").read_text())
+    assert not set(read_pins(text)) & set(constraints)

@@ -178,6 +178,14 @@ MISTAKES = [
         [PYDOC | {"blocks": 9}],
         "allowed is 1 to 9, as many as studies.pydoc.text.evaluation.0.blocks says",
     ),
+    ("tasks/local", "summaries", 'tasks.local is "summaries": allowed is a list'),
+    ("tasks/limit", 1, "tasks.limit is 1: allowed is 2 or more"),
+    ("tasks/runs", "all", 'tasks.runs is "all": allowed are analysed'),
+    (
+        "tasks/runs",
+        [{"allocation": "RANDOM-DOWN", "sparsity": 0.5, "seed": 0}],
+        "tasks.runs.0.allocation names 'RANDOM-DOWN': ",
+    ),
     (
         "allocations/RANDOM-DOWN/norms_of",
         "UNIF",

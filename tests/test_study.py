@@ -211,3 +211,19 @@ def test_studies_are_compared_if_they_differ_in_their_method_alone(config):
     study = Study("pydoc", config)
     alike = [name for name in studies if study.differs_in_method(Study(name, config))]
     assert alike == ["weighed"]
+
+
+def test_tasks_are_measured_with_dense_each_teal_twice_and_each_run(config):
+    assert Study("pydoc", config).models_of_tasks == []
+    config["tasks"]["local"] = ["summaries"]
+    config["analyses"]["runs"] = [RUN, RUN | {"allocation": "UNIF-ALL"}]
+    models = Study("pydoc", config).models_of_tasks
+    assert [(one["allocation"], one["tempered"]) for one in models] == [
+        ("DENSE", False),
+        ("BASELINE-TEAL", False),
+        ("BASELINE-TEAL", True),
+        ("TOP-50", False),
+        ("UNIF-ALL", False),
+    ]
+    config["tasks"]["runs"] = [RUN | {"allocation": "ATTN-ONLY"}]
+    assert {one["scope"] for one in Study("pydoc", config).models_of_tasks} == {"", "o_proj"}

@@ -136,7 +136,7 @@ def read_checkpoint(path: str | Path, layers: int) -> dict[str, "torch.Tensor"]:
         if layer_of(site) >= layers:
             raise ValueError(
                 f"the checkpoint '{path}' has a bias at {site}: allowed are layers 0 to "
-                f"{layers - 1}, since the study says that its model has {layers}"
+                f"{layers - 1}, since its model is said to have {layers}"
             )
         check_vector(path, site, bias)
     check_size(path, tensors)

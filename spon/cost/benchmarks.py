@@ -17,6 +17,7 @@ STAGES = {
     "train": "training",
     "checkpoints": "training",
     "evaluate": "evaluation",
+    "tasks": "evaluation",
     "analyses": "analyses",
 }
 LAST_STAGE = "tables and figures"  # every other rule: it works on tables and takes seconds

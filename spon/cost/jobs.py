@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from spon.allocate import RANDOM
 from spon.cost.workload import LEARNING
+from spon.methods.names import BY_RANK, GREEDY
 from spon.sites import DENSE, TEAL
-from spon.study import BY_RANK, GREEDY, Study
+from spon.study import Study
 
 
 def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> list[dict]:

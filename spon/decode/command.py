@@ -2,16 +2,21 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 
+FORM = "a run's folder in a study, or one that `spon export --beside` wrote"
 PROMPT = "Return the mean of the values along an axis. Parameters"
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommand to those of a parser."""
+def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommands, each by its name, a sentence and what runs it.
+
+    Args:
+        add: Returns the parser of a subcommand.
+    """
     sentence = "decode a paragraph with a run, dense and sparse, side by side, and say how fast"
-    command = commands.add_parser("demo", help=sentence, description=f"{sentence.capitalize()}.")
-    command.set_defaults(run=run_demo)
-    command.add_argument("folder", metavar="RUN", help="a run's folder, or an exported one")
+    command = add("demo", sentence, run_demo)
+    command.add_argument("folder", metavar="RUN", help=FORM)
     command.add_argument("--prompt", default=PROMPT, help="what the model goes on from")
     command.add_argument("--tokens", type=int, default=64, help="tokens decoded (64)")
     command.add_argument("--threads", type=int, help="of torch (what it takes by itself)")
@@ -34,5 +39,6 @@ def run_demo(options: argparse.Namespace) -> int:
 
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(options.threads or torch.get_num_threads())
-    sys.stdout.write(demo.show(open_run(options.folder), options.prompt, options.tokens))
+    run = open_run(options.folder, options.prompt, options.tokens)
+    sys.stdout.write(demo.show(run, options.prompt, options.tokens))
     return 0

@@ -6,32 +6,28 @@ The sparse side is TEAL with the run's biases. Both begin with a few tokens that
 import shutil
 import textwrap
 from collections.abc import Sequence
-from contextlib import nullcontext
 from itertools import zip_longest
 
-import torch
-
-from spon.decode.maps import reading_kept
-from spon.decode.run import Run
-from spon.decode.stream import Stream, count_bytes, counted, decode
+from spon.decode.maps import reading_kept, transpose_weights
+from spon.decode.measure import Variant, count_kept
+from spon.decode.run import Run, read_prompt
+from spon.decode.stream import Stream, count_bytes, decode
 
 WARM_UP = 8  # tokens
+SMALL = 32e6  # bytes of weights that caches of today hold
 
 
 def show(run: Run, prompt: str, tokens: int) -> str:
     """Decode both ways, and return the text of both in two columns."""
-    ids = torch.tensor(run.tokenizer(prompt)["input_ids"])
-    if not len(ids):
-        raise ValueError("--prompt is empty, and the model goes on from at least one token")
-    with counted(run.sparsifiers) as (sparsifiers, kept), reading_kept(run.network, sparsifiers):
-        decode(run.network, ids, WARM_UP)
-    full = count_bytes(run.network)
-    read = count_bytes(run.network, kept.shares(), run.biases)
-    streams = []
-    for context in (nullcontext(), reading_kept(run.network, run.sparsifiers, run.biases)):
-        with context:
-            decode(run.network, ids, WARM_UP)
-            streams.append(decode(run.network, ids, tokens))
+    ids = read_prompt(run.tokenizer, prompt)
+    network, transposed = run.network, transpose_weights(run.network, run.sparsifiers)
+    streams, sizes = [], []
+    for variant in (Variant({}), Variant({}, run.sparsifiers, run.biases)):
+        with reading_kept(network, variant.sparsifiers, variant.biases, transposed):
+            decode(network, ids, min(WARM_UP, tokens))
+            streams.append(decode(network, ids, tokens))
+        kept = count_kept(network, variant, transposed, ids, tokens)
+        sizes.append(count_bytes(network, kept, variant.biases))
     names = run.names
     titles = [
         "dense",
@@ -39,10 +35,16 @@ def show(run: Run, prompt: str, tokens: int) -> str:
     ]
     columns = [
         describe(title, stream, size / 1e6) + wrap(run, stream)
-        for title, stream, size in zip(titles, streams, (full, read), strict=True)
+        for title, stream, size in zip(titles, streams, sizes, strict=True)
     ]
     speed_up = streams[1].tokens_per_second / streams[0].tokens_per_second
-    end = f"{speed_up:.2f} times as fast; the weights read allow {full / read:.2f} times\n"
+    bound = sizes[0] / sizes[1]
+    end = f"{speed_up:.2f} times as fast; the weights read allow {bound:.2f} times\n"
+    if sizes[0] < SMALL:
+        end += (
+            "These weights fit into a cache, so reading them takes no time that could be saved: "
+            "docs/decoding.md\n"
+        )
     return f"{prompt} …\n\n{set_side_by_side(*columns)}\n{end}"
 
 

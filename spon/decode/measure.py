@@ -16,7 +16,11 @@ from spon.decode.stream import count_bytes, counted, decode
 from spon.inputs import check
 from spon.sparsify import NO_SITES, Sparsifier, load_biases, read_sparsifiers
 
+# What a row is of. The names of spon.sites stand for evaluations of the study, in its precision,
+# and an allocation names a run alone.
 DENSE, TEAL, SPON = "dense", "teal", "spon"
+# Without a run.
+NO_RUN = {"allocation": "", "seed": None}
 
 
 class Variant(NamedTuple):
@@ -31,12 +35,13 @@ class Variant(NamedTuple):
         return self.names["scope"], self.names["sparsity"]
 
 
-def check_memory(shape: Mapping, memory_gib: float | int) -> None:
+def check_memory(shape: Mapping, memory_gib: float | int, name: str = "memory_gib") -> None:
     """Refuse a model that does not fit with its linear maps transposed beside it.
 
     Args:
         shape: A `model.json`'s shape.
-        memory_gib: Memory that the job may use.
+        memory_gib: Memory that may be used.
+        name: What the sentence calls it.
 
     Raises:
         ValueError: It does not.
@@ -44,7 +49,7 @@ def check_memory(shape: Mapping, memory_gib: float | int) -> None:
     twice = memory.estimate_weights(shape, "float32", "cpu") + 4 * shape["linear_weights"]
     if twice > memory_gib * memory.GIB:
         raise ValueError(
-            f"memory_gib is {memory_gib:g}, the model in float32 and its linear maps once more, "
+            f"{name} is {memory_gib:.4g}, the model in float32 and its linear maps once more, "
             f"transposed, need {twice / memory.GIB:.3g}"
         )
 
@@ -68,19 +73,19 @@ def list_variants(
     Raises:
         FileError: A file is damaged, or that of something else.
     """
-    variants = [Variant({"scope": "", "sparsity": 0.0, "variant": DENSE, "allocation": ""})]
+    variants = [Variant({"scope": "", "sparsity": 0.0, "variant": DENSE, **NO_RUN})]
     for path in thresholds:
         table = check.read_table(path, ["scope", "sparsity", "site", "threshold"])
         names = {"scope": table["scope"][0], "sparsity": float(table["sparsity"][0])}
         sparsifiers = read_sparsifiers(
             network, path, sparsification, names["sparsity"], names=names
         )
-        variants.append(Variant(names | {"variant": TEAL, "allocation": ""}, sparsifiers))
+        variants.append(Variant({**names, "variant": TEAL, **NO_RUN}, sparsifiers))
     teal = {variant.place(): variant.sparsifiers for variant in variants}
     for path in biases:
         run = find_run(path, runs)
         names = {"scope": run["scope"], "sparsity": float(run["sparsity"]), "variant": SPON}
-        names |= {"allocation": run["allocation"]}
+        names |= {name: run[name] for name in NO_RUN}
         place = names["scope"], names["sparsity"]
         variants.append(Variant(names, teal[place], load_biases(path, network, run)))
     return variants
@@ -214,7 +219,7 @@ def describe_rates(
             "overhead": compare(teal[variant.place()], timed) - 1 if variant.biases else None,
         }
         rows.append({**variant.names, **count, **found})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"seed": "Int64"})
 
 
 def compare(rates: Sequence[float], others: Sequence[float]) -> float:

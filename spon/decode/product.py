@@ -96,17 +96,26 @@ def multiply(
         ValueError: There is no compiler, as `build` says.
     """
     assert transposed.is_contiguous(), "transposed is a view, whose rows do not lie side by side"
-    x = x.contiguous()
-    y = torch.empty(transposed.shape[1])
-    build()(
-        x.data_ptr(),
-        transposed.data_ptr(),
-        None if bias is None else bias.contiguous().data_ptr(),
-        y.data_ptr(),
-        *transposed.shape,
-        torch.get_num_threads(),
-    )
+    d_in, d_out = transposed.shape
+    check_operand("x", x, (d_in,))
+    check_operand("transposed", transposed, (d_in, d_out))
+    x, y = x.contiguous(), transposed.new_empty(d_out)
+    at = None
+    if bias is not None:
+        check_operand("bias", bias, (d_out,))
+        bias = bias.contiguous()  # has a name, so that a copy lives until the product is done
+        at = bias.data_ptr()
+    threads = torch.get_num_threads()
+    build()(x.data_ptr(), transposed.data_ptr(), at, y.data_ptr(), d_in, d_out, threads)
     return y
+
+
+def check_operand(name: str, operand: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse what the product would read as other numbers, or beyond its end."""
+    kind = operand.dtype, operand.device.type, tuple(operand.shape)
+    assert kind == (torch.float32, "cpu", shape), (
+        f"{name} is {kind}, the product takes {(torch.float32, 'cpu', shape)}"
+    )
 
 
 @cache

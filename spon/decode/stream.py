@@ -38,7 +38,8 @@ def decode(network: nn.Module, prompt: Int[Tensor, "length"], count: int) -> Str
         ValueError: The model knows fewer positions than prompt and tokens take.
     """
     assert count >= 2, f"count is {count}, and the first token is not timed"
-    check_positions(network, len(prompt), count)
+    positions = getattr(network.config, "max_position_embeddings", None)
+    check_positions(positions, len(prompt), count)
     ids = prompt.to(network.device, torch.long)[None]
     with torch.inference_mode():
         passed = network(input_ids=ids, use_cache=True, logits_to_keep=1)
@@ -53,17 +54,21 @@ def decode(network: nn.Module, prompt: Int[Tensor, "length"], count: int) -> Str
     return Stream(torch.cat(decoded, dim=1)[0].clone(), seconds)
 
 
-def check_positions(network: nn.Module, prompt: int, count: int) -> None:
-    """Refuse streams that are longer than what the model knows.
+def check_positions(positions: int | None, prompt: int, count: int) -> None:
+    """Refuse streams that are longer than what a model knows.
+
+    Args:
+        positions: That it knows; None without a limit.
+        prompt: Its tokens.
+        count: Tokens decoded behind it.
 
     Raises:
         ValueError: They are.
     """
-    positions = getattr(network.config, "max_position_embeddings", None) or prompt + count
-    if prompt + count > positions:
+    if positions and prompt + count > positions:
         raise ValueError(
-            f"the prompt has {prompt} tokens, and {count} are to be decoded: the model knows "
-            f"{positions} positions"
+            f"the prompt has {prompt} tokens, and {count} are to be decoded: allowed are "
+            f"{positions} or fewer in all, the positions that the model knows"
         )
 
 

@@ -9,12 +9,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spon import models, sparsify
-from spon.export.bundle import BIASES, CENTRES, DESCRIPTION, read_bundle
-from spon.export.fold import KEY
-from spon.export.run import Run, read_run
+from spon.biases import SUFFIX
+from spon.export.bundle import BIASES, DESCRIPTION, read_bundle
+from spon.export.fold import KEY, sum_biases
+from spon.export.run import CENTRES, Run, read_run
 from spon.inputs import source
 from spon.inputs.folder import CONFIG, digest_file
 from spon.inputs.tokens import read_tokenizer
+from spon.memory import SIZES
+from spon.sites import name_sites
 
 # Entries of every site's weight by which a model is told from others, and how far they may be
 # apart, of the largest among them: precisions round, and another model differs by more.
@@ -36,12 +39,23 @@ def attach(network: nn.Module, path: str | Path) -> nn.Module:
     Raises:
         ValueError: It is another model, or sparsified already.
     """
-    return attach_run(network, read_any(path), says_folded(network, Path(path)))
+    run = read_any(path)
+    return attach_run(network, run, says_folded(network, Path(path)))
 
 
 def read_any(path: str | Path) -> Run:
-    """Read a run, from a study or as it was handed on."""
+    """Read a run, from a study or as it was handed on.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if not isinstance(path, str | Path):
+        raise ValueError(f"the path is a {type(path).__name__}: the path comes second")
     path = Path(path)
+    if path.suffix == ".gguf":
+        raise ValueError(
+            f"'{path}' is for llama.cpp: name the run's folder, or one of spon export"
+        )
     is_bundle = path.is_file() or (path / DESCRIPTION).is_file()
     return read_bundle(path) if is_bundle else read_run(path)
 
@@ -66,24 +80,33 @@ def says_folded(network: nn.Module, path: Path) -> bool:
 
 def attach_run(network: nn.Module, run: Run, is_folded: bool = False) -> nn.Module:
     """Sparsify a model as a run does; its biases are added if they are not folded in."""
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"the model is a {type(network).__name__}: it comes first, the path second"
+        )
     if getattr(network, "sparsified_by", None):
         raise ValueError("the model is sparsified already: load it again")
     check_model(network, run)
-    sparsifiers = sparsify.make_sparsifiers(
-        network,
-        run.thresholds,
-        run.method,
-        run.sparsity,
-        run.dense_share,
-        {site: torch.from_numpy(centre) for site, centre in run.centres.items()},
-    )
+    sparsifiers = run.make_sparsifiers(network)
     for site, sparsifier in sparsifiers.items():
         network.get_submodule(site).register_forward_pre_hook(take_first(sparsifier))
     if not is_folded:
-        for site, bias in run.biases.items():
-            add_bias(network.get_submodule(site), torch.from_numpy(bias))
+        add_biases_to(network, run)
     network.sparsified_by = dict(run.names)
+    network.save_pretrained = refuse_to_save
     return network
+
+
+def refuse_to_save(*_, **__) -> None:
+    """Refuse to save a model that a run was attached to: its config knows of no biases.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(
+        "a sparsified model would be saved without what sparsifies it, and loaded without its "
+        "biases: `spon export RUN DIR` writes one"
+    )
 
 
 def take_first(sparsifier: sparsify.Sparsifier) -> Callable:
@@ -91,19 +114,18 @@ def take_first(sparsifier: sparsify.Sparsifier) -> Callable:
     return lambda _, inputs: (sparsifier(inputs[0]),)
 
 
-def add_bias(linear: nn.Linear, bias: Float[Tensor, "d_out"]) -> None:
-    """Add to a linear map's bias, which is made if it has none."""
-    total = bias.to(linear.weight.device)
-    if linear.bias is not None:
-        total = total + linear.bias
-    linear.bias = nn.Parameter(total.to(linear.weight.dtype), requires_grad=False)
+def add_biases_to(network: nn.Module, run: Run) -> None:
+    """Add a run's biases to a model for good."""
+    for name, total in sum_biases(network, run.vectors).items():
+        linear = network.get_submodule(name.removesuffix(SUFFIX))
+        linear.bias = nn.Parameter(total.to(linear.weight), requires_grad=False)
 
 
 def check_model(network: nn.Module, run: Run) -> None:
     """Refuse a model that a run does not belong to.
 
     Raises:
-        ValueError: It has no such site, of that size, or other weights there.
+        ValueError: It has other sites, of other sizes, or with other weights.
     """
     linear = {
         name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)
@@ -111,12 +133,19 @@ def check_model(network: nn.Module, run: Run) -> None:
     for site in (*run.thresholds, *run.biases):
         if site not in linear:
             raise ValueError(f"the run has the site {site}, which this model has not")
-    for site, bias in run.biases.items():
-        if len(bias) != linear[site].out_features:
-            raise ValueError(
-                f"the run has {len(bias)} entries for {site}, which has "
-                f"{linear[site].out_features} outputs in this model"
-            )
+    layers = models.count_layers(network)
+    if lacking := [site for site in name_sites(layers, run.maps) if site not in run.thresholds]:
+        raise ValueError(
+            f"the run lacks the site {lacking[0]}, which this model of {layers} layers has"
+        )
+    for kind, vectors in (("outputs", run.biases), ("inputs", run.centres)):
+        for site, vector in vectors.items():
+            size = linear[site].out_features if kind == "outputs" else linear[site].in_features
+            if len(vector) != size:
+                raise ValueError(
+                    f"the run has {len(vector)} entries for {site}, which has {size} {kind} in "
+                    f"this model"
+                )
     for site, samples in run.samples.items():
         check_weight(site, linear[site].weight, samples)
 
@@ -128,7 +157,7 @@ def check_weight(site: str, weight: Float[Tensor, "d_out d_in"], samples: Sequen
         ValueError: They are.
     """
     found, expected = torch.tensor(sample(weight)), torch.tensor(samples)
-    if (found - expected).abs().max() > APART * expected.abs().max():
+    if not (found - expected).abs().max() <= APART * expected.abs().max():
         raise ValueError(
             f"the weight of {site} is not that of the model which the biases were learned on: "
             f"allowed is that model, in any precision of 16 bits or more"
@@ -143,8 +172,7 @@ def sample_weights(network: nn.Module, sites: Mapping[str, object]) -> dict[str,
 def sample(weight: Float[Tensor, "d_out d_in"]) -> list[float]:
     """Return some entries of a weight, evenly spread, as float32 has them."""
     flat = weight.detach().flatten()
-    places = torch.linspace(0, len(flat) - 1, SAMPLES).long()
-    return flat[places.to(flat.device)].float().tolist()
+    return [flat[(len(flat) - 1) * i // (SAMPLES - 1)].float().item() for i in range(SAMPLES)]
 
 
 def load_dense(run: Run, device: str = "cpu", dtype: str | None = None) -> nn.Module:
@@ -193,6 +221,8 @@ def open_run(
     Raises:
         ValueError: It is no run, or the model is not here and cannot be had.
     """
+    if dtype not in (None, *SIZES):
+        raise ValueError(f"dtype is '{dtype}': allowed are {', '.join(SIZES)}")
     run, folder = read_any(path), Path(path)
     if (folder / CONFIG).is_file():
         network = models.read_network(folder, getattr(torch, dtype or run.dtype)).to(device)

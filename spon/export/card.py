@@ -9,6 +9,8 @@ import yaml
 from spon.export.run import Run
 
 CARD, UNKNOWN = "README.md", "unknown"
+# What names a place on the machine of the study.
+LOCAL = {"path", "gguf"}
 METHODS = {
     "threshold": "entries no larger in magnitude than the site's threshold are set to zero",
     "topk": "all of a token's entries but its largest are set to zero",
@@ -34,7 +36,7 @@ def write_card(run: Run, path: Path, licence: str | None, comparison: str = "") 
         f"# {say_base(run)} with activation sparsity and SPON biases",
         say_what(run),
         say_half(run, comparison),
-        say_use(bool(comparison)),
+        say_use(run.dtype, bool(comparison)),
         tabulate(run.measured),
         say_origin(run, licence, comparison),
     ]
@@ -57,7 +59,7 @@ def say_base(run: Run) -> str:
     source = run.model.get("source", {})
     for key in ("repository", "package", "path", "gguf"):
         if key in source:
-            return Path(source[key]).name if key in ("path", "gguf") else source[key]
+            return Path(source[key]).name if key in LOCAL else source[key]
     return "A model"
 
 
@@ -71,8 +73,18 @@ def say_what(run: Run) -> str:
         f"The inputs of {', '.join(run.maps)} are sparsified in every layer: "
         f"{METHODS[run.method]}, {share} of them on calibration text.{dense} Constants that were "
         f"learned for that ({run.names['allocation']}, {len(run.biases)} of "
-        f"{len(run.thresholds)} sites) are added to the outputs, and win back part of what it "
-        f"costs."
+        f"{len(run.thresholds)} sites) are added to the outputs. {say_gain(run.measured)}"
+    )
+
+
+def say_gain(measured: Mapping[str, Mapping[str, float]]) -> str:
+    """Say what share of the damage the biases win back, by KL; nothing if it was not measured."""
+    if not {"TEAL", "run"} <= measured.keys():
+        return ""
+    teal, run = (measured[kind]["kl_nats_per_token"] for kind in ("TEAL", "run"))
+    return (
+        f"They win back {100 * (teal - run) / teal:.1f} % of the KL divergence from the dense "
+        f"model that this costs."
     )
 
 
@@ -88,15 +100,17 @@ def say_half(run: Run, comparison: str) -> str:
     )
 
 
-def say_use(is_model: bool) -> str:
-    """Show the lines of code that load the model."""
-    origin = '"DIR"' if is_model else '"THE BASE MODEL"'
+def say_use(dtype: str, is_model: bool) -> str:
+    """Show the lines of code that load the model; a base model in the precision of the study."""
+    origin = '"DIR"' if is_model else f'"THE BASE MODEL", dtype="{dtype}"'
     return (
+        "With the package `spon` of the reference workflow (`pip install --no-deps -e .` in its "
+        "clone), and `DIR` this folder:\n\n"
         "```python\n"
         "import spon\n"
         "from transformers import AutoModelForCausalLM\n\n"
         f"model = AutoModelForCausalLM.from_pretrained({origin})\n"
-        'spon.attach(model, "DIR")  # this folder\n'
+        'spon.attach(model, "DIR")\n'
         "```"
     )
 
@@ -122,7 +136,8 @@ def say_origin(run: Run, licence: str | None, comparison: str) -> str:
     if comparison:
         lines.append(f"- Compared when it was written: {comparison}.")
     if run.model:
-        source = ", ".join(f"{key} {value}" for key, value in run.model["source"].items())
+        named = {**run.model["source"], **dict.fromkeys(LOCAL & run.model["source"].keys(), "")}
+        source = ", ".join(f"{key} {value or say_base(run)}" for key, value in named.items())
         lines.append(f"- Base model: {source}; the SHA-256 of each file stands in `spon.json`.")
         known = licence or "not known to the study: look it up before you pass this on"
         lines.append(f"- Licence of the base model: {known}.")
@@ -158,5 +173,8 @@ def read_front(card: Path) -> dict:
     text = card.read_text(encoding="utf-8")
     if not text.startswith("---\n"):
         return {}
-    front = yaml.safe_load(text.split("---\n", 2)[1])
+    try:
+        front = yaml.safe_load(text.split("---\n", 2)[1])
+    except yaml.YAMLError:
+        return {}
     return front if isinstance(front, dict) else {}

@@ -2,43 +2,47 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from spon.memory import SIZES
+from spon.methods.names import SPARSIFIERS
+
 FORM = "a run's folder, such as results/pydoc/UNIF-ALL/s0.5/seed0"
-PRECISIONS = ("float32", "bfloat16", "float16")
-METHODS = ("threshold", "topk", "wina")
 GGUF = ".gguf"
 CATALOGUE = Path(__file__).parents[2] / "resources/shapes.yaml"
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommands to those of a parser."""
-    sentence = "write a run's model with its biases folded in, as transformers loads it"
-    command = commands.add_parser("export", help=sentence, description=f"{sentence.capitalize()}.")
-    command.set_defaults(run=run_export)
+def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommands, each by its name, a sentence and what runs it.
+
+    Args:
+        add: Returns the parser of a subcommand.
+    """
+    sentence = "write a run for use elsewhere: a model with its biases in it, for transformers"
+    command = add("export", sentence, run_export)
     command.add_argument("folder", type=Path, metavar="RUN", help=FORM)
     command.add_argument(
         "to", type=Path, metavar="DIR", help="a new folder; or FILE.gguf, for llama.cpp"
     )
-    command.add_argument(
-        "--dtype", choices=PRECISIONS, help="of the weights; else that of the study"
-    )
+    command.add_argument("--dtype", choices=SIZES, help="of the weights; else that of the study")
     command.add_argument(
         "--beside",
         action="store_true",
         help="without the model: biases, thresholds and card, for spon.attach(model, DIR)",
     )
     command.add_argument(
-        "--license", metavar="NAME", help="of the base model, if it is not found: apache-2.0, …"
+        "--license",
+        metavar="NAME",
+        help="of the base model, as apache-2.0; without one that is known, the card says so",
     )
     sentence = "take in biases that were learned elsewhere, for spon.attach(model, DIR)"
-    command = commands.add_parser("import", help=sentence, description=f"{sentence.capitalize()}.")
-    command.set_defaults(run=run_import)
+    command = add("import", sentence, run_import)
     command.add_argument("file", type=Path, metavar="FILE", help="a .pt or .safetensors of biases")
     command.add_argument("to", type=Path, metavar="DIR", help="a new folder")
     command.add_argument("--layers", type=int, required=True, help="how many the model has")
     command.add_argument(
-        "--method", choices=METHODS, required=True, help="how inputs were sparsified"
+        "--method", choices=SPARSIFIERS, required=True, help="how inputs were sparsified"
     )
     command.add_argument(
         "--thresholds",
@@ -59,6 +63,13 @@ def run_export(options: argparse.Namespace) -> int:
 
     transformers.logging.disable_progress_bar()
     run, to = read_run(options.folder), options.to
+    if options.beside and (options.dtype or to.suffix == GGUF):
+        raise ValueError("--beside writes no model: leave out --dtype, and name a folder as DIR")
+    if to.suffix == GGUF:
+        gguf.check_file(run, to)
+    else:
+        write.check_new(to)
+    sys.stderr.write("reading the model, writing, and comparing what was written\n")
     dtype, text = options.dtype or run.dtype, find_tokens(options.folder)
     licence = options.license or find_licence(run.model["source"], locate_model(run), CATALOGUE)
     if to.suffix == GGUF:

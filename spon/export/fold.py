@@ -6,8 +6,8 @@ for the names of both, and what was written is read again and compared before it
 """
 
 import copy
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,7 @@ OF_CLASS = {"model_type", "architectures", "transformers_version", "dtype", "_na
 OF_CLASS |= set(SWITCHES)
 KEY = "spon"  # of a config.json, where it says what is folded in
 OFFER = (
-    "`spon export --beside` writes them beside the model instead, and spon.attach(model, DIR) "
+    "`spon export --beside` writes biases beside the model instead, and spon.attach(model, DIR) "
     "puts them in at run time"
 )
 
@@ -50,8 +50,9 @@ def fold(
         added = names.keys() - weights.keys()
         if wanted | weights.keys() <= names.keys() and all(map(is_bias, added)):
             zeros = {name: torch.zeros(names[name], dtype=network.dtype) for name in added}
-            return config, {**weights, **zeros, **add_biases(network, biases)}
-    homeless = sorted(wanted - name_parameters(most_biased(network.config)).keys())
+            return config, {**weights, **zeros, **sum_biases(network, biases)}
+    everywhere = switch_on(network.config, list_switches(network.config))
+    homeless = sorted(wanted - name_parameters(everywhere).keys())
     raise ValueError(
         f"{type(network).__name__} has no place for {homeless[0]}, nor is it a Llama in other "
         f"words: {OFFER}"
@@ -63,12 +64,10 @@ def fold(
 def list_weights(network: nn.Module) -> dict[str, Tensor]:
     """Return a model's tensors by name, as a file has them: one of those that are tied."""
     tied = getattr(network, "all_tied_weights_keys", None) or {}
-    return {
-        name: tensor.cpu() for name, tensor in network.state_dict().items() if name not in tied
-    }
+    return {name: tensor for name, tensor in network.state_dict().items() if name not in tied}
 
 
-def add_biases(
+def sum_biases(
     network: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]
 ) -> dict[str, Tensor]:
     """Return the biases by the name of their parameter, with what the model has there already."""
@@ -87,23 +86,22 @@ def list_configs(config: object) -> Iterator[object]:
     own, llama = config.to_dict(), LlamaConfig().to_dict()
     as_llama = {name: own[name] for name in llama if name in own and name not in OF_CLASS}
     for start in (config, LlamaConfig(**as_llama, architectures=["LlamaForCausalLM"])):
-        known = [name for name in SWITCHES if hasattr(start, name)]
-        for values in sorted(product((False, True), repeat=len(known)), key=sum):
-            switches = dict(zip(known, values, strict=True))
-            if any(getattr(start, name) and not value for name, value in switches.items()):
-                continue  # what the model has stays
-            changed = copy.deepcopy(start)
-            for name, value in switches.items():
-                setattr(changed, name, value)
-            yield limit_positions(changed, config)
+        off = list_switches(start)  # what the model has stays
+        for count in range(len(off) + 1):
+            for names in combinations(off, count):
+                yield limit_positions(switch_on(start, names), config)
 
 
-def most_biased(config: object) -> object:
-    """Return a model's own config with every bias that it has a switch for."""
+def list_switches(config: object) -> list[str]:
+    """Return the entries of a config that would give a model biases and do not."""
+    return [name for name in SWITCHES if not getattr(config, name, True)]
+
+
+def switch_on(config: object, names: Iterable[str]) -> object:
+    """Return a copy of a config with these switches on."""
     changed = copy.deepcopy(config)
-    for name in SWITCHES:
-        if hasattr(changed, name):
-            setattr(changed, name, True)
+    for name in names:
+        setattr(changed, name, True)
     return changed
 
 
@@ -124,10 +122,7 @@ def name_parameters(config: object) -> dict[str, torch.Size]:
 
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(config)
-    tied = getattr(network, "all_tied_weights_keys", None) or {}
-    return {
-        name: tensor.shape for name, tensor in network.state_dict().items() if name not in tied
-    }
+    return {name: tensor.shape for name, tensor in list_weights(network).items()}
 
 
 def is_bias(name: str) -> bool:

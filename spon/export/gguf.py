@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,43 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from spon import sparsify
-from spon.export.attach import load_dense, locate_model, with_samples
-from spon.export.fold import OFFER, fold, is_bias
+from spon import models
+from spon.export.attach import locate_model
+from spon.export.fold import OFFER, is_bias, list_weights
 from spon.export.run import Run
-from spon.export.write import LENGTH, choose_blocks, predict
+from spon.export.write import check_centres, check_writable, choose_blocks, export_model, predict
 from spon.inputs.folder import read_json
 
 ARCHITECTURE = "llama"
-DESCRIPTION = "spon.run"
-# How llama.cpp calls a splitting of text, by the pre-tokenizers that do the same.
-SPLITTINGS = {("ByteLevel",): "gpt-2", ("Digits", "ByteLevel"): "smollm"}
-CAVEAT = "llama-cpp-python is not installed, so nothing was compared"
+DESCRIPTION, TOKENIZER = "spon.run", "tokenizer.json"
+# How llama.cpp calls a splitting of text, by the pre-tokenizer that does the same.
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+DIGITS = {"type": "Digits", "individual_digits": True}
+SPLITTINGS = {"gpt-2": BYTES, "smollm": {"type": "Sequence", "pretokenizers": [DIGITS, BYTES]}}
+NORMAL, CONTROL, UNUSED = 1, 3, 5  # kinds of token there
+# Logits may differ there by so much of the largest: products are summed in another order, and
+# rounded to the precision of the file.
+TOLERANCE, ROUNDINGS = 1e-3, 16
+CAVEAT = "llama-cpp-python is not installed, so it was not loaded there"
+
+
+def check_file(run: Run, file: Path) -> None:
+    """Refuse what can be seen to be impossible before the model is loaded.
+
+    Raises:
+        ValueError: The file exists, or inputs are sparsified around centres.
+    """
+    if file.exists():
+        raise ValueError(f"DIR is '{file}', which exists: allowed is a new file")
+    check_writable(file)
+    check_centres(run)
 
 
 def export_gguf(run: Run, file: Path, dtype: str, text: Path | None, licence: str | None) -> str:
     """Write a run's model with its biases folded in as a GGUF file, and say what it is.
+
+    It is written as a folder for transformers first, in another place, where it is compared with
+    the run.
 
     Args:
         file: Where to; it must not exist.
@@ -39,33 +61,29 @@ def export_gguf(run: Run, file: Path, dtype: str, text: Path | None, licence: st
         licence: Of the base model.
 
     Raises:
-        ValueError: The model is no Llama in llama.cpp's sense, or its tokenizer has no name there;
-            the file exists.
+        ValueError: The model is no Llama in llama.cpp's sense, its tokenizer has no name there, or
+            llama.cpp computes something else; the file exists.
     """
-    if file.exists():
-        raise ValueError(f"DIR is '{file}', which exists: allowed is a new file")
-    network = load_dense(run)
-    run = with_samples(run, network)
-    biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
-    config, weights = fold(network, biases)
-    check_config(config, run)
-    facts = {**describe_tokenizer(locate_model(run)), **describe_run(run, licence)}
-    part = file.with_name(f".{file.name}")
-    try:
-        write_file(part, config, weights, dtype, facts)
-        said = compare(run, part, choose_blocks(network, text)[:1, :LENGTH])
+    check_file(run, file)
+    folder = locate_model(run)
+    facts = {**describe_tokenizer(folder), **describe_run(run, licence)}
+    with TemporaryDirectory(prefix=".new-", dir=file.parent) as place:
+        folded, part = Path(place, "model"), Path(place, "model.gguf")
+        compared = export_model(run, folded, dtype, text, licence)
+        network = models.read_network(folded, getattr(torch, dtype))
+        check_config(network.config)
+        write_file(part, network.config, list_weights(network), facts)
+        blocks = choose_blocks(network, text)[:1]
+        said = compare(part, predict(network, blocks)[0], blocks[0], torch.finfo(network.dtype))
         part.rename(file)
-    finally:
-        part.unlink(missing_ok=True)
-    return said
+    return f"{compared.describe()}; {said}"
 
 
-def check_config(config: Any, run: Run) -> None:
+def check_config(config: Any) -> None:
     """Refuse a model that llama.cpp's Llama does not compute.
 
     Raises:
-        ValueError: It is of another class, scales the angles of positions, or sparsifies around
-            centres.
+        ValueError: It is of another class, or scales the angles of positions.
     """
     if config.model_type != ARCHITECTURE:
         raise ValueError(
@@ -75,8 +93,6 @@ def check_config(config: Any, run: Run) -> None:
     kind = config.rope_parameters["rope_type"]
     if kind != "default":
         raise ValueError(f"positions are scaled ({kind}), which is not written: {OFFER}")
-    if run.centres:
-        raise ValueError(f"{run.names['allocation']} sparsifies around centres: {OFFER}")
 
 
 def describe_run(run: Run, licence: str | None) -> dict[str, Any]:
@@ -95,22 +111,21 @@ def describe_tokenizer(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: It is none, or splits text in a way that has no name.
     """
-    content = read_json(folder / "tokenizer.json")
-    model, splitter = content["model"], content["pre_tokenizer"] or {}
-    kinds = tuple(one["type"] for one in splitter.get("pretokenizers", [splitter]))
-    if model["type"] != "BPE" or kinds not in SPLITTINGS or content["normalizer"]:
+    content = read_json(folder / TOKENIZER)
+    model = content["model"]
+    named = [name for name, one in SPLITTINGS.items() if one == content["pre_tokenizer"]]
+    adds = (content.get("post_processor") or {}).get("special_tokens")
+    if model["type"] != "BPE" or not named or content["normalizer"] or adds:
         raise ValueError(
-            f"the tokenizer in '{folder}' is {model['type']} after {' and '.join(kinds)}: allowed "
-            f"in a GGUF file are those that split as GPT-2, with every digit alone or not"
+            f"the tokenizer in '{folder}' is none that a GGUF file has a name for here: allowed "
+            f"are byte-level BPE that split text as GPT-2 does, with every digit alone or not, "
+            f"and add no token of their own: {OFFER}"
         )
-    tokens = {number: token for token, number in model["vocab"].items()}
     special = {one["id"]: one["content"] for one in content["added_tokens"]}
-    tokens |= special
     return {
         "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": SPLITTINGS[kinds],
-        "tokenizer.ggml.tokens": [tokens[number] for number in range(len(tokens))],
-        "tokenizer.ggml.token_type": [3 if n in special else 1 for n in range(len(tokens))],
+        "tokenizer.ggml.pre": named[0],
+        **list_tokens({number: token for token, number in model["vocab"].items()}, special),
         "tokenizer.ggml.merges": [
             merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]
         ],
@@ -118,19 +133,44 @@ def describe_tokenizer(folder: Path) -> dict[str, Any]:
     }
 
 
+def list_tokens(ordinary: Mapping[int, str], special: Mapping[int, str]) -> dict[str, list]:
+    """Return a vocabulary in the order of its numbers, with the kind of each token."""
+    tokens = {**ordinary, **special}
+    numbers = range(max(tokens) + 1)
+    return {
+        "tokenizer.ggml.tokens": [tokens.get(n, f"<unused_{n}>") for n in numbers],
+        "tokenizer.ggml.token_type": [
+            CONTROL if n in special else NORMAL if n in tokens else UNUSED for n in numbers
+        ],
+    }
+
+
+def pad_tokens(facts: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """Return metadata with as many tokens as the embedding has rows; the last are unused."""
+    tokens, kinds = facts["tokenizer.ggml.tokens"], facts["tokenizer.ggml.token_type"]
+    unused = range(len(tokens), size)
+    return {
+        **facts,
+        "tokenizer.ggml.tokens": [*tokens, *(f"<unused_{n}>" for n in unused)],
+        "tokenizer.ggml.token_type": [*kinds, *(UNUSED for _ in unused)],
+    }
+
+
 def write_file(
-    file: Path, config: Any, weights: Mapping[str, Tensor], dtype: str, facts: Mapping[str, Any]
+    file: Path, config: Any, weights: Mapping[str, Tensor], facts: Mapping[str, Any]
 ) -> None:
-    """Write a GGUF file: metadata, and the tensors under llama.cpp's names."""
+    """Write a GGUF file: metadata, and the tensors under llama.cpp's names.
+
+    Matrices keep their precision, and vectors have float32, which llama.cpp asks for.
+    """
     import gguf
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    writer = gguf.GGUFWriter(file, ARCHITECTURE)
+    writer = gguf.GGUFWriter(file, ARCHITECTURE, use_temp_file=True)
     write_sizes(writer, config)
-    for name, value in facts.items():
+    for name, value in pad_tokens(facts, config.vocab_size).items():
         add = {str: writer.add_string, bool: writer.add_bool, list: writer.add_array}
         add[type(value)](name, value)
-    kind = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}[dtype]
+    kind = {torch.float32: "F32", torch.bfloat16: "BF16"}[config.dtype]
     writer.add_file_type(gguf.LlamaFileType["ALL_F32" if kind == "F32" else f"MOSTLY_{kind}"])
     for name, array in name_tensors(config, weights):
         of_kind = gguf.GGMLQuantizationType[kind if array.ndim == 2 else "F32"]
@@ -188,27 +228,34 @@ def interleave(rows: Float[np.ndarray, "d_out ..."], heads: int) -> Float[np.nda
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows.shape))
 
 
-def compare(run: Run, file: Path, blocks: Int[Tensor, "1 length"]) -> str:
-    """Load a GGUF file in llama.cpp, and say how far its logits are from the run's.
+def compare(
+    file: Path,
+    expected: Float[Tensor, "length vocabulary"],
+    tokens: Int[Tensor, "length"],
+    precision: torch.finfo,
+) -> str:
+    """Load a GGUF file in llama.cpp, and say how far its logits are from transformers'.
 
     Both have biases, and nothing is sparsified.
+
+    Raises:
+        ValueError: They differ by more than rounding.
     """
     if find_spec("llama_cpp") is None:
         return CAVEAT
     import llama_cpp
 
-    ids = blocks[0].tolist()
     exact = dict.fromkeys(("type_k", "type_v"), llama_cpp.GGML_TYPE_F32)  # else 16 bits
-    sizes = dict.fromkeys(("n_ctx", "n_batch"), len(ids))
+    sizes = dict.fromkeys(("n_ctx", "n_batch"), len(tokens))
     llama = llama_cpp.Llama(str(file), logits_all=True, verbose=False, **sizes, **exact)
-    llama.eval(ids)
-    found = torch.from_numpy(np.array(llama.scores[: len(ids)]))
-    biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
-    network = load_dense(run)
-    with sparsify.biased(network, biases):
-        expected = predict(network, blocks)[0]
+    llama.eval(tokens.tolist())
+    found = torch.from_numpy(np.array(llama.scores[: len(tokens)]))
     difference = (found - expected).abs().max().item()
+    if not difference <= max(TOLERANCE, ROUNDINGS * precision.eps) * expected.abs().max().item():
+        raise ValueError(
+            f"llama.cpp computes something else than the model: logits differ by {difference:.2g}"
+        )
     return (
-        f"loaded by llama.cpp, logits differ from those of the dense model with biases by at most "
-        f"{difference:.2g}, over {len(ids)} tokens; llama.cpp itself sparsifies nothing"
+        f"loaded by llama.cpp, which sparsifies nothing: logits differ from transformers' by at "
+        f"most {difference:.2g}, over {len(tokens)} tokens"
     )

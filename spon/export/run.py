@@ -4,6 +4,7 @@ The other half is what is sparsified and how: thresholds, method, sparsity, scop
 together, with the model that they belong to and what was measured.
 """
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float
 from safetensors.numpy import load_file
+from torch import Tensor, nn
 
 from spon import sparsify
 from spon.biases import read_biases
@@ -22,7 +25,9 @@ from spon.inputs import check
 from spon.inputs.folder import digest_file
 from spon.sites import DENSE, TEAL, map_of
 
-NEEDED = {"biases.safetensors", "thresholds.csv", "centres.safetensors", "model.json"}
+RECORD = "evaluate_spon.json"
+CENTRES = "centres.safetensors"
+NEEDED = {"biases.safetensors", "thresholds.csv", CENTRES, "model.json"}
 # The rows of a study's table that a run is shown beside, and what is told of each.
 TABLE, TOLD = "tables/perplexity.csv", ["perplexity", "nll_nats_per_token", "kl_nats_per_token"]
 ON_DENSE = "on_dense.parquet"
@@ -68,6 +73,22 @@ class Run:
         return float(self.names["sparsity"])
 
     @property
+    def vectors(self) -> dict[str, Float[Tensor, "d_out"]]:
+        """The biases as tensors."""
+        return {site: torch.from_numpy(bias) for site, bias in self.biases.items()}
+
+    def make_sparsifiers(self, network: nn.Module) -> dict[str, sparsify.Sparsifier]:
+        """Return the S of every site of its model."""
+        return sparsify.make_sparsifiers(
+            network,
+            self.thresholds,
+            self.method,
+            self.sparsity,
+            self.dense_share,
+            {site: torch.from_numpy(centre) for site, centre in self.centres.items()},
+        )
+
+    @property
     def maps(self) -> list[str]:
         """The linear maps whose inputs are sparsified."""
         return sorted({map_of(site) for site in self.thresholds})
@@ -108,18 +129,22 @@ def read_run(folder: str | Path) -> Run:
     files = {Path(name).name: root / name for name in inputs if Path(name).name in NEEDED}
     for path in files.values():
         check_digest(path, inputs[path.relative_to(root).as_posix()])
-    centres = load_file(files["centres.safetensors"]) if "centres.safetensors" in files else {}
     return Run(
         names=names,
         **{name: spec["sparsification"][name] for name in ("method", "dense_share", "dtype")},
         thresholds=sparsify.read_thresholds(files["thresholds.csv"], names),
         biases=read_biases(files["biases.safetensors"]),
-        centres={name.removesuffix(CENTRE): centre for name, centre in centres.items()},
+        centres=load_centres(files[CENTRES]) if CENTRES in files else {},
         model=check.read_json(files["model.json"]),
         measured=read_measured(study, folder, names),
         lineage={name: record[name] for name in ("rule", "job", "inputs")},
         home=root,
     )
+
+
+def load_centres(file: Path) -> dict[str, Float[np.ndarray, "d_in"]]:
+    """Read centres by site, whose file is the one that is meant."""
+    return {name.removesuffix(CENTRE): centre for name, centre in load_file(file).items()}
 
 
 def find_record(folder: Path) -> Path:
@@ -130,13 +155,26 @@ def find_record(folder: Path) -> Path:
     """
     if len(folder.parents) > 4 and (folder / "biases.safetensors").is_file():
         study = folder.parents[2]
-        record = study / "lineage" / folder.relative_to(study) / "evaluate_spon.json"
+        record = study / "lineage" / folder.relative_to(study) / RECORD
         if record.is_file():
             return record
+    state = "holds no evaluated run" if folder.is_dir() else "is no folder"
     raise ValueError(
-        f"RUN is '{folder}', which holds no evaluated run: allowed is a folder such as "
-        f"results/pydoc/UNIF-ALL/s0.5/seed0"
+        f"'{folder}' {state}: allowed are a run's folder in a study, such as "
+        f"results/pydoc/UNIF-ALL/s0.5/seed0, and one that spon export or spon import wrote"
+        f"{suggest(folder)}"
     )
+
+
+def suggest(folder: Path) -> str:
+    """Suggest the runs of a study that a mistyped one may mean, as the end of a sentence."""
+    around = next((one for one in folder.parents if (one / "lineage").is_dir()), None)
+    if around is None:
+        return ""
+    runs = [record.parent for record in (around / "lineage").rglob(RECORD)]
+    names = sorted(run.relative_to(around / "lineage").as_posix() for run in runs)
+    near = difflib.get_close_matches(folder.relative_to(around).as_posix(), names, cutoff=0.5)
+    return f": of {around.name}, did you mean {' or '.join(near)}?" if near else ""
 
 
 def check_digest(path: Path, expected: str) -> None:

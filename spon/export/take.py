@@ -1,5 +1,6 @@
 """Take in biases that were learned elsewhere, with what they need to be of use."""
 
+from math import isnan
 from pathlib import Path
 
 from spon import sparsify
@@ -7,6 +8,7 @@ from spon.analyses import checkpoints
 from spon.export.bundle import write_bundle
 from spon.export.run import Run
 from spon.export.write import placed
+from spon.methods.names import BY_RANK
 from spon.sites import map_of, name_sites
 
 
@@ -24,8 +26,8 @@ def read_checkpoint(file: Path, layers: int, method: str, thresholds: Path | Non
         ValueError: The file is no checkpoint, or thresholds lack, are too many or are of other
             sites.
     """
-    if (method == "topk") == (thresholds is not None):
-        needed = "takes no --thresholds" if method == "topk" else "needs --thresholds CSV"
+    if (method == BY_RANK) == (thresholds is not None):
+        needed = "takes no --thresholds" if method == BY_RANK else "needs --thresholds CSV"
         raise ValueError(f"--method {method} {needed}")
     if not file.is_file():
         raise ValueError(f"FILE is '{file}', which is no file")
@@ -36,6 +38,8 @@ def read_checkpoint(file: Path, layers: int, method: str, thresholds: Path | Non
     by_site = dict.fromkeys(sites, float("nan"))
     if thresholds is not None:
         by_site = sparsify.read_thresholds(thresholds, {"sparsity": names["sparsity"]})
+        if any(map(isnan, by_site.values())):
+            raise ValueError(f"{thresholds} has no thresholds, which --method {method} needs")
         if differing := sorted(by_site.keys() ^ set(sites)):
             raise ValueError(
                 f"{thresholds} and the biases differ in the site {differing[0]}: allowed are "

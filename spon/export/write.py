@@ -5,10 +5,11 @@ compared, and moved to its place.
 """
 
 import math
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,22 +18,23 @@ from huggingface_hub import save_torch_state_dict
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spon import models, sparsify
+from spon import models
 from spon.agreement import choose_tokens
-from spon.export.attach import attach_run, load_dense, locate_model, with_samples
+from spon.export.attach import add_biases_to, attach_run, load_dense, locate_model, with_samples
 from spon.export.bundle import BIASES, write_bundle
 from spon.export.card import CARD, write_card
 from spon.export.fold import KEY, OFFER, fold
 from spon.export.run import Run
-from spon.inputs.folder import CONFIG, INDEX, SMALL, WEIGHTS, digest_file
+from spon.inputs.folder import CONFIG, INDEX, SMALL, WEIGHTS, digest_file, read_json
 from spon.inputs.tokens import read_tokens
 
-# Blocks of text that are compared, and, without text, the length of made-up ones.
+# What is compared: blocks of text, and tokens of each.
 BLOCKS, LENGTH = 2, 64
-# Logits of the same model may differ by so many roundings of the largest.
-ROUNDINGS = 100
-# Of a folder with a model, what no tokenizer is read from, or is written anew.
-NO_TOKENIZER = {CONFIG, INDEX, WEIGHTS, "gguf.json", "generation_config.json", "record.json"}
+# Logits of the same weights may differ by so much of the largest, in float32.
+TOLERANCE = 1e-4
+POSITIONS = "max_position_embeddings"
+# Of a folder with a model, what is written anew, or nothing is read from.
+WRITTEN = {CONFIG, INDEX, WEIGHTS, "gguf.json", "record.json"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Comparison:
         sparse: The same, both sparsified.
         divergence: KL of the sparsified written model from the sparsified run, mean over the
             tokens, in nats.
+        positions: Of the written model, if they are fewer than the model's own.
     """
 
     precision: str
@@ -53,13 +56,17 @@ class Comparison:
     dense: float
     sparse: float
     divergence: float
+    positions: int | None = None
 
     def describe(self) -> str:
         """Say it in a sentence."""
+        cut = ""
+        if self.positions is not None:
+            cut = f"; it knows {self.positions} positions, where the model's sliding window ends"
         return (
             f"loaded by transformers alone, {self.precision}: logits differ from the run's by at "
             f"most {self.dense:.2g} with biases, and by {self.sparse:.2g} where both are "
-            f"sparsified (KL {self.divergence:.2g} nats per token), over {self.tokens} tokens"
+            f"sparsified (KL {self.divergence:.2g} nats per token), over {self.tokens} tokens{cut}"
         )
 
 
@@ -78,20 +85,35 @@ def export_model(
         ValueError: The model's class has no place for the biases, or another one would compute
             something else; the folder exists; the model cannot be had.
     """
+    check_centres(run)
+    with placed(folder) as place:
+        network = load_dense(run, dtype=dtype)
+        run = with_samples(run, network)
+        known = getattr(network.config, POSITIONS, None)
+        blocks = choose_blocks(network, text)
+        write_model(run, network, place)
+        del network
+        positions = read_json(place / CONFIG).get(POSITIONS)
+        check_same(run, place, dtype, blocks[:, :positions])
+        comparison = replace(
+            compare(run, place, dtype, blocks[:, :positions]),
+            positions=positions if positions != known else None,
+        )
+        write_card(run, place / CARD, licence, comparison.describe())
+    return comparison
+
+
+def check_centres(run: Run) -> None:
+    """Refuse a run whose inputs are sparsified around centres.
+
+    Raises:
+        ValueError: They are.
+    """
     if run.centres:
         raise ValueError(
             f"{run.names['allocation']} sparsifies inputs around centres, and no class of "
             f"transformers takes them off: {OFFER}"
         )
-    with placed(folder) as place:
-        network = load_dense(run)
-        run = with_samples(run, network)
-        blocks = choose_blocks(network, text)
-        write_model(run, network.to(getattr(torch, dtype)), place)
-        del network
-        comparison = compare(run, place, dtype, blocks)
-        write_card(run, place / CARD, licence, comparison.describe())
-    return comparison
 
 
 def write_model(run: Run, network: nn.Module, folder: Path) -> None:
@@ -100,8 +122,7 @@ def write_model(run: Run, network: nn.Module, folder: Path) -> None:
     Raises:
         ValueError: No class of transformers has a place for the biases.
     """
-    biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
-    config, weights = fold(network, biases)
+    config, weights = fold(network, run.vectors)
     write_bundle(run, folder)
     config.dtype = network.dtype
     setattr(config, KEY, {"biases_sha256": digest_file(folder / BIASES)})
@@ -130,6 +151,29 @@ def export_beside(run: Run, folder: Path, licence: str | None) -> None:
         write_card(run, place / CARD, licence)
 
 
+def check_new(folder: Path) -> None:
+    """Refuse a folder that has something in it.
+
+    Raises:
+        ValueError: There is something at its place.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"DIR is '{folder}', which exists: allowed is a new or an empty folder")
+    check_writable(folder)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place whose folder is missing or read-only.
+
+    Raises:
+        ValueError: It is.
+    """
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"DIR is '{path}', and '{path.parent}' is no folder")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise ValueError(f"DIR is '{path}', and nothing can be written in '{path.parent}'")
+
+
 @contextmanager
 def placed(folder: Path) -> Iterator[Path]:
     """Yield a new folder that is moved to its place if nothing is raised, and removed if it is.
@@ -137,9 +181,7 @@ def placed(folder: Path) -> Iterator[Path]:
     Raises:
         ValueError: There is something at its place already.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"DIR is '{folder}', which exists: allowed is a new or an empty folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    check_new(folder)
     with TemporaryDirectory(prefix=".new-", dir=folder.parent) as parent:
         place = Path(parent, "made")
         place.mkdir()
@@ -152,10 +194,10 @@ def placed(folder: Path) -> Iterator[Path]:
 
 
 def copy_tokenizer(run: Run, folder: Path) -> None:
-    """Copy the files of the model's tokenizer."""
+    """Copy the files of the model's tokenizer, and how it generates."""
     origin = locate_model(run)
     for name in run.model["files"]:
-        if name not in NO_TOKENIZER and any(Path(name).match(pattern) for pattern in SMALL):
+        if name not in WRITTEN and any(Path(name).match(pattern) for pattern in SMALL):
             shutil.copyfile(origin / name, folder / name)
 
 
@@ -163,29 +205,40 @@ def choose_blocks(network: nn.Module, text: Path | None) -> Int[Tensor, "blocks 
     """Return blocks of held-out text, or, where there is none, of made-up tokens."""
     if text is None:
         return choose_tokens(network, LENGTH)
-    return read_tokens(text, network.config.vocab_size)[:BLOCKS]
+    return read_tokens(text, network.config.vocab_size)[:BLOCKS, :LENGTH]
+
+
+def check_same(run: Run, folder: Path, dtype: str, blocks: Int[Tensor, "blocks length"]) -> None:
+    """Refuse a written model that computes something else than its weights do in their own class.
+
+    Both have the rounded weights that were written, and compute in float32.
+
+    Raises:
+        ValueError: Logits differ by more than float32 rounds.
+    """
+    network = load_dense(run, dtype=dtype)
+    add_biases_to(network, run)
+    expected = predict(network.float(), blocks)
+    del network
+    written = models.read_network(folder, torch.float32)
+    difference = (predict(written, blocks) - expected).abs().max().item()
+    if not difference <= TOLERANCE * expected.abs().max().item():
+        raise ValueError(
+            f"{type(written).__name__} computes something else than the model: logits differ by "
+            f"{difference:.2g}: {OFFER}"
+        )
 
 
 def compare(
     run: Run, folder: Path, dtype: str, blocks: Int[Tensor, "blocks length"]
 ) -> Comparison:
-    """Compare a written model with the run, both with biases, sparsified and not.
-
-    Raises:
-        ValueError: It is another model, by more than rounding.
-    """
+    """Compare a written model with the run, both with biases, sparsified and not."""
+    network = load_dense(run)
+    add_biases_to(network, run)
+    dense, sparse = predict_both(network, run, blocks)
+    del network
     written = models.read_network(folder, getattr(torch, dtype))
-    blocks = blocks[:, : written.config.max_position_embeddings]
-    dense, sparse = logits_of(load_dense(run), run, blocks)
-    found_dense, found_sparse = logits_of(written, run, blocks, is_folded=True)
-    # The model itself in the precision that was written, whose roundings are the same.
-    same = dense if dtype == run.dtype else logits_of(load_dense(run, dtype=dtype), run, blocks)[0]
-    difference = (found_dense - same).abs().max().item()
-    if not difference <= ROUNDINGS * torch.finfo(written.dtype).eps * same.abs().max().item():
-        raise ValueError(
-            f"{type(written).__name__} computes something else than the model: logits differ by "
-            f"{difference:.2g}: {OFFER}"
-        )
+    found_dense, found_sparse = predict_both(written, run, blocks)
     return Comparison(
         precision=dtype,
         tokens=blocks.numel(),
@@ -195,17 +248,11 @@ def compare(
     )
 
 
-def logits_of(
-    network: nn.Module, run: Run, blocks: Int[Tensor, "blocks length"], is_folded: bool = False
-) -> Sequence[Float[Tensor, "blocks length vocabulary"]]:
-    """Return a model's logits with biases, dense and sparsified; the model is used up."""
-    if not is_folded:
-        biases = {site: torch.from_numpy(bias) for site, bias in run.biases.items()}
-        with sparsify.biased(network, biases):
-            dense = predict(network, blocks)
-    else:
-        dense = predict(network, blocks)
-    return dense, predict(attach_run(network, run, is_folded), blocks)
+def predict_both(
+    network: nn.Module, run: Run, blocks: Int[Tensor, "blocks length"]
+) -> tuple[Float[Tensor, "blocks length vocabulary"], Float[Tensor, "blocks length vocabulary"]]:
+    """Return the logits of a model that has the biases, dense and then sparsified for good."""
+    return predict(network, blocks), predict(attach_run(network, run, is_folded=True), blocks)
 
 
 def predict(

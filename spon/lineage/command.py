@@ -7,6 +7,7 @@ a crate, and publish it.
 import argparse
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from spon.lineage import crate, find, publish, records, show, verify, why
@@ -14,8 +15,12 @@ from spon.lineage import crate, find, publish, records, show, verify, why
 WORKING_TREE = "the working tree"
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommands to those of a parser."""
+def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the subcommands, each by its name, a sentence and what runs it.
+
+    Args:
+        add: Returns the parser of a subcommand.
+    """
     sentences = {
         "show": "say what made a file: jobs, settings, code, text and model behind it",
         "why": "say what made a file differ between two commits",
@@ -31,8 +36,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "publish": run_publish,
     }
     for name, sentence in sentences.items():
-        command = commands.add_parser(name, help=sentence, description=sentence.capitalize() + ".")
-        command.set_defaults(run=runs[name])
+        command = add(name, sentence, runs[name])
         command.add_argument(
             "--clone", type=Path, metavar="DIR", help="the clone to ask; else the one around you"
         )
@@ -104,7 +108,8 @@ def run_why(options: argparse.Namespace) -> int:
 def run_verify(options: argparse.Namespace) -> int:
     """Hash every file again, and return 1 if something is not as recorded."""
     root = find.find_clone(Path(), options.clone)
-    report = verify.verify(root, records.read_records(root), options.study)
+    study = options.study and Path(options.study).name  # `results/STUDY` means it too
+    report = verify.verify(root, records.read_records(root), study)
     write(verify.describe_report(report))
     return 0 if report.sound else 1
 

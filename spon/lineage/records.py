@@ -410,6 +410,10 @@ def read_commit(root: str | Path, commit: str) -> Records:
     Raises:
         ValueError: Git knows no such commit.
     """
+    try:
+        run_git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+    except ValueError as error:
+        raise ValueError(f"'{commit}' is no commit of this clone") from error
     listed = run_git(root, "ls-tree", "-r", "-z", commit, "--", "results").decode().split("\0")
     entries = [entry.split("\t", 1) for entry in listed if entry]
     blobs = {path: kind.split()[2] for kind, path in entries if is_record(path)}

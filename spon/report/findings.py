@@ -28,6 +28,7 @@ from spon.report.sections.setup import (
 )
 from spon.report.sections.states import describe_alignment, describe_categories, describe_shifts
 from spon.report.sections.summary import summarise
+from spon.report.sections.tasks import describe_tasks
 from spon.report.sections.texts import describe_other_text
 from spon.report.sections.trainings import describe_trainings
 
@@ -98,6 +99,7 @@ BEHIND_IT = [
         ("controls", "figures"),
     ),
     Section("## On another text", describe_other_text, ("texts", "settings"), ("figures",)),
+    Section("## Tasks", describe_tasks, ("tasks",), ("figures",)),
     Section("## Analyses of the biases", lambda **_: ANALYSES, ("bias_statistics",)),
     Section("### Hidden-state shift", describe_shifts, ("hidden_state_shift", "figures")),
     Section("### Alignment", describe_alignment, ("pca_alignment", "figures")),

@@ -360,7 +360,7 @@ def test_a_layer_that_the_model_does_not_have_is_refused(tmp_path):
     said = refuse(save(tmp_path, biases={"layer_15_down_proj": BIAS, "layer_16_down_proj": BIAS}))
     assert said == (
         "the checkpoint 'FILE' has a bias at model.layers.16.mlp.down_proj: allowed are layers 0 "
-        "to 15, since the study says that its model has 16"
+        "to 15, since its model is said to have 16"
     )
 
 

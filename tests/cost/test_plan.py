@@ -165,10 +165,10 @@ def test_units_are_those_that_one_would_say():
     assert [plan.format_bytes(size) for size in (0, 1500, 16e9)] == ["0 B", "1.5 kB", "16.0 GB"]
 
 
-def test_every_rule_that_runs_a_model_has_its_work():
+def test_every_rule_of_the_default_target_that_runs_a_model_has_its_work():
     wiring = {path.stem: path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk")}
     with_model = set()
-    for name in benchmarks.STAGES:
+    for name in benchmarks.STAGES.keys() - {"tasks"}:  # run by a target of their own
         for rule, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", wiring[name], re.M | re.S):
             if "**MODEL," in body:
                 with_model.add(rule)

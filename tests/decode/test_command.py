@@ -10,7 +10,7 @@ from spon.command import main
     [
         (["x", "--tokens", "1"], "--tokens is 1: allowed is 2 or more"),
         (["x", "--threads", "0"], "--threads is 0: allowed is 1 or more"),
-        (["x"], "which holds no evaluated run: allowed is a folder such as"),
+        (["x"], "is no folder: allowed are a run's folder"),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):

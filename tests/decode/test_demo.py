@@ -5,6 +5,7 @@ from conftest import TINY
 from spon import sparsify
 from spon.decode import demo
 from spon.decode.run import Run
+from spon.decode.stream import count_bytes
 from spon.inputs import source
 from spon.inputs.tokens import read_tokenizer
 from spon.sites import name_sites
@@ -32,7 +33,23 @@ def test_both_ways_are_shown_side_by_side_with_the_speed_of_each(run, monkeypatc
     assert all("tokens/s" in rate for rate in rates)
     dense_mb, sparse_mb = (float(rate.split(", ")[1].split()[0]) for rate in rates)
     assert dense_mb > sparse_mb
-    assert "times as fast; the weights read allow" in shown[-1]
+    assert "times as fast; the weights read allow" in shown[-2]
+    assert shown[-1].startswith("These weights fit into a cache")
+
+
+def test_the_megabytes_are_those_of_the_stream_with_biases(run, monkeypatch):
+    asked = []
+
+    def note(network, variant, transposed, prompt, tokens):
+        asked.append((len(variant.sparsifiers), len(variant.biases), tokens))
+        return dict.fromkeys(variant.sparsifiers, 0.25)
+
+    monkeypatch.setattr(demo, "count_kept", note)
+    shown = demo.show(run, "the mean", tokens=12).splitlines()
+    assert asked == [(0, 0, 12), (2, 1, 12)]
+    *_, sparse = (float(rate.split(", ")[1].split()[0]) for rate in shown[3].split(" | "))
+    read = count_bytes(run.network, dict.fromkeys(SITES, 0.25), run.biases) / 1e6
+    assert sparse == pytest.approx(read, rel=1e-3)
 
 
 def test_columns_stand_side_by_side(monkeypatch):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from bench import decoding
 from spon.decode import matrices
 from spon.sparsify import keep_large
 
@@ -39,3 +40,43 @@ def test_every_matrix_is_measured_at_every_sparsity(monkeypatch):
     assert (row["speed_up"], row["bound"]) == pytest.approx((1.5, 2.0))
     assert row["share_of_bound"] == pytest.approx(0.75)
     assert row["mebibytes"] == 128 * 4 / 2**20
+
+
+def test_each_product_reads_all_of_its_copies_one_after_another(monkeypatch):
+    dense, sparse = [torch.ones(2, 3) for _ in range(4)], [torch.ones(3, 2) for _ in range(4)]
+    read = {"dense": [], "sparse": []}
+
+    def note(name, copies):
+        def find(_, matrix):
+            read[name] += [number for number, copy in enumerate(copies) if copy is matrix]
+
+        return find
+
+    monkeypatch.setattr(matrices, "linear", note("dense", dense))
+    monkeypatch.setattr(matrices, "multiply", note("sparse", sparse))
+    matrices.measure_product(dense, sparse, 0.5, rounds=2)
+    assert read == dict.fromkeys(read, [0, 1, 2, 3] * 2 + [0])  # and once before
+
+
+def test_each_way_of_the_benchmark_reads_all_of_its_copies_one_after_another(monkeypatch):
+    read = {"dense": [], "first": [], "second": []}
+    copies = {name: [torch.ones(2, 2) for _ in range(3)] for name in read}
+
+    def note(name):
+        def find(x, matrix):
+            read[name] += [number for number, c in enumerate(copies[name]) if c is matrix]
+            return matrix @ x
+
+        return find
+
+    def turn(calls, rounds):
+        for _ in range(3):
+            for call in calls.values():
+                call()
+        return {name: [1.0] for name in calls}
+
+    monkeypatch.setattr(decoding, "clock_in_turns", turn)
+    monkeypatch.setattr(decoding, "linear", note("dense"))
+    ways = {name: (note(name), copies[name]) for name in ("first", "second")}
+    decoding.compare(ways | {"dense": (None, copies["dense"])}, torch.ones(2), 0.0)
+    assert all({0, 1, 2} == set(seen) for seen in read.values()), read

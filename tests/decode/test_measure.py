@@ -6,7 +6,7 @@ import torch
 
 from spon.biases import write_biases
 from spon.decode import bandwidth, measure
-from spon.decode.measure import DENSE, SPON, TEAL, Variant
+from spon.decode.measure import DENSE, NO_RUN, SPON, TEAL, Variant
 from spon.inputs.check import FileError
 from spon.sites import name_sites
 
@@ -35,6 +35,7 @@ def test_the_dense_model_teal_and_runs_are_measured_in_turn(network, tokens, fil
     variants = measure.list_variants(network, *files, [RUN], METHOD)
     table = measure.measure_decoding(network, variants, tokens[0], tokens=3, repeats=2)
     names = table[["scope", "sparsity", "variant", "allocation"]]
+    assert table["seed"].isna().tolist() == [True, True, True, False]
     assert names.to_numpy().tolist() == [
         ["", 0.0, DENSE, ""],
         ["down_proj", 0.5, TEAL, ""],
@@ -48,12 +49,35 @@ def test_the_dense_model_teal_and_runs_are_measured_in_turn(network, tokens, fil
     assert table["overhead"].notna().tolist() == [False, False, False, True]
 
 
+def test_two_seeds_of_an_allocation_are_told_apart(network, files, tmp_path):
+    thresholds, biases = files
+    names = {"allocation": "A", "sparsity": "0.5", "seed": "7", "study": "s"}
+    path = tmp_path / "other.safetensors"
+    write_biases({site: torch.ones(32) for site in SITES}, path, json.dumps(names))
+    runs = [RUN, RUN | {"seed": 7}]
+    variants = measure.list_variants(network, thresholds, [*biases, str(path)], runs, METHOD)
+    table = measure.describe_rates(
+        variants, [[1.0]] * 5, [{"bytes_per_token": 1.0}] * 5, bandwidth=1.0
+    )
+    table.to_csv(tmp_path / "decode.csv", index=False)
+    written = (tmp_path / "decode.csv").read_text().splitlines()
+    assert [line.split(",")[:5] for line in written] == [
+        ["scope", "sparsity", "variant", "allocation", "seed"],
+        ["", "0.0", "dense", "", ""],
+        ["down_proj", "0.5", "teal", "", ""],
+        ["down_proj", "0.8", "teal", "", ""],
+        ["down_proj", "0.5", "spon", "A", "0"],
+        ["down_proj", "0.5", "spon", "A", "7"],
+    ]
+
+
 def test_rates_are_compared_round_by_round():
+    place = {"scope": "all", "sparsity": 0.5}
     variants = [
-        Variant({"scope": "", "sparsity": 0.0, "variant": DENSE, "allocation": ""}),
-        Variant({"scope": "all", "sparsity": 0.5, "variant": TEAL, "allocation": ""}),
+        Variant({"scope": "", "sparsity": 0.0, "variant": DENSE, **NO_RUN}),
+        Variant(place | {"variant": TEAL, **NO_RUN}),
         Variant(
-            {"scope": "all", "sparsity": 0.5, "variant": SPON, "allocation": "A"},
+            place | {"variant": SPON, "allocation": "A", "seed": 0},
             biases={"site": torch.zeros(1)},
         ),
     ]

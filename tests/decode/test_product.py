@@ -1,5 +1,6 @@
 import math
 
+import jaxtyping
 import pytest
 import torch
 
@@ -52,6 +53,47 @@ def test_it_is_the_dense_product_whatever_the_sizes_and_threads(d_in, d_out, thr
 def test_a_view_of_the_untransposed_weight_is_refused():
     with pytest.raises(AssertionError, match="transposed is a view"):
         multiply(torch.zeros(2), TRANSPOSED.T)
+
+
+@pytest.fixture
+def unannotated():
+    """Without the checks of shapes that tests alone have."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.parametrize(
+    ("operands", "sentence"),
+    [
+        ((X.double(), TRANSPOSED), r"x is \(torch.float64, 'cpu', \(3,\)\), the product takes"),
+        ((X.bfloat16(), TRANSPOSED), "x is .*bfloat16"),
+        ((X[:2], TRANSPOSED), r"x is .*\(2,\)\), the product takes .*\(3,\)\)$"),
+        ((X[None], TRANSPOSED), r"x is .*\(1, 3\)"),
+        ((X.to("meta"), TRANSPOSED), "x is .*'meta'"),
+        ((X, TRANSPOSED.double()), "transposed is .*float64"),
+        ((X, TRANSPOSED, torch.ones(3)), r"bias is .*\(3,\)\), the product takes .*\(2,\)\)$"),
+        ((X, TRANSPOSED, torch.ones(2).half()), "bias is .*float16"),
+    ],
+)
+def test_operands_that_would_be_read_as_other_numbers_are_refused(unannotated, operands, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        multiply(*operands)
+
+
+def test_the_product_is_float32_on_the_cpu_whatever_torch_makes_by_itself():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            y = multiply(X, TRANSPOSED)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (y.dtype, y.tolist()) == (torch.float32, [-1.0, -10.0])
+
+
+def test_a_bias_that_is_a_view_is_added_entry_by_entry():
+    bias = torch.tensor([[1.0, 9.0], [2.0, 9.0]])[:, 0]
+    assert multiply(X, TRANSPOSED, bias).tolist() == [0.0, -8.0]
 
 
 def test_a_missing_compiler_and_one_that_fails_are_named(unbuilt, monkeypatch):

@@ -27,7 +27,8 @@ def test_the_first_token_comes_of_the_prompt_and_is_not_timed():
 def test_streams_longer_than_the_positions_of_the_model_are_refused(network, tokens):
     positions = network.config.max_position_embeddings
     with pytest.raises(
-        ValueError, match=f"the prompt has 8 tokens, and {positions} are to be decoded"
+        ValueError,
+        match=f"8 tokens, and {positions} are to be decoded: allowed are {positions} or fewer",
     ):
         decode(network, tokens[0], positions)
 

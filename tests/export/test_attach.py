@@ -1,5 +1,9 @@
 """A model that a run is attached to computes what the study did."""
 
+import dataclasses
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +11,8 @@ from export.small_run import make_model, make_run, predict, write_study
 from transformers import AutoModelForCausalLM
 
 import spon
-from spon.export.attach import load_dense
+from spon.export.attach import load_dense, sample
+from spon.export.bundle import write_bundle
 from spon.export.write import export_beside, export_model
 
 
@@ -71,11 +76,68 @@ def test_another_model_is_refused(tmp_path, run):
         spon.attach(other, tmp_path / "beside")
 
 
+def test_a_run_that_leaves_a_layer_dense_is_refused(tmp_path, run):
+    first = {site: value for site, value in run.thresholds.items() if "layers.0" in site}
+    biases = {site: run.biases[site] for site in first}
+    write_bundle(dataclasses.replace(run, thresholds=first, biases=biases), tmp_path)
+    with pytest.raises(ValueError, match="lacks the site model.layers.1.mlp.down_proj, which"):
+        spon.attach(load(tmp_path / "model"), tmp_path)
+
+
+def test_a_large_weight_is_told_by_its_entries_up_to_the_last():
+    weight = torch.zeros(1, dtype=torch.bfloat16).expand(4096, 14336)
+    assert sample(weight) == [0.0] * 4
+    assert sample(torch.arange(10.0)[None]) == [0.0, 3.0, 6.0, 9.0]
+
+
+def test_a_weight_that_is_no_number_is_not_the_models(tmp_path, run):
+    export_beside(run, tmp_path / "beside", None)
+    network = load(tmp_path / "model")
+    network.get_submodule("model.layers.0.mlp.down_proj").weight.data[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="is not that of the model"):
+        spon.attach(network, tmp_path / "beside")
+
+
+def test_a_precision_that_is_none_of_ours_is_refused(tmp_path, run):
+    with pytest.raises(ValueError, match="dtype is 'float16': allowed are float32, bfloat16"):
+        spon.open_run(write_study(tmp_path, run), dtype="float16")
+
+
 def test_the_same_model_in_half_the_precision_is_the_same_model(tmp_path, run):
     export_beside(run, tmp_path / "beside", None)
     for dtype in (torch.bfloat16, torch.float16):
         network = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=dtype)
         spon.attach(network, tmp_path / "beside")
+
+
+def test_an_attached_model_is_not_saved_without_what_makes_it_sparse(tmp_path, run):
+    network, _ = spon.open_run(write_study(tmp_path, run))
+    with pytest.raises(ValueError, match="`spon export RUN DIR` writes one"):
+        network.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_gguf_file_is_for_llama_cpp(tmp_path):
+    with pytest.raises(ValueError, match="x.gguf' is for llama.cpp: name the run's folder"):
+        spon.open_run("x.gguf")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("spon.attach('x', object())", "the path is a object: the path comes second"),
+        ("attach.attach_run('x', None)", "the model is a str: it comes first, the path second"),
+    ],
+)
+def test_arguments_in_the_other_order_are_told(call, sentence):
+    code = f"import spon; from spon.export import attach; {call}"
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.stderr.endswith(f"ValueError: {sentence}\n")
+
+
+def test_what_users_call_is_listed():
+    assert dir(spon) == ["attach", "open_run"]
 
 
 def test_a_model_is_sparsified_once(tmp_path, run):

@@ -51,6 +51,52 @@ def test_biases_without_thresholds_are_refused(tmp_path, run):
         read_bundle(file)
 
 
+def damage(run, changes):
+    """A description with other values at some places, each named by its keys."""
+    description = json.loads(json.dumps({"format": 1, **run.describe()}))
+    for keys, value in changes.items():
+        *above, last = keys.split("/")
+        place = description
+        for key in above:
+            place = place[key]
+        place[last] = value
+    return description
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"method": "magic"}, "method: 'magic' is not one of"),
+        ({"sparsity": 1.5}, "sparsity: 1.5 is greater than"),
+        ({"dtype": "int8"}, "dtype: 'int8' is not one of"),
+        ({"thresholds": {}}, "thresholds: {} "),
+        ({"thresholds": {"model.layers.0.mlp.down_proj": -1}}, "-1 is less than the minimum"),
+        ({"thresholds": {"model.layers.0.mlp.down_proj": None}}, "None is not of type 'number'"),
+        ({"model/files": {"../evil": "0" * 64}}, "'../evil' does not match"),
+        ({"model/files": {"a/b": "0" * 64}}, "'a/b' does not match"),
+        ({"model/source": {"package": "x==1\n--index-url=http://evil"}}, "model.source"),
+        ({"model/source": {"repository": "a/b", "revision": "main"}}, "'main' does not match"),
+    ],
+)
+def test_nothing_that_a_file_says_is_trusted(tmp_path, run, changes, sentence):
+    file = tmp_path / "biases.safetensors"
+    biases.write_biases(run.biases, file, json.dumps(damage(run, changes)))
+    with pytest.raises(ValueError, match="is damaged, or was not written by spon: ") as error:
+        read_bundle(file)
+    assert sentence in str(error.value)
+
+
+def test_biases_of_centred_inputs_ask_for_their_centres(tmp_path, run):
+    centred = dataclasses.replace(run, centres={s: np.ones(48, np.float32) for s in run.biases})
+    write_bundle(centred, tmp_path)
+    file = (tmp_path / "centres.safetensors").rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="centres.safetensors' is missing or changed"):
+        read_bundle(tmp_path)
+    file.rename(tmp_path / "centres.safetensors")
+    write_bundle(run, tmp_path)
+    assert read_bundle(tmp_path).centres == {}
+
+
 def test_another_version_is_refused(tmp_path, run):
     file = tmp_path / "biases.safetensors"
     biases.write_biases(run.biases, file, json.dumps({"thresholds": {}, "format": 99}))

@@ -31,7 +31,7 @@ def test_it_warns_of_biases_without_sparsity(tmp_path):
     assert 'from_pretrained("DIR")' in text
     _, text = write(tmp_path)
     assert "**Biases are half of the method.** The biases are the dense model" in text
-    assert 'from_pretrained("THE BASE MODEL")' in text
+    assert 'from_pretrained("THE BASE MODEL", dtype="float32")' in text
 
 
 def test_a_licence_that_is_not_known_is_said_to_be_so(tmp_path):
@@ -50,3 +50,26 @@ def test_a_licence_is_that_of_the_models_card_else_of_the_catalogue(tmp_path):
     assert find_licence({"package": "c==1"}, tmp_path, catalogue) is None
     (tmp_path / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
     assert find_licence({"repository": "a/b"}, tmp_path, catalogue) == "apache-2.0"
+
+
+def test_the_gain_is_the_measured_one(tmp_path):
+    measured = {
+        kind: {"perplexity": 3.0, "kl_nats_per_token": kl}
+        for kind, kl in (("TEAL", 0.04), ("run", 0.05))
+    }
+    _, text = write(tmp_path, measured=measured)
+    assert "They win back -25.0 % of the KL divergence" in text
+    _, text = write(tmp_path)
+    assert "win back" not in text
+
+
+def test_a_card_names_no_place_of_this_machine(tmp_path):
+    _, text = write(tmp_path)
+    assert "Base model: path model;" in text
+    assert str(tmp_path) not in text
+
+
+def test_a_card_of_the_base_model_that_cannot_be_read_knows_no_licence(tmp_path):
+    (tmp_path / "shapes.yaml").write_text("{}")
+    (tmp_path / "README.md").write_text("---\nlicense: [\n---\n")
+    assert find_licence({"path": "x"}, tmp_path, tmp_path / "shapes.yaml") is None

@@ -33,8 +33,23 @@ def test_a_suffix_asks_for_a_gguf_file(tmp_path, folder, capsys):
     assert (tmp_path / "model.gguf").read_bytes()[:4] == b"GGUF"
 
 
-def test_a_mistake_is_one_sentence(tmp_path, folder, capsys):
-    assert main(["export", str(tmp_path), str(tmp_path / "folded")]) == 2
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["results", "new"], "'"),
+        (
+            ["results/small/ALL/s0.5/seed0", "no/such/place"],
+            "DIR is 'no/such/place', and 'no/such'",
+        ),
+        (["results/small/ALL/s0.5/seed0", "no/a.gguf"], "DIR is 'no/a.gguf', and 'no' is no fol"),
+        (["results/small/ALL/s0.5/seed0", "model"], "DIR is 'model', which exists"),
+        (["results/small/ALL/s0.5/seed0", "a.gguf", "--beside"], "--beside writes no model"),
+        (["results/small/ALL/s0.5/seed0", "a", "--beside", "--dtype", "bfloat16"], "--beside wr"),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path, folder, capsys, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *arguments]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("spon export: RUN is ")
+    assert error.startswith(f"spon export: {sentence}")
     assert error.count("\n") == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from export.small_run import make_model, make_run
 
-from spon.export.gguf import export_gguf, interleave
+from spon.export.gguf import export_gguf, interleave, list_tokens, pad_tokens
 
 DOWN, OUT, QUERIES = "mlp.down_proj", "self_attn.o_proj", "self_attn.q_proj"
 has_llama = importlib.util.find_spec("llama_cpp") is not None
@@ -62,7 +62,7 @@ def test_matrices_have_the_precision_that_is_asked_for_and_vectors_do_not(tmp_pa
 def test_llama_cpp_computes_what_the_dense_model_with_biases_does(tmp_path, family, maps):
     run = make_run(make_model(tmp_path / "model", family), maps)
     said = export_gguf(run, tmp_path / "model.gguf", "float32", None, None)
-    difference = float(said.split("at most ")[1].split(",")[0])
+    difference = float(said.rsplit("at most ", 1)[1].split(",")[0])
     assert difference < 1e-3
 
 
@@ -71,6 +71,7 @@ def test_llama_cpp_computes_what_the_dense_model_with_biases_does(tmp_path, fami
     [
         ("qwen3", [DOWN], "Qwen3ForCausalLM has no place for model.layers.0.mlp.down_proj.bias"),
         ("qwen3", [OUT], "llama.cpp has no place for biases in a qwen3"),
+        ("gemma", [DOWN], "LlamaForCausalLM computes something else than the model"),
     ],
 )
 def test_a_model_that_llama_cpp_would_misread_is_refused(tmp_path, family, maps, sentence):
@@ -80,13 +81,24 @@ def test_a_model_that_llama_cpp_would_misread_is_refused(tmp_path, family, maps,
     assert not list(tmp_path.glob("*gguf"))
 
 
-def test_a_tokenizer_without_a_name_in_llama_cpp_is_refused(tmp_path):
+DIGITS = {"type": "Digits", "individual_digits": False}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pre_tokenizer": {"type": "Whitespace"}},
+        {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [DIGITS, {"type": "ByteLevel"}]}},
+        {"normalizer": {"type": "NFC"}},
+        {"post_processor": {"type": "TemplateProcessing", "special_tokens": {"<s>": {}}}},
+    ],
+)
+def test_a_tokenizer_without_a_name_in_llama_cpp_is_refused(tmp_path, changes):
     file = make_model(tmp_path / "model") / "tokenizer.json"
-    content = json.loads(file.read_text())
-    content["pre_tokenizer"] = {"type": "Whitespace"}
+    content = json.loads(file.read_text()) | changes
     file.write_text(json.dumps(content))
     run = make_run(tmp_path / "model")
-    with pytest.raises(ValueError, match="is BPE after Whitespace: allowed in a GGUF file are"):
+    with pytest.raises(ValueError, match="is none that a GGUF file has a name for here"):
         export_gguf(run, tmp_path / "model.gguf", "float32", None, None)
 
 
@@ -102,3 +114,11 @@ def test_llama_cpp_splits_text_as_the_tokenizer_does(tmp_path):
     for text in ("Return the mean  of x.\n\n    >>> f(10, 'ä')\n", "<|endoftext|>It's 3.14"):
         found = llama.tokenize(text.encode(), add_bos=False, special=True)
         assert found == tokenizer(text)["input_ids"]
+
+
+def test_numbers_without_a_token_are_unused_tokens():
+    facts = list_tokens({0: "a", 3: "b"}, {1: "<|end|>"})
+    padded = pad_tokens(facts, 5)
+    names = ["a", "<|end|>", "<unused_2>", "b", "<unused_4>"]
+    assert padded["tokenizer.ggml.tokens"] == names
+    assert padded["tokenizer.ggml.token_type"] == [1, 3, 5, 1, 5]

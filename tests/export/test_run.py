@@ -65,5 +65,13 @@ def test_a_file_that_was_changed_after_its_evaluation_is_refused(folder):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="holds no evaluated run: allowed is a folder such as"):
+    with pytest.raises(ValueError, match="holds no evaluated run: allowed are a run's folder in"):
         read_run(tmp_path)
+    with pytest.raises(ValueError, match="new' is no folder: allowed are"):
+        read_run(tmp_path / "new")
+
+
+def test_a_run_that_is_mistyped_is_suggested(folder):
+    mistyped = folder.parents[2] / "AL/s0.5/seed0"
+    with pytest.raises(ValueError, match=r"of small, did you mean ALL/s0.5/seed0\?$"):
+        read_run(mistyped)

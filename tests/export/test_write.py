@@ -1,5 +1,7 @@
 """A model with biases folded in is loaded by transformers alone, and computes the same."""
 
+import dataclasses
+import functools
 import json
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from export.small_run import make_model, make_run, predict
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from spon.export import write
 from spon.export.attach import load_dense
 from spon.export.write import export_beside, export_model
 
@@ -66,10 +69,11 @@ def test_a_model_that_would_drop_or_misread_a_bias_is_refused_and_nothing_is_lef
 
 def test_a_sliding_window_bounds_the_positions_of_the_model_that_has_none(tmp_path):
     run = make_run(make_model(tmp_path / "model", "mistral", sliding_window=32))
-    export_model(run, tmp_path / "folded", "float32", None, None)
+    comparison = export_model(run, tmp_path / "folded", "float32", None, None)
     config = json.loads((tmp_path / "folded/config.json").read_text())
     assert config["model_type"] == "llama"
     assert config["max_position_embeddings"] == 32
+    assert "it knows 32 positions, where the model's sliding window ends" in comparison.describe()
 
 
 def test_a_lower_precision_says_what_it_costs(tmp_path):
@@ -105,3 +109,27 @@ def test_files_are_readable_by_others(tmp_path):
     run = make_run(make_model(tmp_path / "model"))
     export_beside(run, tmp_path / "beside", None)
     assert {file.stat().st_mode & 0o777 for file in (tmp_path / "beside").iterdir()} == {0o644}
+
+
+def test_a_study_in_half_the_precision_is_exported_in_either(tmp_path):
+    half = dataclasses.replace(make_run(make_model(tmp_path / "model")), dtype="bfloat16")
+    same = export_model(half, tmp_path / "half", "bfloat16", None, None)
+    assert (same.dense, same.sparse) == (0.0, 0.0)
+    finer = export_model(half, tmp_path / "finer", "float32", None, None)
+    assert finer.dense > 0
+
+
+def test_how_a_model_generates_travels_too(tmp_path):
+    folder = make_model(tmp_path / "model")
+    (folder / "generation_config.json").write_text('{"eos_token_id": [0, 7]}')
+    export_model(make_run(folder), tmp_path / "folded", "float32", None, None)
+    folded = AutoModelForCausalLM.from_pretrained(tmp_path / "folded")
+    assert folded.generation_config.eos_token_id == [0, 7]
+
+
+def test_a_large_model_is_written_in_parts(tmp_path, monkeypatch):
+    write_parts = functools.partial(write.save_torch_state_dict, max_shard_size="100KB")
+    monkeypatch.setattr(write, "save_torch_state_dict", write_parts)
+    run = make_run(make_model(tmp_path / "model"))
+    assert export_model(run, tmp_path / "folded", "float32", None, None).dense == 0.0
+    assert len(list((tmp_path / "folded").glob("model-*.safetensors"))) > 1

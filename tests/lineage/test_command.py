@@ -56,7 +56,7 @@ def test_a_damaged_file_ends_in_exit_code_one(study, capsys):
     ("arguments", "sentence"),
     [
         (["show", "figures/s/fig2.png"], "figures/s/fig2.png is no file, and no record names it"),
-        (["why", tree.PNG, "v1.."], "git ls-tree: "),
+        (["why", tree.PNG, "v1.."], "'v1' is no commit of this clone"),
         (["why", tree.PNG, "..v2"], "'..v2' is no range"),
         (["verify", "t"], "there are no records of the study 't': known are s"),
     ],

@@ -228,7 +228,7 @@ def test_records_of_a_commit_are_those_of_its_working_tree(study):
     then = records.read_commit(study, "v1")
     assert then.by_file == there.by_file
     assert then.by_file != records.read_records(study).by_file
-    with pytest.raises(ValueError, match="Not a valid object name"):
+    with pytest.raises(ValueError, match="is no commit of this clone"):
         records.read_commit(study, "v9")
 
 

@@ -4,27 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch import nn
 
 from spon import calibrate, sparsify
-from spon.export import card, command
 from spon.lineage import digest
 from spon.methods import registry
-from spon.report.sections import setup
-from spon.study import BY_RANK, GREEDY, THRESHOLD
 
 ROOT = Path(__file__).parents[2]
 SITES = ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"]
-SPARSIFIERS = {THRESHOLD, BY_RANK, *registry.METHODS}
-
-
-def test_every_method_of_the_config_is_a_sparsifier_or_chooses_sparsities_for_one():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    allowed = schema["$defs"]["model_study"]["properties"]["method"]["enum"]
-    assert set(allowed) == SPARSIFIERS | {GREEDY}
-    assert set(setup.METHODS) == set(allowed)
-    assert set(card.METHODS) == set(command.METHODS) == SPARSIFIERS
 
 
 def test_the_code_of_a_method_is_no_part_of_jobs_that_do_not_use_it():

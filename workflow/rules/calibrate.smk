@@ -1,6 +1,6 @@
 """Thresholds that set the share of a site's inputs to zero that the sweep asks for."""
 
-from spon.study import BY_RANK, GREEDY
+from spon.methods.names import BY_RANK, GREEDY
 
 # Studies whose sparsities are chosen map by map.
 ALLOCATED = [

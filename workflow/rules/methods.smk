@@ -1,6 +1,6 @@
 """Studies that differ in their method alone, side by side at equal sparsity."""
 
-from spon.study import THRESHOLD
+from spon.methods.names import THRESHOLD
 
 
 def others(one):

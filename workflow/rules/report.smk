@@ -38,6 +38,9 @@ def reported(wildcards):
     made_with = outcomes(wildcards)
     thresholds = rules.choose_thresholds.output.thresholds
     texts = tables_of(rules.compare_texts, chosen) if chosen.further_texts else {}
+    tasks = (
+        tables_of(rules.tabulate_tasks, chosen) if has_measured_tasks(chosen) else {}
+    )
     return {
         "model": made_with["model"],
         "protocol": made_with["protocol"],
@@ -45,6 +48,7 @@ def reported(wildcards):
         **tables_of(rules.tabulate_trainings, chosen),
         **tables_of(rules.tabulate_controls, chosen),
         **texts,
+        **tasks,
         **analyses,
         "thresholds": files_of_runs(thresholds, chosen.baselines),
     }
@@ -52,7 +56,9 @@ def reported(wildcards):
 
 def figures_of_findings(wildcards):
     """The figures that a study has, as pictures."""
-    return [rule.output.png for rule in list_figures(study(wildcards))]
+    chosen = study(wildcards)
+    of_tasks = [rules.plot_tasks] * has_measured_tasks(chosen)
+    return [rule.output.png for rule in [*list_figures(chosen), *of_tasks]]
 
 
 rule write_findings:

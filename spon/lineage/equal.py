@@ -52,13 +52,6 @@ class Equal:
 SPARSIFY = ("inputs.check", "sites", "models", "biases")
 CALIBRATE = ("sites", "models", "sparsify", "inputs.check")
 QUANTILES = ("inputs.check", "models", "calibrate", "inputs.tokens", "allocate")
-SETUP = (
-    "report.markdown",
-    "allocate",
-    "report.sections.results",
-    "report.seeds",
-    "report.sections.trainings",
-)
 METHODS = (
     "of pydoc, thresholds.csv and the quantiles of down_proj, recomputed and as published; of two "
     "small studies of its model, by threshold and by topk, all tensors and tables of TOP-50, "
@@ -82,12 +75,6 @@ EQUAL: tuple[Equal, ...] = (
         now=Module("5405dfecbe68b5d4", QUANTILES),
         was=Module("7f2e61e3acf32cc1", QUANTILES),
         shown=METHODS,
-    ),
-    Equal(
-        file="spon/report/sections/setup.py",
-        now=Module("f56900cba1f1ffcb", SETUP),
-        was=Module("a8ac3c9aa84bcbc3", SETUP),
-        shown="findings.md of pydoc, written anew and as published",
     ),
 )
 

@@ -291,6 +291,29 @@ def test_biases_learned_elsewhere_are_analysed_without_a_model(tmp_path):
     assert not (results / "model.json").exists()
 
 
+def test_methods_are_compared_where_studies_differ_in_nothing_else(tiny):
+    study = yaml.safe_load((tiny.folder / "config/tiny.yaml").read_text())["studies"]["tiny"]
+    others = {method: study | {"method": method} for method in ("wina", "greedy")}
+    names = ["tiny", *others]
+    sweep = {"studies": names, "allocations": ["UNIF-ALL"], "further": []}
+    tiny.run(
+        "results/tiny/tables/methods.csv",
+        overlays=tiny.overlay(studies=others, sweep=sweep, controls={"on_dense": []}),
+    )
+    table = pd.read_csv(tiny.folder / "results/tiny/tables/methods.csv")
+    kl = table[table["measure"] == "kl"].set_index(["method", "allocation"])
+    assert set(kl.index.get_level_values("method")) == {"threshold", "wina", "greedy"}
+    differences = kl["difference_nats_per_token"]
+    assert differences["threshold"].isna().all()
+    assert (differences["wina"] != 0).all()
+    # One map per block has nothing to share out.
+    assert (differences["greedy"] == 0).all()
+    learned = "UNIF-ALL/s0.5/seed0/biases.safetensors"
+    same = read_biases(tiny.folder / f"results/tiny/{learned}")
+    shared_out = read_biases(tiny.folder / f"results/greedy/{learned}")
+    assert all((same[site] == shared_out[site]).all() for site in same)
+
+
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the published checkpoints are not here")
 def test_the_published_checkpoints_are_a_study_of_their_own(tiny):
     tiny.run("--config", f"checkpoints={REFERENCE}", overlays=("config/checkpoints.yaml",))

@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-import platform
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
 # Where jobs keep tensors for one another: a folder per study, beside Snakemake's own files.
 KEPT = Path(".snakemake/kept")
-# Where Linux describes its processors.
-CPUS = Path("/proc/cpuinfo")
 # Where long jobs save how far they are.
 UNFINISHED = Path(".snakemake/unfinished")
 
@@ -237,7 +233,7 @@ def identify(snakemake, device: str, torch) -> dict[str, Any]:
         if device == "cuda":
             hardware = torch.cuda.get_device_name()
         else:
-            hardware = f"{name_cpu()}, {torch.backends.cpu.get_cpu_capability()}"
+            hardware = f"{records.name_processor()}, {torch.backends.cpu.get_cpu_capability()}"
         identity |= {
             "hardware": hardware,
             "threads": torch.get_num_threads(),
@@ -245,15 +241,6 @@ def identify(snakemake, device: str, torch) -> dict[str, Any]:
             "transformers": metadata.version("transformers"),
         }
     return identity
-
-
-def name_cpu() -> str:
-    """Return the model name of this machine's processor, as far as it says."""
-    with suppress(OSError):
-        named = re.search(r"^model name\s*: (.*)$", CPUS.read_text(), re.M)
-        if named:
-            return named[1]
-    return platform.processor()
 
 
 class Screen(logging.Handler):

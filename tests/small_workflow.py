@@ -50,7 +50,8 @@ PLOTS_OF_ANALYSES = dict.fromkeys(
     re.findall(r"as (plot_\w+) with:\n    input:\n        unpack\(analysis", FIGURES), 1
 )
 FINDINGS = {"decide_claims": 1, "write_findings": 1, "render_page": 1}
-TABLES = ("tabulate", "tabulate_controls", "tabulate_further", "compare_texts", "write_headline")
+TABLES = ("tabulate", "tabulate_controls", "tabulate_further", "compare_texts")
+TABLES += ("write_headline", "write_metrics")
 REPORTING = dict.fromkeys(TABLES, 1) | PLOTS_OF_TABLES | FINDINGS
 
 

@@ -117,6 +117,7 @@ def jobs_of_study(wildcards):
             rules.tabulate,
             rules.tabulate_controls,
             rules.write_headline,
+            rules.write_metrics,
             rules.decide_claims,
             rules.describe_environment,
             rules.write_findings,

@@ -229,6 +229,25 @@ rule write_headline:
         "../scripts/write_headline.py"
 
 
+rule write_metrics:
+    """Write the study in about ten numbers, for `dvc metrics`."""
+    input:
+        perplexity=rules.tabulate.output.perplexity[0],
+        damage_recovery=rules.tabulate.output.damage_recovery[0],
+    output:
+        metrics="results/{study}/metrics.json",
+    log:
+        "logs/{study}/write_metrics.log",
+    benchmark:
+        "benchmarks/{study}/write_metrics.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("write_metrics.py", allocations=ways_to_learn),
+    script:
+        "../scripts/write_metrics.py"
+
+
 rule tables:
     """Make every table of the sweep."""
     input:
@@ -236,6 +255,7 @@ rule tables:
         expand(rules.tabulate_trainings.output, study=WITH_MODEL),
         expand(rules.tabulate_controls.output, study=WITH_MODEL),
         expand(rules.write_headline.output, study=WITH_MODEL),
+        expand(rules.write_metrics.output, study=WITH_MODEL),
         [
             expand(
                 rules.tabulate_further.output, study=one.name, part=one.further_texts

@@ -169,9 +169,9 @@ def run_verify(options: argparse.Namespace) -> int:
 def run_crate(options: argparse.Namespace) -> int:
     """Write a study as a crate."""
     root = find.find_clone(Path(), options.clone)
-    folder = options.to or root / "crates" / options.study
-    jobs, files = crate.write_crate(root, options.study, folder)
-    write(f"{folder}: a crate of {jobs} jobs and {files} files\n")
+    to = options.to or root / "crates" / options.study
+    jobs, files = crate.write_crate(root, options.study, to)
+    write(f"{to}: a crate of {jobs} jobs and {files} files\n")
     return 0
 
 

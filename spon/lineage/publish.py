@@ -1,11 +1,14 @@
-"""Publish a study: verify it, say what is new, and hand it to DVC."""
+"""Publish a study: verify it, say what is new, and hand it to DVC; find what was not fetched."""
 
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import yaml
+
+from spon.lineage.find import is_repository
 from spon.lineage.records import Records, read_commit, read_records, run_git
 from spon.lineage.show import count, count_rules
 from spon.lineage.verify import describe_report, verify
@@ -93,3 +96,35 @@ def describe_next(root: Path) -> str:
         f"published; {count(number, 'file')} of dvc.lock, records and remote wait for "
         f"`git add` and `git commit`"
     )
+
+
+def find_unfetched(clone: Path, folder: Path, studies: Iterable[str]) -> list[str]:
+    """Find the studies that are published, and of which no result is here.
+
+    Args:
+        clone: The repository.
+        folder: Where the studies run. Its `dvc.yaml` says what is published of them; outside of
+            the clone, that is nothing.
+        studies: Their names.
+    """
+    stages = folder / "dvc.yaml"
+    if not (is_repository(clone) and folder.is_relative_to(clone) and stages.is_file()):
+        return []
+    published = list_published(stages)
+    unfetched = []
+    for study in studies:
+        results = [path for path in published if path.startswith(f"results/{study}/")]
+        if results and not any((folder / path).exists() for path in results):
+            unfetched.append(study)
+    return unfetched
+
+
+def list_published(stages: Path) -> list[str]:
+    """List the outputs of the stages of a `dvc.yaml` that DVC brings; git has the others."""
+    described = yaml.safe_load(stages.read_text(encoding="utf-8")) or {}
+    paths = []
+    for stage in described.get("stages", {}).values():
+        for output in stage.get("outs", []):
+            named = {output: {}} if isinstance(output, str) else output
+            paths += [path for path, how in named.items() if how.get("cache", True)]
+    return paths

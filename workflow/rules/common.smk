@@ -14,7 +14,7 @@ os.environ.update(
 
 from spon import failures, settings, signals, texts
 from spon.analyses.checkpoints import find_checkpoints
-from spon.lineage import digest
+from spon.lineage import digest, publish
 from spon.names import find_inside
 from spon.study import Study
 
@@ -32,6 +32,16 @@ def require_writable(paths):
 
 
 require_writable([".snakemake/locks"])
+
+
+def hint_at_published(studies):
+    """Say that what was published of studies can be fetched, if there are any."""
+    if studies:
+        there = "" if Path.cwd() == ROOT else f"-C {os.path.relpath(ROOT)} "
+        sys.stderr.write(
+            f"What is published of {', '.join(studies)} is not here: `make {there}pull` "
+            "fetches it, in place of making it.\n"
+        )
 
 
 @cache

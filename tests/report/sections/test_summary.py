@@ -30,6 +30,13 @@ def test_the_first_page_leads_with_kl_and_names_controls_limits_and_sources():
     assert len(page.split()) < 500
 
 
+def test_the_first_screen_has_the_table_and_beside_it_the_first_figure():
+    figures = {"fig1_perplexity": "fig1.png", "fig2_damage_recovery": "fig2.png"}
+    page = write(figures=figures).split("\n---\n")[0]
+    assert page.index("(UNIF-ALL)") < page.index("](fig1.png)") < page.index("By KL divergence")
+    assert "fig2.png" not in page
+
+
 def test_without_biases_or_model_there_is_nothing_to_sum_up():
     assert summary.summarise_biases(None, None, None) == ""
     assert summary.summarise() == ""

@@ -14,6 +14,8 @@ LOCK = (ROOT / "requirements.lock").read_text()
 # What torch brings along from PyPI for NVIDIA's GPUs, and what no version of pip leaves to us.
 OF_GPUS = re.compile(r"(nvidia|cuda|triton)\b")
 UNPINNED = {"setuptools"}
+# What a part of the workflow needs beside them.
+FURTHER = ("requirements-tasks.txt", "requirements-slurm.txt")
 LINUX = {"sys_platform": "linux", "platform_machine": "x86_64"}
 MAC = {"sys_platform": "darwin", "platform_machine": "arm64"}
 WINDOWS = {"sys_platform": "win32", "platform_machine": "AMD64"}
@@ -67,13 +69,14 @@ def test_the_lock_is_made_as_contributing_says():
 
 
 def test_requirements_pin_every_package_by_its_version():
-    for name in ("requirements.txt", "requirements-tasks.txt", "constraints.txt"):
+    for name in ("requirements.txt", *FURTHER, "constraints.txt"):
         for line in (ROOT / name).read_text().splitlines():
             assert not line or line.startswith(("#", "-c ")) or PIN.fullmatch(line), line
 
 
-def test_what_tasks_need_changes_no_version_that_all_else_needs():
-    text = (ROOT / "requirements-tasks.txt").read_text()
+@pytest.mark.parametrize("name", FURTHER)
+def test_what_tasks_or_slurm_need_changes_no_version_that_all_else_needs(name):
+    text = (ROOT / name).read_text()
     assert "-c requirements.txt\n-c constraints.txt\n" in text
     constraints = read_pins((ROOT / "constraints.txt").read_text())
     assert not set(read_pins(text)) & set(constraints)

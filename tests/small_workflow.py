@@ -105,6 +105,13 @@ class Study:
         return "config/tiny.yaml", self.write("config/overlay.yaml", yaml.safe_dump(settings))
 
 
+def read_results(folder: Path) -> dict[str, bytes]:
+    """The bytes of all results in a folder."""
+    results = folder / "results"
+    files = sorted(path for path in results.rglob("*") if path.is_file())
+    return {str(path.relative_to(results)): path.read_bytes() for path in files}
+
+
 def edit(study: Study, path: str, old: str, new: str) -> None:
     file = study.folder / path
     text = file.read_text()

@@ -23,6 +23,8 @@ UNPINNED = {"setuptools"}
 ASKED_FOR = {"llama_cpp", "lm_eval", "triton"}
 # What transformers needs to read GGUF files.
 BROUGHT = {"accelerate"}
+# What a part of the workflow needs beside them.
+FURTHER = ("requirements-tasks.txt", "requirements-slurm.txt")
 LINUX = {"sys_platform": "linux", "platform_machine": "x86_64"}
 MAC = {"sys_platform": "darwin", "platform_machine": "arm64"}
 WINDOWS = {"sys_platform": "win32", "platform_machine": "AMD64"}
@@ -99,7 +101,7 @@ def test_the_library_depends_on_what_it_imports_from_the_pinned_version_to_the_n
 
 
 def test_requirements_pin_every_package_by_its_version():
-    for name in ("requirements.txt", "requirements-tasks.txt", "constraints.txt"):
+    for name in ("requirements.txt", *FURTHER, "constraints.txt"):
         for line in (ROOT / name).read_text().splitlines():
             assert not line or line.startswith(("#", "-c ")) or PIN.fullmatch(line), line
 
@@ -115,8 +117,9 @@ def test_the_image_has_the_lock_and_copies_what_is_there():
     assert all((ROOT / source).exists() for source in copied)
 
 
-def test_what_tasks_need_changes_no_version_that_all_else_needs():
-    text = (ROOT / "requirements-tasks.txt").read_text()
+@pytest.mark.parametrize("name", FURTHER)
+def test_what_tasks_or_slurm_need_changes_no_version_that_all_else_needs(name):
+    text = (ROOT / name).read_text()
     assert "-c requirements.txt\n-c constraints.txt\n" in text
     constraints = read_pins((ROOT / "constraints.txt").read_text())
     assert not set(read_pins(text)) & set(constraints)

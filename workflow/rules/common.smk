@@ -1,5 +1,6 @@
 """What all rules share: the checked config's studies, the spec of a job, and its resources."""
 
+import json
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ os.environ.update(
 
 from spon import failures, settings, signals, texts
 from spon.analyses.checkpoints import find_checkpoints
+from spon.cost import batch
 from spon.lineage import digest, publish
 from spon.names import find_inside
 from spon.study import Study
@@ -114,11 +116,46 @@ CPUS = (
 # threads never outnumber the real cores.
 TORCH_THREADS = CPUS if GPU else min(config["threads"], CPUS)
 MODEL_CORES = 1 if GPU else max(1, -(-workflow.cores * TORCH_THREADS // CPUS))
+
+
+def ask_memory(wildcards, attempt):
+    """The memory of a node that a model job asks a cluster for, in MiB; on a GPU, the host's."""
+    limit = config["memory_gib"]
+    if not GPU:
+        return batch.ask_memory(limit, attempt)
+    pinned = Path(rules.fetch_model.output.model.format(study=wildcards.study))
+    model = json.loads(pinned.read_text()) if pinned.exists() else None
+    return batch.ask_memory(batch.count_host(model, limit), attempt, "cuda")
+
+
+def ask_minutes(otherwise):
+    """The time that jobs ask a cluster for, in minutes: by their study's plan, if it has one."""
+
+    def ask(wildcards, attempt, rulename):
+        plan = Path(rules.write_plan.output.plan.format(study=wildcards.study))
+        planned = json.loads(plan.read_text())["rules"] if plan.exists() else {}
+        own_name = name_of(workflow.get_rule(rulename))
+        return batch.ask_minutes(planned.get(own_name), attempt, otherwise)
+
+    return ask
+
+
 # What a job that runs a model asks for; memory in whole MiB, since Snakemake rounds resources.
+# Scripts read the first three, clusters the others and `gpu`: there, CPUs are not those of the
+# machine that submits, and a rule without `cpus_per_task` is not submitted.
 MODEL = {
     "gpu": GPU,
     "torch_threads": TORCH_THREADS,
     "memory_mib": int(1024 * config["memory_gib"]),
+    "mem_mb": ask_memory,
+    "runtime": ask_minutes(batch.MINUTES),
+    "cpus_per_task": config["threads"],
+}
+# Of a job that runs none, and yet is too long for a login node, or says what a node is.
+SMALL = {
+    "mem_mb": lambda wildcards, attempt: batch.ask_memory(batch.SMALL_GIB, attempt),
+    "runtime": ask_minutes(batch.SMALL_MINUTES),
+    "cpus_per_task": 1,
 }
 
 

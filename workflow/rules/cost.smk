@@ -164,8 +164,7 @@ rule measure_rate:
         "../../envs/model.yaml"
     threads: workflow.cores
     resources:
-        gpu=lambda wildcards: GPU * (config["plan"]["teraflops"] is None),
-        torch_threads=TORCH_THREADS,
+        **MODEL | {"gpu": lambda wildcards: GPU * (config["plan"]["teraflops"] is None)},
     params:
         spec=spec(
             "measure_rate.py",

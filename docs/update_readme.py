@@ -1,4 +1,4 @@
-"""Put what the published studies found into the README and docs/three-models.md, with figures.
+"""Put what the published studies found into the README and docs, with figures.
 
 The studies are published: `make pull` fetches them.
 """
@@ -25,6 +25,7 @@ FIGURES = {
     f"{LLAMA_FIGURES}/fig7_bias_statistics.png": "llama_fig7_bias_statistics.png",
 }
 COMPARISON = "docs/three-models.md"
+METHODS = "studies/methods/results/pydoc-threshold/tables/methods.md"
 WRITTEN = "<!-- written by `make readme` from the tables and verdicts of the published studies -->"
 
 
@@ -75,6 +76,11 @@ def read_summary(findings: str) -> str:
     return findings.split("## Summary\n")[1].split("\n## ")[0].strip() + "\n"
 
 
+def read_methods(page: str) -> str:
+    """Return how methods compare without the page's title, its headings as those of tables."""
+    return re.sub(r"^## (.*)$", r"**\1**", page.partition("\n")[2].strip(), flags=re.M) + "\n"
+
+
 def read_findings(study: Published) -> Findings:
     """Read the tables and verdicts of a published study."""
     tables = {
@@ -115,6 +121,9 @@ if __name__ == "__main__":
     path = ROOT / "README.md"
     readme = insert(path.read_text(), "headline", (ROOT / "results/pydoc/headline.md").read_text())
     path.write_text(insert(readme, "checkpoints", read_summary((ROOT / FINDINGS).read_text())))
+    method = ROOT / "docs/method.md"
+    compared = read_methods((ROOT / METHODS).read_text())
+    method.write_text(insert(method.read_text(), "methods", compared))
     if all(study.results.is_dir() for study in STUDIES):
         (ROOT / COMPARISON).write_text(compare())
     for figure, copy in FIGURES.items():

@@ -71,4 +71,4 @@ def say_difference(row: pd.Series, measure: str) -> list[str]:
         row[name, measure]
         for name in ("difference_nats_per_token", "difference_low", "difference_high")
     ]
-    return [say_bounds(*bounds, decimals=1, scale=1000.0), say_p_value(row["p_holm", measure])]
+    return [say_bounds(*bounds, decimals=2, scale=1000.0), say_p_value(row["p_holm", measure])]

@@ -17,8 +17,9 @@ def test_a_row_has_a_method_without_biases_and_then_with_them():
     assert rows == [
         # exp(2.5) and exp(2.4); a tenth of a nat is a hundred thousandths.
         "| threshold | none | 37.5 % | 12.182 | 0.4000 | n/a | n/a | n/a | n/a |",
-        "| wina | none | 37.5 % | 11.023 | 0.3000 | -100.0 [-100.0, -100.0] | < 0.001 "
-        "| -100.0 [-100.0, -100.0] | < 0.001 |",
+        "| wina | none | 37.5 % | 11.023 | 0.3000 | -100.00 [-100.00, -100.00] | < 0.001 "
+        "| -100.00 [-100.00, -100.00] | < 0.001 |",
         "| threshold | UNIF-ALL | 37.5 % | 11.023 | 0.3000 | n/a | n/a | n/a | n/a |",
-        "| wina | UNIF-ALL | 37.5 % | 11.023 | 0.3000 | 0.0 [0.0, 0.0] | 1 | 0.0 [0.0, 0.0] | 1 |",
+        "| wina | UNIF-ALL | 37.5 % | 11.023 | 0.3000 | 0.00 [0.00, 0.00] | 1 "
+        "| 0.00 [0.00, 0.00] | 1 |",
     ]

@@ -118,13 +118,17 @@ def compare() -> str:
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    readme = insert(path.read_text(), "headline", (ROOT / "results/pydoc/headline.md").read_text())
-    path.write_text(insert(readme, "checkpoints", read_summary((ROOT / FINDINGS).read_text())))
-    method = ROOT / "docs/method.md"
-    compared = read_methods((ROOT / METHODS).read_text())
-    method.write_text(insert(method.read_text(), "methods", compared))
+    pages = {name: (ROOT / name).read_text() for name in ("README.md", "docs/method.md")}
+    blocks = [
+        ("README.md", "headline", (ROOT / "results/pydoc/headline.md").read_text()),
+        ("README.md", "checkpoints", read_summary((ROOT / FINDINGS).read_text())),
+        ("docs/method.md", "methods", read_methods((ROOT / METHODS).read_text())),
+    ]
+    for name, block, text in blocks:
+        pages[name] = insert(pages[name], block, text)
     if all(study.results.is_dir() for study in STUDIES):
-        (ROOT / COMPARISON).write_text(compare())
+        pages[COMPARISON] = compare()
+    for name, page in pages.items():
+        (ROOT / name).write_text(page)
     for figure, copy in FIGURES.items():
         shutil.copy(ROOT / figure, ROOT / "docs" / copy)

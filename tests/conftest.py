@@ -7,6 +7,15 @@ ROOT = Path(__file__).parents[1]
 TINY = ROOT / "resources/models/tiny"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless it is asked for."""
+    if "long" in config.getoption("markexpr"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def model_json(tmp_path_factory) -> Path:
     """The description of the tiny model, as `fetch_model` writes it."""

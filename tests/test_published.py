@@ -1,6 +1,8 @@
 """What git says is published is there and up to date, so that a clone that pulls is, too."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from hashlib import md5
@@ -10,11 +12,16 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from docs.update_readme import insert, read_methods
 from spon.lineage import records
+from spon.lineage.digest import digest_code
 
 ROOT = Path(__file__).parents[1]
 LOCKS = [ROOT / "dvc.lock", *sorted((ROOT / "studies").glob("*/dvc.lock"))]
-STALE = "dvc.lock is of other files: run `spon publish` in its folder, and commit what it writes"
+STALE = (
+    "dvc.lock is of other files. On a clone that has pulled, `snakemake -n`: run what it lists, "
+    "then `spon publish` in the lock's folder, and commit what it writes"
+)
 
 
 def read_yaml(path: Path) -> dict:
@@ -62,6 +69,50 @@ def test_the_locks_are_of_this_state_of_code_and_settings():
             if dependency.status()
         ]
     assert differ == [], STALE
+
+
+def read_published_records() -> list[dict]:
+    """The records that git has, as they are committed."""
+    paths = subprocess.run(
+        ["git", "ls-files", "-z", "results/*/lineage/*", "studies/*/results/*/lineage/*"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return [json.loads(read_committed(ROOT / path)) for path in filter(None, paths.split("\0"))]
+
+
+def test_results_are_of_this_state_of_code():
+    """Else whoever has pulled would be told that jobs are to run."""
+    scripts = find_scripts()
+    stale = {
+        record["rule"]
+        for record in read_published_records()
+        if record["spec"].get("code") != digest_code(scripts[record["rule"]])
+    }
+    assert stale == set(), f"results are of other code: {STALE}"
+
+
+def find_scripts() -> dict[str, Path]:
+    """The script of every rule, by the rule's name."""
+    scripts, bases = {}, {}
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        blocks = re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.M)
+        for block in blocks:
+            if named := re.match(r"use rule (\w+) as (\w+) with:", block):
+                bases[named[2]] = named[1]
+                continue
+            named = re.match(r"rule (\w+):", block)
+            script = re.search(r'^ +"\.\./scripts/(\w+\.py)"', block, re.M)
+            if named and script:
+                scripts[named[1]] = ROOT / "workflow/scripts" / script[1]
+    while bases:
+        for name, base in list(bases.items()):
+            if base in scripts:
+                scripts[name] = scripts[base]
+                del bases[name]
+    return scripts
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name)
@@ -116,10 +167,15 @@ def list_leaves(tree: object) -> list:
 
 def test_an_artifact_comes_by_its_name_once_a_version_is_tagged(tmp_path):
     def call(*command: str) -> None:
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        # Outside of a repository nothing else keeps DVC from reporting.
+        environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
 
     call("git", "clone", "-q", str(ROOT), "clone")
-    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "tag.gpgSign=false")
     call("git", "-C", "clone", *identity, "tag", "-a", "top-50@v99.0.0", "-m", "top-50")
     call(sys.executable, "-m", "dvc", "artifacts", "get", "clone", "top-50")
     (out,) = [
@@ -129,3 +185,12 @@ def test_an_artifact_comes_by_its_name_once_a_version_is_tagged(tmp_path):
     expected = {file["relpath"]: file["md5"] for file in inside}
     content = (tmp_path / "biases.safetensors").read_bytes()
     assert digest(content) == expected["s0.5/seed0/biases.safetensors"]
+
+
+def test_the_docs_quote_what_is_published():
+    outs = read_outs(ROOT / "studies/methods/dvc.lock")
+    listed = find_object(outs["results/pydoc-threshold/tables"]["md5"]).read_text()
+    (page,) = [one["md5"] for one in json.loads(listed) if one["relpath"] == "methods.md"]
+    text = (ROOT / "docs/method.md").read_text()
+    quoted = insert(text, "methods", read_methods(find_object(page).read_text()))
+    assert text == quoted, "run: make readme"

@@ -31,17 +31,17 @@ def ask_memory(gib: float | int, attempt: int, device: str = "cpu") -> int:
     return math.ceil(MIB_PER_GIB * (gib + BESIDE[device]) * (1 + attempt) / 2)
 
 
-def count_host(model: Mapping[str, Any] | None, memory_gib: float | int) -> float | int:
+def count_host(shape: Mapping[str, Any] | None, memory_gib: float | int) -> float | int:
     """Return the GiB of a node's memory through which weights go to a GPU.
 
     Args:
-        model: The content of `model.json`, whose weights count four bytes each, as analyses load
-            them in float32; None as long as it is not there.
+        shape: As in `model.json`; its weights count four bytes each, as analyses load them in
+            float32. None as long as it is not known.
         memory_gib: Memory of the GPU, into which they fit.
     """
-    if model is None:
+    if shape is None or "parameters" not in shape:
         return memory_gib
-    return min(memory_gib, 4 * model["shape"]["parameters"] / 2**30)
+    return min(memory_gib, 4 * shape["parameters"] / 2**30)
 
 
 def ask_minutes(planned: Mapping[str, Any] | None, attempt: int, otherwise: int = MINUTES) -> int:

@@ -133,7 +133,7 @@ def find_folder(options: argparse.Namespace, root: Path) -> folder.Folder | None
     if not folder.is_folder(path, root, known):
         return None
     for name in ("mermaid", "depth"):
-        if getattr(options, name):
+        if getattr(options, name) not in (None, False):
             raise ValueError(f"--{name} is of a file, and {options.file} is a folder")
     return folder.Folder(path, root, known, options.all)
 

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1]
 # The seam moves files, logs and threads, and progress is shown meanwhile; no number depends on
 # them. What is made of a GGUF file is known by the number of its conversion, in the settings of
 # `fetch_model`, and by digests that every job compares; a sparsifier of `methods`, by its own
-# digest in the settings of the jobs that use it.
+# digest in the settings of the jobs that use it; a test sees that their registry decides nothing.
 APART = {"job", "lineage.digest", "lineage.equal", "lineage.records", "lineage.stamp", "progress"}
 APART |= {"inputs.gguf", "inputs.header", "inputs.wheel", "methods.registry", "methods.wina"}
 PROGRESS = "progress"

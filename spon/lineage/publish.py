@@ -69,6 +69,19 @@ def describe_change(old: Records, new: Records) -> Iterator[str]:
         if record.outputs[path] != digests.get(path):
             differ += 1
     yield f"{count(differ, 'file')} with other bytes than in the last commit"
+    before, now = list_processors(old), list_processors(new)
+    if before and now - before:
+        yield (
+            f"made on {' and '.join(sorted(now - before))}, and what was published before on "
+            f"{' and '.join(sorted(before))}: last digits differ though nothing else may; to "
+            f"publish a change of code alone, `dvc pull` first"
+        )
+
+
+def list_processors(records: Records) -> set[str]:
+    """List the processors on which files were made, as far as their records name them."""
+    named = {record.environment.get("processor") for record in records.by_file.values()}
+    return named - {None, ""}
 
 
 def run_dvc(root: Path, *arguments: str) -> None:
@@ -121,10 +134,13 @@ def find_unfetched(clone: Path, folder: Path, studies: Iterable[str]) -> list[st
 
 def list_published(stages: Path) -> list[str]:
     """List the outputs of the stages of a `dvc.yaml` that DVC brings; git has the others."""
-    described = yaml.safe_load(stages.read_text(encoding="utf-8")) or {}
+    try:
+        described = yaml.safe_load(stages.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError:  # which DVC tells better
+        return []
     paths = []
-    for stage in described.get("stages", {}).values():
-        for output in stage.get("outs", []):
+    for stage in (described.get("stages") or {}).values():
+        for output in stage.get("outs") or []:
             named = {output: {}} if isinstance(output, str) else output
-            paths += [path for path, how in named.items() if how.get("cache", True)]
+            paths += [path for path, how in named.items() if (how or {}).get("cache", True)]
     return paths

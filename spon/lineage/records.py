@@ -283,7 +283,7 @@ def name_processor() -> str:
         named = re.search(r"^model name\s*: (.*)$", CPUS.read_text(), re.M)
         if named:
             return named[1]
-    return platform.processor()
+    return platform.processor() or platform.machine()
 
 
 def start_record(path: str | Path) -> None:

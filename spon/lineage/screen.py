@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 # As git has it: quit if it fits, keep colours, and leave the last page on the screen.
 LESS = "FRX"
@@ -21,11 +22,18 @@ def write_pages(text: str) -> None:
     The pager is the command in `$PAGER`, else `less`; if it is empty, `cat` or not here, there is
     none.
     """
-    pager = os.environ.get("PAGER", "less")
+    pager = os.environ.get("PAGER", "less").strip()
     lines = text.count("\n")
     fits = not sys.stdout.isatty() or lines < shutil.get_terminal_size().lines
     if fits or pager in ("", "cat") or not shutil.which(pager.split()[0]):
         write(text)
         return
     environment = {"LESS": LESS} | os.environ
-    subprocess.run(pager, shell=True, input=text, env=environment, encoding="utf-8", check=False)
+    with subprocess.Popen(
+        pager, shell=True, stdin=subprocess.PIPE, env=environment, encoding="utf-8"
+    ) as paged:
+        with suppress(OSError, KeyboardInterrupt), paged.stdin:  # it may be left before the end
+            paged.stdin.write(text)
+        while paged.poll() is None:
+            with suppress(KeyboardInterrupt):  # which means something to the pager
+                paged.wait()

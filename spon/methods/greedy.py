@@ -90,7 +90,9 @@ def raise_sparsities(
     taken = dict.fromkeys(weights, 0)
 
     def share(taken: Mapping[str, int]) -> dict[str, float]:
-        return {name: target * (taken[name] / steps) * (total / weights[name]) for name in taken}
+        shares = {name: target * (taken[name] / steps) * (total / weights[name]) for name in taken}
+        # What fits exactly may be more than 1 by its last digit.
+        return {name: min(one, 1.0) if one < 1 + 1e-9 else one for name, one in shares.items()}
 
     for _ in range(steps):
         further = [taken | {name: taken[name] + 1} for name in weights]

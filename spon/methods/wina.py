@@ -20,7 +20,7 @@ def weigh(
     x: Float[Tensor, "*batch d_in"], norms: Float[Tensor, "d_in"]
 ) -> Float[Tensor, "*batch d_in"]:
     """Return the length of what every entry adds to a site's output, float32."""
-    return x.detach().float().abs() * norms
+    return x.detach().float().abs() * norms.to(x.device)
 
 
 def score_inputs(

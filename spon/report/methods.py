@@ -27,13 +27,17 @@ def write_methods(table: pd.DataFrame) -> str:
     """
     counted = keep_counting(table, [*KEY, "measure"])
     methods = list(dict.fromkeys(counted["method"]))
+    number = int(counted["seeds"].max())
+    single = number == 1
+    trainings = "one training" if single else f"up to {number} trainings"
     blocks = [
-        "# Methods at equal sparsity",
+        "# Methods at the same sparsity asked for",
         f"The same model, text and budget of training with {join_words(methods)}. Δ is a method "
         f"less {methods[0]}, paired over {counted['blocks'].iloc[0]} blocks of held-out text, "
         f"below zero where it is better, with its 95 % interval in thousandths of a nat per "
         f"token; p is adjusted by Holm's method over all differences of one measure. *Of the "
-        f"model* is the share of its weights that really meet a zero.",
+        f"model* is the share of its weights that really meet a zero. Rows with biases are "
+        f"of {trainings} each{', so intervals are of the text alone' if single else ''}.",
     ]
     for (scope, sparsity), rows in counted.groupby(["scope", "sparsity"], sort=False):
         blocks.append(f"## {say_scope(scope)}, {say_percent(sparsity)}")

@@ -16,10 +16,10 @@ def test_a_part_of_a_mib_is_a_whole_one():
 
 
 def test_a_job_on_a_gpu_asks_a_node_for_its_weights_in_float32_and_not_for_the_memory_of_the_gpu():
-    model = {"shape": {"parameters": 2**29}}
-    assert batch.count_host(model, memory_gib=70) == 2
-    assert batch.count_host(model, memory_gib=1.5) == 1.5
-    assert batch.count_host(None, memory_gib=70) == 70
+    shape = {"parameters": 2**29}
+    assert batch.count_host(shape, memory_gib=70) == 2
+    assert batch.count_host(shape, memory_gib=1.5) == 1.5
+    assert batch.count_host(None, memory_gib=70) == batch.count_host({}, memory_gib=70) == 70
 
 
 @pytest.mark.parametrize(

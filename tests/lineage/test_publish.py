@@ -1,5 +1,6 @@
 """What is published is sound, is told by what changed, and comes back on a clone."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import yaml
 
 from spon.lineage import publish
 from spon.lineage.find import find_clone, find_record
+from spon.lineage.records import read_records
 
 CONFIG = """\
 [core]
@@ -137,3 +139,19 @@ def test_what_stages_publish_is_named_but_for_what_git_has(tmp_path):
     assert publish.list_published(stages) == ["x", "y"]
     stages.write_text("")
     assert publish.list_published(stages) == []
+
+
+def test_another_processor_than_that_of_what_was_published_is_said(study):
+    path = Path("results/s/lineage/TOP-50/0/train_spon.json")
+    record = json.loads(path.read_text())
+
+    def made_on(processor):
+        record["environment"]["processor"] = processor
+        path.write_text(json.dumps(record))
+        return read_records(study)
+
+    its, mine, unknown = map(made_on, ("its", "mine", None))
+    told = [*publish.describe_change(its, mine)]
+    assert told[-1].startswith("made on mine, and what was published before on its: last digits")
+    for before, after in ((mine, mine), (unknown, mine)):
+        assert "made on" not in "".join(publish.describe_change(before, after))

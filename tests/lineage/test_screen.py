@@ -46,7 +46,12 @@ def test_a_pipe_gets_all_at_once(paged, monkeypatch):
     assert not paged.exists()
 
 
-@pytest.mark.parametrize("pager", ["", "cat", "no-such-pager -x"])
+@pytest.mark.parametrize("pager", ["", " ", "cat", "no-such-pager -x"])
 def test_without_a_pager_all_is_written_at_once(paged, monkeypatch, pager):
     monkeypatch.setenv("PAGER", pager)
     assert write_to(Terminal(), THREE, monkeypatch) == THREE
+
+
+def test_a_pager_that_is_left_before_the_end_ends_nothing_else(paged, monkeypatch):
+    monkeypatch.setenv("PAGER", "true")
+    assert write_to(Terminal(), THREE * 100_000, monkeypatch) == ""

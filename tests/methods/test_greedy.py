@@ -92,3 +92,9 @@ def test_a_block_s_error_is_less_than_with_one_sparsity_for_all(network, allocat
             for chosen in (thresholds, uniform)
         ]
         assert errors[0] < errors[1]
+
+
+def test_a_map_that_fits_exactly_takes_its_last_step():
+    """Of seven of a hundred weights: 0.5 * (7 / 50) * (100 / 7) is more than 1 by a bit."""
+    raised = greedy.raise_sparsities({"fits": 7, "rest": 93}, 0.5, lambda s: -s["fits"])
+    assert raised == {"fits": 1.0, "rest": pytest.approx(43 / 93)}

@@ -19,8 +19,16 @@ def test_the_code_of_a_method_is_no_part_of_jobs_that_do_not_use_it():
         assert f"methods.{name}" in digest.APART, "its studies name its digest in their settings"
         described = digest.describe_code(digest.module_path(f"methods.{name}"))
         assert set(described) == {"script"}, "the hall imports it, so it imports nothing of ours"
+
+
+def test_the_registry_decides_nothing_since_no_digest_holds_it():
     tree = ast.parse((ROOT / "spon/methods/registry.py").read_text())
-    assert not [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert not [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.Lambda)]
+    entries = ", ".join(
+        f"'{name}': Method({name}.score_inputs, {name}.make_sparsifier)"
+        for name in registry.METHODS
+    )
+    assert ast.unparse(tree.body[-1]) == f"METHODS = {{{entries}}}"
 
 
 @pytest.mark.parametrize("method", registry.METHODS)

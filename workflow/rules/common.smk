@@ -96,7 +96,8 @@ try:
     settings.check(config, ROOT / "workflow/schemas/config.schema.yaml", ROOT)
     SWEPT = [read_study(name) for name in config["sweep"]["studies"]]
 except settings.SettingsError as mistake:
-    raise WorkflowError(str(mistake))
+    read = f" (read was {OF_FOLDER} too)" if HAS_FOLDER_A_CONFIG else ""
+    raise WorkflowError(f"{mistake}{read}")
 
 WITH_MODEL = [one.name for one in SWEPT if one.has_model]
 WITH_TEXTS = [one.name for one in SWEPT if one.further_texts]
@@ -118,22 +119,30 @@ TORCH_THREADS = CPUS if GPU else min(config["threads"], CPUS)
 MODEL_CORES = 1 if GPU else max(1, -(-workflow.cores * TORCH_THREADS // CPUS))
 
 
+def read_part(path, part):
+    """A part of a JSON file that a job may ask by; None if it is not there, damaged or of another version."""
+    try:
+        return json.loads(Path(path).read_text())[part]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def ask_memory(wildcards, attempt):
     """The memory of a node that a model job asks a cluster for, in MiB; on a GPU, the host's."""
     limit = config["memory_gib"]
     if not GPU:
         return batch.ask_memory(limit, attempt)
-    pinned = Path(rules.fetch_model.output.model.format(study=wildcards.study))
-    model = json.loads(pinned.read_text()) if pinned.exists() else None
-    return batch.ask_memory(batch.count_host(model, limit), attempt, "cuda")
+    pinned = rules.fetch_model.output.model.format(study=wildcards.study)
+    host = batch.count_host(read_part(pinned, "shape"), limit)
+    return batch.ask_memory(host, attempt, "cuda")
 
 
 def ask_minutes(otherwise):
     """The time that jobs ask a cluster for, in minutes: by their study's plan, if it has one."""
 
     def ask(wildcards, attempt, rulename):
-        plan = Path(rules.write_plan.output.plan.format(study=wildcards.study))
-        planned = json.loads(plan.read_text())["rules"] if plan.exists() else {}
+        plan = rules.write_plan.output.plan.format(study=wildcards.study)
+        planned = read_part(plan, "rules") or {}
         own_name = name_of(workflow.get_rule(rulename))
         return batch.ask_minutes(planned.get(own_name), attempt, otherwise)
 

@@ -124,6 +124,7 @@ def jobs_of_study(wildcards):
             rules.render_page,
         ]
         + [rules.compare_texts] * bool(chosen.further_texts)
+        + [rules.compare_methods] * (chosen.name in REFERENCES)
     )
     return jobs.list_jobs(
         chosen,

@@ -249,7 +249,7 @@ rule write_metrics:
 
 
 rule tables:
-    """Make every table of the sweep."""
+    """Make every table of the sweep, but for that of methods."""
     input:
         expand(rules.tabulate.output, study=WITH_MODEL),
         expand(rules.tabulate_trainings.output, study=WITH_MODEL),

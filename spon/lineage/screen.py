@@ -1,6 +1,7 @@
 """Write to the screen: at once what it can hold, page by page what it cannot."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,15 +23,16 @@ def write_pages(text: str) -> None:
     The pager is the command in `$PAGER`, else `less`; if it is empty, `cat` or not here, there is
     none.
     """
-    pager = os.environ.get("PAGER", "less").strip()
+    pager = os.environ.get("PAGER", "less")
     lines = text.count("\n")
     fits = not sys.stdout.isatty() or lines < shutil.get_terminal_size().lines
-    if fits or pager in ("", "cat") or not shutil.which(pager.split()[0]):
+    command = shlex.split(pager)
+    if fits or command in ([], ["cat"]) or not shutil.which(command[0]):
         write(text)
         return
     environment = {"LESS": LESS} | os.environ
     with subprocess.Popen(
-        pager, shell=True, stdin=subprocess.PIPE, env=environment, encoding="utf-8"
+        command, stdin=subprocess.PIPE, env=environment, encoding="utf-8"
     ) as paged:
         with suppress(OSError, KeyboardInterrupt), paged.stdin:  # it may be left before the end
             paged.stdin.write(text)

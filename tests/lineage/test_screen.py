@@ -20,7 +20,7 @@ def paged(tmp_path, monkeypatch):
     """The file that the pager of a screen of three lines writes."""
     monkeypatch.setenv("LINES", "3")
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("PAGER", f"cat > {tmp_path / 'paged'}")
+    monkeypatch.setenv("PAGER", f"dd status=none of={tmp_path / 'paged'}")
     return tmp_path / "paged"
 
 

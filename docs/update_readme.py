@@ -25,6 +25,7 @@ FIGURES = {
     f"{LLAMA_FIGURES}/fig7_bias_statistics.png": "llama_fig7_bias_statistics.png",
 }
 COMPARISON = "docs/three-models.md"
+PRODUCTS = "bench/results/decoding.csv"
 METHODS = "studies/methods/results/pydoc-threshold/tables/methods.md"
 WRITTEN = "<!-- written by `make readme` from the tables and verdicts of the published studies -->"
 
@@ -81,6 +82,22 @@ def read_methods(page: str) -> str:
     return re.sub(r"^## (.*)$", r"**\1**", page.partition("\n")[2].strip(), flags=re.M) + "\n"
 
 
+def tabulate_products(path: Path, sparsities: tuple[float, ...] = (0.25, 0.5, 0.8)) -> str:
+    """Write how many times as fast as the dense product two sparse ones are, and the bound."""
+    table = pd.read_csv(path)
+    bounds = table[table["sparsity"].isin(sparsities)].groupby("sparsity")["bound"].first()
+    columns = [
+        f"{sparsity:.0%} ({bound:.2f})".replace("%", " %") for sparsity, bound in bounds.items()
+    ]
+    header = ["inputs x outputs", *columns, *(f"`embedding_bag`, {one}" for one in columns)]
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for (d_in, d_out), rows in table.groupby(["d_in", "d_out"], sort=False):
+        speeds = rows.set_index(["way", "sparsity"])["speed_up"]
+        ways = (speeds.loc[way].loc[[*bounds.index]] for way in ("product", "embedding_bag"))
+        lines.append([f"{d_in} x {d_out}", *(f"{one:.2f}" for way in ways for one in way)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def read_findings(study: Published) -> Findings:
     """Read the tables and verdicts of a published study."""
     tables = {
@@ -118,11 +135,15 @@ def compare() -> str:
 
 
 if __name__ == "__main__":
-    pages = {name: (ROOT / name).read_text() for name in ("README.md", "docs/method.md")}
+    pages = {
+        name: (ROOT / name).read_text()
+        for name in ("README.md", "docs/method.md", "docs/decoding.md")
+    }
     blocks = [
         ("README.md", "headline", (ROOT / "results/pydoc/headline.md").read_text()),
         ("README.md", "checkpoints", read_summary((ROOT / FINDINGS).read_text())),
         ("docs/method.md", "methods", read_methods((ROOT / METHODS).read_text())),
+        ("docs/decoding.md", "products", tabulate_products(ROOT / PRODUCTS)),
     ]
     for name, block, text in blocks:
         pages[name] = insert(pages[name], block, text)

@@ -54,7 +54,9 @@ def summarise(
             tabulate_recovery(largest, shares),
             show_damage(figures or {}),
             summarise_recovery(shares),
-            conclude_confidence(weigh_confidence(perplexity, damage_recovery, settings or {})),
+            conclude_confidence(
+                weigh_confidence(perplexity, damage_recovery, settings or {}, controls)
+            ),
             summarise_texts(texts, settings or {}),
             summarise_controls(controls),
         ]
@@ -81,7 +83,7 @@ def say_question(largest: pd.DataFrame, protocol: Mapping | None) -> str:
         "Setting small activations to zero (TEAL) saves work and costs accuracy. SPON adds a "
         "learned constant, the bias, to sparsified linear maps. How much of the damage do biases "
         f"win back? Measured on held-out text{text}, {say_trainings(largest['seeds'])} per row, "
-        "95 % intervals in brackets."
+        "95 % intervals in brackets, each by itself."
     )
 
 
@@ -113,7 +115,7 @@ def say_recovered(shares: pd.DataFrame) -> str:
     rows = "every row" if gains == len(shares) else f"{gains} of {len(shares)} rows"
     worse = f", below zero in {harms}" if harms else ""
     percent = say_range(known["recovery_percent"], 1, "%")
-    return f"{percent} (above zero in {rows}{worse})"
+    return f"{percent} (intervals above zero in {rows}{worse})"
 
 
 def tabulate_recovery(largest: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> str:

@@ -11,8 +11,8 @@ SHARES = pd.DataFrame(
 
 
 def test_a_gain_is_counted_only_where_its_interval_shows_it():
-    assert summary.say_recovered(SHARES) == "20.0 to 30.0 % (above zero in 1 of 2 rows)"
-    assert summary.say_recovered(SHARES.iloc[:1]) == "20.0 % (above zero in every row)"
+    assert summary.say_recovered(SHARES) == "20.0 to 30.0 % (intervals above zero in 1 of 2 rows)"
+    assert summary.say_recovered(SHARES.iloc[:1]) == "20.0 % (intervals above zero in every row)"
     worse = SHARES.assign(low=-9.0, high=-1.0)
     assert "above zero in 0 of 2 rows, below zero in 2" in summary.say_recovered(worse)
     unknown = SHARES.assign(low=float("nan"))

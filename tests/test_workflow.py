@@ -303,10 +303,19 @@ def of_methods(tiny):
 
     yield tiny, overlay
     for method in ("wina", "greedy"):
-        shutil.rmtree(tiny.folder / f"results/{method}")
+        shutil.rmtree(tiny.folder / f"results/{method}", ignore_errors=True)
     tiny.run()
 
 
+def test_a_study_of_another_method_shares_no_job_that_sees_zeros(of_methods):
+    study, overlay = of_methods
+    for method, chooses in (("wina", "choose_thresholds"), ("greedy", "choose_greedy_thresholds")):
+        plan = study.plan("results/tiny/tables/methods.csv", overlays=overlay(method))
+        assert plan.items() >= {"compare_methods": 1, chooses: 1, "train_spon": 1}.items()
+        assert plan["evaluate_teal"] == plan["evaluate_spon"] == plan["read_quantiles"] == 1
+
+
+@pytest.mark.long
 def test_methods_are_compared_where_studies_differ_in_nothing_else(of_methods):
     study, overlay = of_methods
     study.run("results/tiny/tables/methods.csv", overlays=overlay("wina"))

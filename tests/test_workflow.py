@@ -520,13 +520,11 @@ def test_a_plan_counts_what_is_analysed_imitated_or_ranked_beside_the_sweep(plan
             "sparsities": [0.6, 0.7],
             "seeds": [0, 2],
         },
-        "studies": {"tiny": {"method": "topk"}},
     }
     overlays = planned.overlay(**odd)
     planned.run("plan", overlays=overlays)
     counts = {rule: told["jobs"] for rule, told in read_plan(planned)["rules"].items()}
     assert counts == planned.plan(overlays=overlays)
-    assert "read_quantiles" not in counts
 
 
 def test_a_plan_is_shown_as_a_table_beside_what_earlier_runs_took(planned):

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from spon.report.comparison import Findings, write_comparison
+from spon.report.markdown import write_table
 from spon.study import read_allocation
 
 ROOT = Path(__file__).parents[1]
@@ -90,12 +91,12 @@ def tabulate_products(path: Path, sparsities: tuple[float, ...] = (0.25, 0.5, 0.
         f"{sparsity:.0%} ({bound:.2f})".replace("%", " %") for sparsity, bound in bounds.items()
     ]
     header = ["inputs x outputs", *columns, *(f"`embedding_bag`, {one}" for one in columns)]
-    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    lines = []
     for (d_in, d_out), rows in table.groupby(["d_in", "d_out"], sort=False):
         speeds = rows.set_index(["way", "sparsity"])["speed_up"]
         ways = (speeds.loc[way].loc[[*bounds.index]] for way in ("product", "embedding_bag"))
         lines.append([f"{d_in} x {d_out}", *(f"{one:.2f}" for way in ways for one in way)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return write_table(header, lines) + "\n"
 
 
 def read_findings(study: Published) -> Findings:

@@ -71,25 +71,14 @@ def test_the_locks_are_of_this_state_of_code_and_settings():
     assert differ == [], STALE
 
 
-def read_published_records() -> list[dict]:
-    """The records that git has, as they are committed."""
-    paths = subprocess.run(
-        ["git", "ls-files", "-z", "results/*/lineage/*", "studies/*/results/*/lineage/*"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    return [json.loads(read_committed(ROOT / path)) for path in filter(None, paths.split("\0"))]
-
-
 def test_results_are_of_this_state_of_code():
     """Else whoever has pulled would be told that jobs are to run."""
     scripts = find_scripts()
     stale = {
-        record["rule"]
-        for record in read_published_records()
-        if record["spec"].get("code") != digest_code(scripts[record["rule"]])
+        record.rule
+        for lock in LOCKS
+        for record in records.read_commit(lock.parent, "HEAD").by_file.values()
+        if record.spec.get("code") != digest_code(scripts[record.rule])
     }
     assert stale == set(), f"results are of other code: {STALE}"
 

@@ -9,7 +9,13 @@ from pathlib import Path
 import yaml
 
 from spon.lineage.find import is_repository
-from spon.lineage.records import Records, read_commit, read_records, run_git
+from spon.lineage.records import (
+    Records,
+    list_processors,
+    read_commit,
+    read_records,
+    run_git,
+)
 from spon.lineage.show import count, count_rules
 from spon.lineage.verify import describe_report, verify
 
@@ -69,19 +75,13 @@ def describe_change(old: Records, new: Records) -> Iterator[str]:
         if record.outputs[path] != digests.get(path):
             differ += 1
     yield f"{count(differ, 'file')} with other bytes than in the last commit"
-    before, now = list_processors(old), list_processors(new)
+    before, now = (list_processors(records.by_file.values()) for records in (old, new))
     if before and now - before:
         yield (
             f"made on {' and '.join(sorted(now - before))}, and what was published before on "
             f"{' and '.join(sorted(before))}: last digits differ though nothing else may; to "
             f"publish a change of code alone, `dvc pull` first"
         )
-
-
-def list_processors(records: Records) -> set[str]:
-    """List the processors on which files were made, as far as their records name them."""
-    named = {record.environment.get("processor") for record in records.by_file.values()}
-    return named - {None, ""}
 
 
 def run_dvc(root: Path, *arguments: str) -> None:

@@ -286,6 +286,11 @@ def name_processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def list_processors(made: Iterable[Record]) -> set[str]:
+    """List the processors on which jobs ran, as far as their records name them."""
+    return {record.environment.get("processor") for record in made} - {None, ""}
+
+
 def start_record(path: str | Path) -> None:
     """Remove what an earlier run of the job has left, so that a failed job has no record."""
     Path(path).unlink(missing_ok=True)

@@ -16,7 +16,14 @@ from spon.lineage.problems import (
     list_misplaced,
     list_unrecorded,
 )
-from spon.lineage.records import Record, Records, digest_file, name_processor, run_git
+from spon.lineage.records import (
+    Record,
+    Records,
+    digest_file,
+    list_processors,
+    name_processor,
+    run_git,
+)
 from spon.lineage.show import SHORT, count
 from spon.lineage.stamp import read_origin
 
@@ -111,8 +118,7 @@ def choose_study(records: Records, study: str | None) -> list[Record]:
 
 def list_other_processors(jobs: list[Record]) -> tuple[str, ...]:
     """List the processors of these jobs that are not this machine's."""
-    named = {record.environment.get("processor") for record in jobs}
-    return tuple(sorted(named - {None, "", name_processor()}))
+    return tuple(sorted(list_processors(jobs) - {name_processor()}))
 
 
 def list_expected(jobs: list[Record], records: Records) -> dict[str, str]:

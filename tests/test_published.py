@@ -73,12 +73,12 @@ def test_the_locks_are_of_this_state_of_code_and_settings():
 
 def test_results_are_of_this_state_of_code():
     """Else whoever has pulled would be told that jobs are to run."""
-    scripts = find_scripts()
+    codes = {rule: digest_code(script) for rule, script in find_scripts().items()}
     stale = {
         record.rule
         for lock in LOCKS
         for record in records.read_commit(lock.parent, "HEAD").by_file.values()
-        if record.spec.get("code") != digest_code(scripts[record.rule])
+        if record.spec.get("code") != codes[record.rule]
     }
     assert stale == set(), f"results are of other code: {STALE}"
 

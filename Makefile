@@ -5,7 +5,7 @@ ENVIRONMENT = .venv/.complete
 CRATE_ENVIRONMENT = .venv/crate/.complete
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test chaos check pull hooks readme graph bench plans sweep
+.PHONY: study test chaos cluster check pull hooks readme graph bench plans sweep
 
 study: $(ENVIRONMENT)  ## the default study: tables and figures
 	snakemake --cores 8 --resources gpu=1
@@ -16,6 +16,10 @@ test: $(ENVIRONMENT) $(CRATE_ENVIRONMENT)  ## the tests
 chaos: $(ENVIRONMENT)  ## tiny studies under random kills, at least ten and fifty: byte-identical to an undisturbed one
 	rm -rf .chaos
 	python tests/chaos.py .chaos
+
+cluster: $(ENVIRONMENT)  ## the tiny study through SLURM on this machine, as root (apt-get install slurm-wlm munge): the same bytes
+	.venv/bin/pip install --disable-pip-version-check --quiet -r requirements-slurm.txt
+	pytest -m long -rs tests/cluster
 
 check: $(ENVIRONMENT)  ## lint, format, and a dry-run of every shipped config
 	ruff check .

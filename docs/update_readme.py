@@ -1,4 +1,4 @@
-"""Put what the published studies found into the README and docs/three-models.md, with figures.
+"""Put what the published studies found into the README and docs, with figures.
 
 The studies are published: `make pull` fetches them.
 """
@@ -29,6 +29,8 @@ FIGURES = {
     f"{LLAMA_FIGURES}/fig7_bias_statistics.png": "llama_fig7_bias_statistics.png",
 }
 COMPARISON = "docs/three-models.md"
+PRODUCTS = "bench/results/decoding.csv"
+METHODS = "studies/methods/results/pydoc-threshold/tables/methods.md"
 WRITTEN = "<!-- written by `make readme` from the tables and verdicts of the published studies -->"
 
 
@@ -87,6 +89,27 @@ def read_conclusions(findings: str) -> str:
     return "\n\n".join(kept) + "\n"
 
 
+def read_methods(page: str) -> str:
+    """Return how methods compare without the page's title, its headings as those of tables."""
+    return re.sub(r"^## (.*)$", r"**\1**", page.partition("\n")[2].strip(), flags=re.M) + "\n"
+
+
+def tabulate_products(path: Path, sparsities: tuple[float, ...] = (0.25, 0.5, 0.8)) -> str:
+    """Write how many times as fast as the dense product two sparse ones are, and the bound."""
+    table = pd.read_csv(path)
+    bounds = table[table["sparsity"].isin(sparsities)].groupby("sparsity")["bound"].first()
+    columns = [
+        f"{sparsity:.0%} ({bound:.2f})".replace("%", " %") for sparsity, bound in bounds.items()
+    ]
+    header = ["inputs x outputs", *columns, *(f"`embedding_bag`, {one}" for one in columns)]
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for (d_in, d_out), rows in table.groupby(["d_in", "d_out"], sort=False):
+        speeds = rows.set_index(["way", "sparsity"])["speed_up"]
+        ways = (speeds.loc[way].loc[[*bounds.index]] for way in ("product", "embedding_bag"))
+        lines.append([f"{d_in} x {d_out}", *(f"{one:.2f}" for way in ways for one in way)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def read_findings(study: Published) -> Findings:
     """Read the tables and verdicts of a published study."""
     tables = {
@@ -123,25 +146,25 @@ def compare() -> str:
     return f"{WRITTEN}\n{write_comparison(published, [read_findings(one) for one in STUDIES])}"
 
 
-def write_readme(readme: str) -> str:
-    """Return the README with what the studies found put into it."""
-    real, checkpoints = (
-        (ROOT / path).read_text() for path in (f"{RESULTS}/findings.md", FINDINGS)
-    )
-    blocks = {
-        "headline": (ROOT / RESULTS / "headline.md").read_text(),
-        "conclusions": read_conclusions(real),
-        "small": (ROOT / "results/pydoc/headline.md").read_text(),
-        "checkpoints": read_summary(checkpoints),
-    }
-    for name, text in blocks.items():
-        readme = insert(readme, name, text)
-    return readme
-
-
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(write_readme(path.read_text()))
-    (ROOT / COMPARISON).write_text(compare())
+    findings = {name: (ROOT / name).read_text() for name in (f"{RESULTS}/findings.md", FINDINGS)}
+    real, checkpoints = findings.values()
+    pages = {
+        name: (ROOT / name).read_text()
+        for name in ("README.md", "docs/method.md", "docs/decoding.md")
+    }
+    blocks = [
+        ("README.md", "headline", (ROOT / RESULTS / "headline.md").read_text()),
+        ("README.md", "conclusions", read_conclusions(real)),
+        ("README.md", "small", (ROOT / "results/pydoc/headline.md").read_text()),
+        ("README.md", "checkpoints", read_summary(checkpoints)),
+        ("docs/method.md", "methods", read_methods((ROOT / METHODS).read_text())),
+        ("docs/decoding.md", "products", tabulate_products(ROOT / PRODUCTS)),
+    ]
+    for name, block, text in blocks:
+        pages[name] = insert(pages[name], block, text)
+    pages[COMPARISON] = compare()
+    for name, page in pages.items():
+        (ROOT / name).write_text(page)
     for figure, copy in FIGURES.items():
         shutil.copy(ROOT / figure, ROOT / "docs" / copy)

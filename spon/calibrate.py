@@ -1,4 +1,7 @@
-"""Choose thresholds from the quantiles of |x| at every site, and measure what they set to zero."""
+"""Choose thresholds from the quantiles of |x| at every site, and measure what they set to zero.
+
+Other methods have quantiles of another score than the magnitude (`spon.methods`).
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 
 from spon import models, progress, sparsify
 from spon.inputs import check
+from spon.methods import registry
 from spon.sites import layer_of
 
 # A bin of the histogram holds the float32 numbers that differ in their last 13 bits alone. The 10
@@ -31,14 +35,15 @@ def read_quantiles(
     sites: Iterable[str],
     batch_tokens: int,
     dense_share: float,
+    method: str = "threshold",
 ) -> pd.DataFrame:
     """Return quantiles of the magnitude of every site's inputs, from one pass of the dense model.
 
     Memory does not grow with the text, since each site has one histogram.
 
     Returns:
-        `site, layer, share, magnitude`: the magnitude that `share` of the site's input entries do
-        not exceed.
+        `site, layer, share, magnitude`: the magnitude, or what else the method scores inputs by,
+        that `share` of the site's input entries do not exceed.
     """
     # ASSUME: one pass of the dense model serves all sites; choosing each threshold behind the
     # sites before it would hit the share in the sparse pass instead, but makes thresholds depend
@@ -46,7 +51,11 @@ def read_quantiles(
     counts = {site: torch.zeros(BINS, dtype=torch.int64, device=network.device) for site in sites}
 
     def count(site: str, x: Tensor) -> None:
-        counts[site] += count_magnitudes(x[:, int(dense_share * x.shape[1]) :])
+        scores = x[:, int(dense_share * x.shape[1]) :]
+        if method in registry.METHODS:
+            weight = network.get_submodule(site).weight
+            scores = registry.METHODS[method].score_inputs(scores, weight)
+        counts[site] += count_magnitudes(scores)
 
     watch_inputs(network, tokens, counts, count, batch_tokens)
     tables = []

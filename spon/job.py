@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-import platform
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
 # Where jobs keep tensors for one another: a folder per study, beside Snakemake's own files.
 KEPT = Path(".snakemake/kept")
-# Where Linux describes its processors.
-CPUS = Path("/proc/cpuinfo")
 # Where long jobs save how far they are.
 UNFINISHED = Path(".snakemake/unfinished")
 
@@ -169,8 +165,7 @@ def recorded(snakemake) -> Iterator[dict[str, Any]]:
     description = records.describe_job(rule, wildcards, spec, inputs, folder, given)
     records.check_inputs(description, folder)
     yield description
-    device, threads = choose_device(snakemake), snakemake.resources.get("torch_threads", 1)
-    environment = records.describe_environment(device, threads)
+    environment = records.describe_environment(choose_device(snakemake), count_threads(snakemake))
     code = digest.describe_code(sys.modules["__main__"].__file__)
     records.finish_record(path, description, snakemake.output, code, environment, folder)
 
@@ -198,6 +193,18 @@ def choose_device(snakemake) -> str:
     return "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
 
 
+def count_cpus() -> int:
+    """Return how many CPUs a job may use: those that it sees, or has asked SLURM for, if fewer."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(seen, int(os.environ.get("SLURM_CPUS_PER_TASK", seen)))
+
+
+def count_threads(snakemake) -> int:
+    """Return the CPU threads of a job's model, no more than CPUs where a cluster counts them."""
+    threads = snakemake.resources.get("torch_threads", 1)
+    return min(threads, count_cpus()) if "SLURM_CPUS_PER_TASK" in os.environ else threads
+
+
 def describe_job(snakemake, screen: int, description: dict[str, Any], stop: signals.Stop) -> Job:
     """Return the surroundings of a job; torch, if the script imports it, is set to its threads.
 
@@ -213,18 +220,15 @@ def describe_job(snakemake, screen: int, description: dict[str, Any], stop: sign
                 "but torch finds no GPU: "
                 "set device to 'cpu', or install the CUDA build of torch"
             )
-        torch.set_num_threads(snakemake.resources.get("torch_threads", 1))
+        torch.set_num_threads(count_threads(snakemake))
         if device == "cuda":  # a GPU may otherwise sum in another order from call to call
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
     made_by = records.name_origin(description) | dict(snakemake.wildcards.items())
-    processes = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
     identity = identify(snakemake, device, torch)
     memory_gib = snakemake.resources.get("memory_mib", float("inf")) / 1024
     saved = name_state(made_by, records.find_folder(snakemake.log[0], snakemake.output[0]))
-    return Job(device, processes, made_by, screen, memory_gib, identity, saved, stop)
+    return Job(device, count_cpus(), made_by, screen, memory_gib, identity, saved, stop)
 
 
 def identify(snakemake, device: str, torch) -> dict[str, Any]:
@@ -237,7 +241,7 @@ def identify(snakemake, device: str, torch) -> dict[str, Any]:
         if device == "cuda":
             hardware = torch.cuda.get_device_name()
         else:
-            hardware = f"{name_cpu()}, {torch.backends.cpu.get_cpu_capability()}"
+            hardware = f"{records.name_processor()}, {torch.backends.cpu.get_cpu_capability()}"
         identity |= {
             "hardware": hardware,
             "threads": torch.get_num_threads(),
@@ -245,15 +249,6 @@ def identify(snakemake, device: str, torch) -> dict[str, Any]:
             "transformers": metadata.version("transformers"),
         }
     return identity
-
-
-def name_cpu() -> str:
-    """Return the model name of this machine's processor, as far as it says."""
-    with suppress(OSError):
-        named = re.search(r"^model name\s*: (.*)$", CPUS.read_text(), re.M)
-        if named:
-            return named[1]
-    return platform.processor()
 
 
 class Screen(logging.Handler):

@@ -15,6 +15,7 @@ from spon.inputs import corpus, source, topics
 from spon.inputs.files import CORPORA
 from spon.inputs.shape import check_positions
 from spon.inputs.text import look
+from spon.methods.names import BY_RANK, THRESHOLD
 from spon.schema import SettingsError, check_form
 from spon.sites import TEAL
 from spon.study import Allocation, Study, read_allocation
@@ -238,6 +239,7 @@ def check_study(name: str, config: Mapping) -> None:
                 f"config: {section}.{key} is {blocks}: allowed is 1 to {available}, as many as "
                 f"{limit} says"
             )
+    check_method(name, study, config)
     check_training(name, study, config["train"])
     if not Path(config["analyses"]["prompts"]).is_file():
         raise SettingsError(
@@ -246,6 +248,21 @@ def check_study(name: str, config: Mapping) -> None:
     shape = check_model(f"studies.{name}", study, config)
     if shape:
         check_memory(study, shape, config)
+
+
+def check_method(name: str, study: Mapping, config: Mapping) -> None:
+    """Check that a study's method has what the sweep's allocations need.
+
+    Thresholds around modes are of magnitudes, and at the sparsity that the sweep asks for.
+    """
+    around_zero = study["method"] not in (THRESHOLD, BY_RANK)
+    for allocation in config["sweep"]["allocations"] if around_zero else []:
+        if read_allocation(allocation, config).learn == MODE:
+            raise SettingsError(
+                f"config: studies.{name}.method is {study['method']}, and sweep.allocations has "
+                f"'{allocation}', which learns by {MODE}: allowed with it are "
+                f"{THRESHOLD} and {BY_RANK}"
+            )
 
 
 def check_training(name: str, study: Mapping, train: Mapping) -> None:

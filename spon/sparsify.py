@@ -20,6 +20,7 @@ from torch.nn.functional import hardshrink
 from spon import models
 from spon.biases import check_run, read_biases
 from spon.inputs import check
+from spon.methods import registry
 from spon.sites import map_of, name_sites
 
 Sparsifier = Callable[[Tensor], Tensor]
@@ -122,7 +123,7 @@ def check_thresholds(
 
     Raises:
         FileError: A site is no linear map of the model, a layer lacks one, or sites that are
-            sparsified by threshold have none.
+            sparsified by a threshold have none.
     """
     linear = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     if unknown := [site for site in thresholds if site not in linear]:
@@ -131,8 +132,8 @@ def check_thresholds(
     sites = name_sites(models.count_layers(model), maps)
     if lost := [site for site in sites if site not in thresholds]:
         raise check.FileError(path, f"lacks the site {lost[0]}")
-    if (method == "threshold") == isnan(next(iter(thresholds.values()))):
-        has = "no" if method == "threshold" else "a"
+    if (method == "topk") != isnan(next(iter(thresholds.values()))):
+        has = "a" if method == "topk" else "no"
         raise check.FileError(path, f"has {has} threshold, and the study's method is {method}")
 
 
@@ -147,8 +148,11 @@ def make_sparsifiers(
     """Return the S of every site that has a threshold; around its centre, if it has one."""
     sparsifiers = {}
     for site, threshold in thresholds.items():
-        d_in = model.get_submodule(site).in_features
-        sparsifier = make_sparsifier(method, sparsity, threshold, d_in)
+        linear = model.get_submodule(site)
+        if method in registry.METHODS:
+            sparsifier = registry.METHODS[method].make_sparsifier(linear.weight, threshold)
+        else:
+            sparsifier = make_sparsifier(method, sparsity, threshold, linear.in_features)
         sparsifiers[site] = leave_start_dense(sparsifier, dense_share)
         if site in centres:
             sparsifiers[site] = subtract(sparsifiers[site], centres[site])

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from spon import texts
 from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, RANDOM, TRAINED
+from spon.methods.names import GREEDY, THRESHOLD
 from spon.sites import DENSE, EVALUATION, RUN, TEAL
 
 # How runs are learned that are evaluated one by one; random directions are evaluated many at a
@@ -102,18 +103,24 @@ class Study:
         return texts.list_names(self.config["studies"][self.name]["text"])
 
     @property
+    def sparsifier(self) -> str:
+        """The method by which a site's inputs are sparsified, whoever chose its sparsity."""
+        method = self.settings["method"]
+        return THRESHOLD if method == GREEDY else method
+
+    @property
     def sparsification(self) -> dict:
         """How the model is loaded and sparsified: `dtype`, `method`, `dense_share`."""
         return {
             "dtype": self.settings["dtype"],
-            "method": self.settings["method"],
+            "method": self.sparsifier,
             "dense_share": self.settings["protocol"]["dense_share"],
         }
 
     @property
     def no_sparsification(self) -> dict:
         """How the model is loaded where nothing is sparsified, whatever the study's method."""
-        return self.sparsification | {"method": "threshold", "dense_share": 0.0}
+        return self.sparsification | {"method": THRESHOLD, "dense_share": 0.0}
 
     @property
     def sparsification_of_states(self) -> dict:
@@ -125,7 +132,7 @@ class Study:
         """What decides how fast the model runs."""
         return {
             "dtype": self.settings["dtype"],
-            "method": self.settings["method"],
+            "method": self.sparsifier,
             "block_length": self.settings["protocol"]["block_length"],
             "teraflops": self.config["plan"]["teraflops"],
             "memory_gib": self.config["memory_gib"],
@@ -305,6 +312,13 @@ class Study:
             for run in self.learned
         ]
         return drop_repeats(self.baselines + of_runs)
+
+    def differs_in_method(self, other: "Study") -> bool:
+        """Whether the method is all in which another study differs, and so what they compare."""
+        if not (self.has_model and other.has_model):
+            return False
+        mine, others = ({**one.settings, "method": None} for one in (self, other))
+        return mine == others and self.settings["method"] != other.settings["method"]
 
     def describe_sites(self, allocation: str) -> dict:
         """What decides which sites get a bias, and what the list of them says of it."""

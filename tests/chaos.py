@@ -76,9 +76,7 @@ class Study:
 
     def read_results(self) -> dict[str, bytes]:
         """The bytes of all results."""
-        results = self.folder / "results"
-        files = sorted(path for path in results.rglob("*") if path.is_file())
-        return {str(path.relative_to(results)): path.read_bytes() for path in files}
+        return small_workflow.read_results(self.folder)
 
     def list_processes(self) -> list[psutil.Process]:
         """The processes that work in this folder, or were started with it."""

@@ -50,7 +50,8 @@ PLOTS_OF_ANALYSES = dict.fromkeys(
     re.findall(r"as (plot_\w+) with:\n    input:\n        unpack\(analysis", FIGURES), 1
 )
 FINDINGS = {"decide_claims": 1, "write_findings": 1, "render_page": 1}
-TABLES = ("tabulate", "tabulate_controls", "tabulate_further", "compare_texts", "write_headline")
+TABLES = ("tabulate", "tabulate_controls", "tabulate_further", "compare_texts")
+TABLES += ("write_headline", "write_metrics")
 REPORTING = dict.fromkeys(TABLES, 1) | PLOTS_OF_TABLES | FINDINGS
 
 
@@ -102,6 +103,13 @@ class Study:
 
     def overlay(self, **settings) -> tuple[str, str]:
         return "config/tiny.yaml", self.write("config/overlay.yaml", yaml.safe_dump(settings))
+
+
+def read_results(folder: Path) -> dict[str, bytes]:
+    """The bytes of all results in a folder."""
+    results = folder / "results"
+    files = sorted(path for path in results.rglob("*") if path.is_file())
+    return {str(path.relative_to(results)): path.read_bytes() for path in files}
 
 
 def edit(study: Study, path: str, old: str, new: str) -> None:

@@ -6,8 +6,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from spon import job
 
 ROOT = Path(__file__).parents[1]
 # A script whose job counts to nine, saves how far it is, and waits for a file before each step.
@@ -111,3 +114,14 @@ def test_a_job_that_saves_goes_on_where_it_was_and_leaves_nothing_when_it_has_su
     assert not Path("began0").exists()
     assert RECORD.exists()
     assert list(STATE.parent.iterdir()) == []
+
+
+def test_a_job_uses_no_more_cpus_than_it_has_asked_a_cluster_for(monkeypatch):
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    seen = job.count_cpus()
+    asked = SimpleNamespace(resources={"torch_threads": 64})
+    assert job.count_threads(asked) == 64
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+    assert (job.count_cpus(), job.count_threads(asked)) == (1, 1)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4096")
+    assert job.count_cpus() == seen

@@ -1,10 +1,15 @@
 """That the lock with hashes is what requirements and constraints say, without asking any index."""
 
+import ast
 import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
@@ -14,6 +19,12 @@ LOCK = (ROOT / "requirements.lock").read_text()
 # What torch brings along from PyPI for NVIDIA's GPUs, and what no version of pip leaves to us.
 OF_GPUS = re.compile(r"(nvidia|cuda|triton)\b")
 UNPINNED = {"setuptools"}
+# What spon imports only where the user has asked for it.
+ASKED_FOR = {"llama_cpp", "lm_eval", "triton"}
+# What transformers needs to read GGUF files.
+BROUGHT = {"accelerate"}
+# What a part of the workflow needs beside them.
+FURTHER = ("requirements-tasks.txt", "requirements-slurm.txt")
 LINUX = {"sys_platform": "linux", "platform_machine": "x86_64"}
 MAC = {"sys_platform": "darwin", "platform_machine": "arm64"}
 WINDOWS = {"sys_platform": "win32", "platform_machine": "AMD64"}
@@ -66,14 +77,49 @@ def test_the_lock_is_made_as_contributing_says():
     assert command in (ROOT / "CONTRIBUTING.md").read_text()
 
 
+def list_imported(path):
+    """The top modules that a file of ours imports, but for Python's and ours."""
+    nodes = [*ast.walk(ast.parse(path.read_text()))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in names} - {"spon"} - sys.stdlib_module_names
+
+
+def test_the_library_depends_on_what_it_imports_from_the_pinned_version_to_the_next_major_one():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    depended = {
+        canonicalize_name(one.name): one for one in map(Requirement, project["dependencies"])
+    }
+    pins = read_pins((ROOT / "requirements.txt").read_text())
+    expected = {name: "~=" + ".".join(pins[name].split(".")[:2]) for name in depended}
+    assert {name: str(one.specifier) for name, one in depended.items()} == expected
+    assert all(pins[name] in one.specifier for name, one in depended.items())
+    imported = set().union(*map(list_imported, (ROOT / "spon").rglob("*.py"))) - ASKED_FOR
+    distributions = packages_distributions()
+    needed = {canonicalize_name(distributions[name][0]) for name in imported}
+    assert depended.keys() == needed | BROUGHT
+
+
 def test_requirements_pin_every_package_by_its_version():
-    for name in ("requirements.txt", "requirements-tasks.txt", "constraints.txt"):
+    for name in ("requirements.txt", *FURTHER, "constraints.txt"):
         for line in (ROOT / name).read_text().splitlines():
             assert not line or line.startswith(("#", "-c ")) or PIN.fullmatch(line), line
 
 
-def test_what_tasks_need_changes_no_version_that_all_else_needs():
-    text = (ROOT / "requirements-tasks.txt").read_text()
+def test_the_image_has_the_lock_and_copies_what_is_there():
+    text = (ROOT / "envs/Dockerfile").read_text()
+    assert "pip install --no-cache-dir --require-hashes -r requirements.lock" in text
+    assert "FROM python:3.11-" in text
+    copied = [
+        source for names in re.findall(r"^COPY (.+) \S+$", text, re.M) for source in names.split()
+    ]
+    assert len(copied) > 5
+    assert all((ROOT / source).exists() for source in copied)
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_what_tasks_or_slurm_need_changes_no_version_that_all_else_needs(name):
+    text = (ROOT / name).read_text()
     assert "-c requirements.txt\n-c constraints.txt\n" in text
     constraints = read_pins((ROOT / "constraints.txt").read_text())
     assert not set(read_pins(text)) & set(constraints)

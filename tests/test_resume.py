@@ -169,13 +169,3 @@ def test_a_job_has_a_state_of_its_own_beside_the_files_of_snakemake():
     assert job.name_state({"rule": "pretrain_model", "job": "ab12"}, Path()) == (
         folder / "pretrain_model.safetensors"
     )
-
-
-def test_what_was_computed_on_another_processor_is_none_of_this_one(tmp_path, monkeypatch):
-    cpuinfo = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu\n"
-    (tmp_path / "cpuinfo").write_text(2 * cpuinfo)
-    monkeypatch.setattr(job, "CPUS", tmp_path / "cpuinfo")
-    assert job.name_cpu() == "Some CPU @ 2 GHz"
-    monkeypatch.setattr(job, "CPUS", tmp_path / "no file")
-    monkeypatch.setattr("platform.processor", lambda: "arm")
-    assert job.name_cpu() == "arm"

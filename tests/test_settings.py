@@ -55,6 +55,11 @@ MISTAKES = [
         ["TOP50"],
         "sweep.allocations names 'TOP50': did you mean 'TOP-50'? allowed are UNIF-ALL",
     ),
+    (
+        "studies/pydoc/method",
+        "wina",
+        "method is wina, and sweep.allocations has 'MODE-DOWN', which learns by mode: allowed",
+    ),
     ("sweep/studies", ["pydocs"], "sweep.studies names 'pydocs': did you mean 'pydoc'?"),
     ("allocations/TOP-50/scope", "down", "allocations.TOP-50.scope names 'down'"),
     (

@@ -191,6 +191,28 @@ def test_a_study_knows_the_texts_on_which_its_runs_are_evaluated_too():
     assert study.collects_topics
 
 
+def test_greedy_sparsities_are_those_of_the_method_threshold(config):
+    config["studies"]["pydoc"]["method"] = "greedy"
+    greedy = Study("pydoc", config)
+    assert greedy.sparsification == {"dtype": "float32", "method": "threshold", "dense_share": 0.0}
+    assert greedy.settings_of_rate["method"] == "threshold"
+    config["studies"]["pydoc"]["method"] = "wina"
+    assert Study("pydoc", config).sparsification_of_states["method"] == "wina"
+    assert Study("pydoc", config).no_sparsification["method"] == "threshold"
+
+
+def test_studies_are_compared_if_they_differ_in_their_method_alone(config):
+    studies = config["studies"]
+    studies["weighed"] = deepcopy(studies["pydoc"]) | {"method": "wina"}
+    studies["twice"] = deepcopy(studies["pydoc"])
+    studies["longer"] = deepcopy(studies["weighed"])
+    studies["longer"]["protocol"]["block_length"] = 64
+    studies["biases"] = {"checkpoints": "folder", "layers": 8}
+    study = Study("pydoc", config)
+    alike = [name for name in studies if study.differs_in_method(Study(name, config))]
+    assert alike == ["weighed"]
+
+
 def test_tasks_are_measured_with_dense_each_teal_twice_and_each_run(config):
     assert Study("pydoc", config).models_of_tasks == []
     config["tasks"]["local"] = ["summaries"]

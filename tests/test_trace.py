@@ -10,6 +10,7 @@ from spon.lineage.records import record_path
 
 pytestmark = [
     pytest.mark.workflow,
+    pytest.mark.long,
     pytest.mark.skipif(opened_files.STRACE is None, reason="strace is not here"),
 ]
 LINES = [f"A line of text, number {number}, of which there are many." for number in range(400)]

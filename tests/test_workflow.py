@@ -291,6 +291,48 @@ def test_biases_learned_elsewhere_are_analysed_without_a_model(tmp_path):
     assert not (results / "model.json").exists()
 
 
+@pytest.fixture
+def of_methods(tiny):
+    """The tiny study, and what adds one of another method to it, which is gone afterwards."""
+    study = yaml.safe_load((tiny.folder / "config/tiny.yaml").read_text())["studies"]["tiny"]
+
+    def overlay(method):
+        sweep = {"studies": ["tiny", method], "allocations": ["UNIF-ALL"], "further": []}
+        others = {method: study | {"method": method}}
+        return tiny.overlay(studies=others, sweep=sweep, controls={"on_dense": []})
+
+    yield tiny, overlay
+    for method in ("wina", "greedy"):
+        shutil.rmtree(tiny.folder / f"results/{method}", ignore_errors=True)
+    tiny.run()
+
+
+def test_a_study_of_another_method_shares_no_job_that_sees_zeros(of_methods):
+    study, overlay = of_methods
+    for method, chooses in (("wina", "choose_thresholds"), ("greedy", "choose_greedy_thresholds")):
+        plan = study.plan("results/tiny/tables/methods.csv", overlays=overlay(method))
+        assert plan.items() >= {"compare_methods": 1, chooses: 1, "train_spon": 1}.items()
+        assert plan["evaluate_teal"] == plan["evaluate_spon"] == plan["read_quantiles"] == 1
+
+
+@pytest.mark.long
+def test_methods_are_compared_where_studies_differ_in_nothing_else(of_methods):
+    study, overlay = of_methods
+    study.run("results/tiny/tables/methods.csv", overlays=overlay("wina"))
+    table = pd.read_csv(study.folder / "results/tiny/tables/methods.csv")
+    kl = table[table["measure"] == "kl"].set_index(["method", "allocation"])
+    differences = kl["difference_nats_per_token"]
+    assert differences["threshold"].isna().all()
+    assert (differences["wina"] != 0).all()
+    # Greedy shares are those of thresholds where a block has one map to share them out to.
+    chosen = "down_proj/s0.5/thresholds.csv"
+    study.run(f"results/greedy/{chosen}", overlays=overlay("greedy"))
+    first, second = (
+        pd.read_csv(study.folder / f"results/{name}/{chosen}") for name in ("tiny", "greedy")
+    )
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the published checkpoints are not here")
 def test_the_published_checkpoints_are_a_study_of_their_own(tiny):
     tiny.run("--config", f"checkpoints={REFERENCE}", overlays=("config/checkpoints.yaml",))
@@ -478,13 +520,11 @@ def test_a_plan_counts_what_is_analysed_imitated_or_ranked_beside_the_sweep(plan
             "sparsities": [0.6, 0.7],
             "seeds": [0, 2],
         },
-        "studies": {"tiny": {"method": "topk"}},
     }
     overlays = planned.overlay(**odd)
     planned.run("plan", overlays=overlays)
     counts = {rule: told["jobs"] for rule, told in read_plan(planned)["rules"].items()}
     assert counts == planned.plan(overlays=overlays)
-    assert "read_quantiles" not in counts
 
 
 def test_a_plan_is_shown_as_a_table_beside_what_earlier_runs_took(planned):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from spon.allocate import RANDOM
 from spon.cost.workload import LEARNING
+from spon.methods.names import BY_RANK, GREEDY
 from spon.sites import DENSE, TEAL
 from spon.study import Study
 
@@ -26,7 +27,9 @@ def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> l
     ]
     scopes = dict.fromkeys(thresholds["scope"] for thresholds in study.thresholds)
     # Thresholds by rank need no quantiles.
-    read_scopes = scopes if study.settings["method"] == "threshold" else []
+    read_scopes = [] if study.settings["method"] == BY_RANK else scopes
+    is_greedy = study.settings["method"] == GREEDY
+    choosing = "choose_greedy_thresholds" if is_greedy else "choose_thresholds"
     swept = [allocation.name for allocation in study.swept]
     allocations = dict.fromkeys([*swept, *(run["allocation"] for run in learned)])
     jobs = [
@@ -36,7 +39,7 @@ def list_jobs(study: Study, by_run: Iterable[str], by_study: Iterable[str]) -> l
         *(("tokenize_text", {"part": part}) for part in study.settings["text"]),
         ("tokenize_prompts", {}),
         *(("read_quantiles", {"scope": scope}) for scope in read_scopes),
-        *(("choose_thresholds", thresholds) for thresholds in study.thresholds),
+        *((choosing, thresholds) for thresholds in study.thresholds),
         *(("allocate_biases", {"allocation": name}) for name in allocations),
         *(
             (rule, run)

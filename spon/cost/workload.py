@@ -4,6 +4,7 @@ All is counted from the model's shape and the settings. Operations are floating-
 multiplication and addition.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from spon.allocate import FISHER, MEAN_RESIDUAL, MODE, TRAINED, choose_layers
 STATES = "float32"  # in which hidden states are compared, as `spon.models` says
 CHARACTERS_PER_TOKEN = 4  # about
 PRODUCTS, CURVATURE_BLOCKS, SCALE_BLOCKS = 8, 32, 16  # of a Newton step, as `spon.newton` says
+GREEDY_STEP, GREEDY_TOKENS = 0.01, 2048  # as `spon.methods.greedy` says
 # The rule that makes the biases of a run, by how they are learned.
 LEARNING = {
     TRAINED: "train_spon",
@@ -149,6 +151,14 @@ def read_quantiles(scale: Scale, job: Mapping) -> Work:
 def choose_thresholds(scale: Scale, job: Mapping) -> Work:
     """Count a dense pass and a sparse one."""
     return Work(forward=2 * scale.passes(scale.settings["calibrate"]["held_out_blocks"]))
+
+
+def choose_greedy_thresholds(scale: Scale, job: Mapping) -> Work:
+    """Count a pass through a layer for every map and step beside what a choice takes else."""
+    maps = len(scale.settings["scopes"][job["scope"]])
+    tried = math.ceil(job["sparsity"] / GREEDY_STEP) * maps
+    passes = Work(forward=(1 + tried) * GREEDY_TOKENS * scale.shape["layers"])
+    return passes + choose_thresholds(scale, job)
 
 
 def train_spon(scale: Scale, job: Mapping) -> Work:
@@ -301,6 +311,7 @@ WORK: dict[str, Callable[[Scale, Mapping], Work]] = {
     "fetch_model": fetch_model,
     "read_quantiles": read_quantiles,
     "choose_thresholds": choose_thresholds,
+    "choose_greedy_thresholds": choose_greedy_thresholds,
     "train_spon": train_spon,
     "average_residual": average_residual,
     "take_newton_step": take_newton_step,

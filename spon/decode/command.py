@@ -5,21 +5,34 @@ import sys
 from collections.abc import Callable
 
 FORM = "a run's folder in a study, or one that `spon export --beside` wrote"
+DEMO = """\
+Dense, the model reads all weights for a token; sparse, those of inputs that are
+not zero. It needs a C++ compiler. A model that fits into a cache gains nothing
+(docs/decoding.md)."""
+EXAMPLES = """\
+spon demo results/pydoc/ALL-ALL/s0.5/seed0
+spon demo results/pydoc/ALL-ALL/s0.5/seed0 --prompt "Sort the array" --tokens 32"""
 PROMPT = "Return the mean of the values along an axis. Parameters"
 
 
 def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the subcommands, each by its name, a sentence and what runs it.
+    """Add the subcommand by its name, a sentence, what runs it, and its help.
 
     Args:
         add: Returns the parser of a subcommand.
     """
     sentence = "decode a paragraph with a run, dense and sparse, side by side, and say how fast"
-    command = add("demo", sentence, run_demo)
+    command = add("demo", sentence, run_demo, DEMO, EXAMPLES)
     command.add_argument("folder", metavar="RUN", help=FORM)
-    command.add_argument("--prompt", default=PROMPT, help="what the model goes on from")
-    command.add_argument("--tokens", type=int, default=64, help="tokens decoded (64)")
-    command.add_argument("--threads", type=int, help="of torch (what it takes by itself)")
+    command.add_argument(
+        "--prompt", metavar="TEXT", default=PROMPT, help="what the model goes on from"
+    )
+    command.add_argument(
+        "--tokens", type=int, metavar="N", default=64, help="how many it decodes; else 64"
+    )
+    command.add_argument(
+        "--threads", type=int, metavar="N", help="threads of torch; else as many as it takes"
+    )
 
 
 def run_demo(options: argparse.Namespace) -> int:

@@ -14,6 +14,8 @@ LOCAL = {"path", "gguf"}
 METHODS = {
     "threshold": "entries no larger in magnitude than the site's threshold are set to zero",
     "topk": "all of a token's entries but its largest are set to zero",
+    "wina": "entries whose magnitude times the norm of the weight's column is no larger than the "
+    "site's threshold are set to zero",
 }
 ROWS = {
     "dense": "dense",
@@ -155,10 +157,13 @@ def find_licence(model: Mapping[str, str], folder: Path, catalogue: Path) -> str
     Args:
         model: A `model.json`'s source.
         folder: The model's files.
-        catalogue: A YAML file of facts about repositories and packages.
+        catalogue: A YAML file of facts about repositories and packages, which the library that is
+            installed alone has not.
     """
     if licence := read_front(folder / CARD).get("license"):
         return str(licence)
+    if not catalogue.is_file():
+        return None
     facts = yaml.safe_load(catalogue.read_text(encoding="utf-8"))
     known = facts.get(model.get("repository") or model.get("package"), {})
     return known.get("license")

@@ -6,26 +6,41 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spon.memory import SIZES
+from spon.methods.names import SPARSIFIERS
 
 FORM = "a run's folder, such as results/pydoc/UNIF-ALL/s0.5/seed0"
-METHODS = ("threshold", "topk")
 GGUF = ".gguf"
+EXPORT = """\
+A run is what one training gave: biases, and the thresholds that they were learned
+behind. A study has evaluated it, here or where it was published (`make pull`). A
+folder is an ordinary checkpoint, a file that ends in .gguf is for llama.cpp; what
+was written is compared with the run before it is kept."""
+EXPORT_EXAMPLES = """\
+spon export results/pydoc/UNIF-ALL/s0.5/seed0 exported
+spon export results/pydoc/UNIF-ALL/s0.5/seed0 exported.gguf
+spon export results/pydoc/UNIF-ALL/s0.5/seed0 beside --beside"""
+IMPORT = """\
+FILE is called [spon_]ALLOCATION_sSPARSITY[_seedN], and no code that it may hold
+is run. Sparsified are the maps that have a bias, in all of the model's layers."""
+IMPORT_EXAMPLES = "spon import spon_TOP-50_s0.50.pt taken --layers 16 --method topk"
 CATALOGUE = Path(__file__).parents[2] / "resources/shapes.yaml"
 
 
 def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the subcommands, each by its name, a sentence and what runs it.
+    """Add the subcommands, each by its name, a sentence, what runs it, and its help.
 
     Args:
         add: Returns the parser of a subcommand.
     """
     sentence = "write a run for use elsewhere: a model with its biases in it, for transformers"
-    command = add("export", sentence, run_export)
+    command = add("export", sentence, run_export, EXPORT, EXPORT_EXAMPLES)
     command.add_argument("folder", type=Path, metavar="RUN", help=FORM)
     command.add_argument(
         "to", type=Path, metavar="DIR", help="a new folder; or FILE.gguf, for llama.cpp"
     )
-    command.add_argument("--dtype", choices=SIZES, help="of the weights; else that of the study")
+    command.add_argument(
+        "--dtype", choices=SIZES, help="precision of the weights; else that of the study"
+    )
     command.add_argument(
         "--beside",
         action="store_true",
@@ -34,18 +49,26 @@ def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--license",
         metavar="NAME",
-        help="of the base model, as apache-2.0; without one that is known, the card says so",
+        help="licence of the base model, such as apache-2.0, where its files do not say it",
     )
     sentence = "take in biases that were learned elsewhere, for spon.attach(model, DIR)"
-    command = add("import", sentence, run_import)
+    command = add("import", sentence, run_import, IMPORT, IMPORT_EXAMPLES)
     command.add_argument("file", type=Path, metavar="FILE", help="a .pt or .safetensors of biases")
     command.add_argument("to", type=Path, metavar="DIR", help="a new folder")
-    command.add_argument("--layers", type=int, required=True, help="how many the model has")
     command.add_argument(
-        "--method", choices=METHODS, required=True, help="how inputs were sparsified"
+        "--layers", type=int, metavar="N", required=True, help="how many the model has"
     )
     command.add_argument(
-        "--thresholds", type=Path, metavar="CSV", help="site, threshold; needed by that method"
+        "--method",
+        choices=SPARSIFIERS,
+        required=True,
+        help="how inputs were sparsified (docs/method.md)",
+    )
+    command.add_argument(
+        "--thresholds",
+        type=Path,
+        metavar="CSV",
+        help="a table of site and threshold, which all methods but topk need",
     )
 
 

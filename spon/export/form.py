@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 
 from spon.memory import SIZES
+from spon.methods.names import BY_RANK, SPARSIFIERS
 
 MOST = 160  # characters of the reason that the library gives
 # Changes with what is written; a reader knows its own number alone.
@@ -55,7 +56,7 @@ SCHEMA = {
         "format": {"const": FORMAT},
         "allocation": {"type": "string"},
         "sparsity": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-        "method": {"enum": ["threshold", "topk"]},
+        "method": {"enum": [*SPARSIFIERS]},
         "dense_share": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
         "dtype": {"enum": [*SIZES]},
         "thresholds": {
@@ -73,11 +74,11 @@ SCHEMA = {
         },
     },
     "required": ["format", "allocation", "sparsity", "method", "dense_share", "dtype"],
-    "if": {"properties": {"method": {"const": "threshold"}}},
-    "then": {
+    "if": {"properties": {"method": {"const": BY_RANK}}},
+    "then": {"properties": {"thresholds": {"additionalProperties": {"type": "null"}}}},
+    "else": {
         "properties": {"thresholds": {"additionalProperties": {"type": "number", "minimum": 0}}}
     },
-    "else": {"properties": {"thresholds": {"additionalProperties": {"type": "null"}}}},
 }
 
 

@@ -76,7 +76,7 @@ def export_gguf(run: Run, file: Path, dtype: str, text: Path | None, licence: st
         blocks = choose_blocks(network, text)[:1]
         said = compare(part, predict(network, blocks)[0], blocks[0], torch.finfo(network.dtype))
         part.rename(file)
-    return f"{compared.describe()}; {said}"
+    return f"{said}; the model that it was written from, {compared.describe()}"
 
 
 def check_config(config: Any) -> None:

@@ -39,7 +39,7 @@ class Run:
 
     Attributes:
         names: `study`, `allocation`, `scope`, `sparsity` and `seed`, as far as they are known.
-        method: How inputs are sparsified: `threshold` or `topk`.
+        method: How inputs are sparsified: `threshold`, `topk` or `wina`.
         dense_share: Share of every sequence, from its start, that is not sparsified.
         dtype: Of weights and activations in the study.
         thresholds: Of every site whose inputs are sparsified; NaN where that is done by rank.

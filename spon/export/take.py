@@ -8,6 +8,7 @@ from spon.analyses import checkpoints
 from spon.export.bundle import write_bundle
 from spon.export.run import Run
 from spon.export.write import placed
+from spon.methods.names import BY_RANK
 from spon.sites import map_of, name_sites
 
 
@@ -19,14 +20,14 @@ def read_checkpoint(file: Path, layers: int, method: str, thresholds: Path | Non
             `[spon_]ALLOCATION_sSPARSITY[_seedN]`.
         layers: How many the model has; the inputs of all are sparsified, with a bias or without.
         method: How the inputs were sparsified when the biases were learned.
-        thresholds: A table with `site` and `threshold`, needed by that method alone.
+        thresholds: A table with `site` and `threshold`, needed by all methods but `topk`.
 
     Raises:
         ValueError: The file is no checkpoint, or thresholds lack, are too many or are of other
             sites.
     """
-    if (method == "threshold") != (thresholds is not None):
-        needed = "needs --thresholds CSV" if method == "threshold" else "takes no --thresholds"
+    if (method == BY_RANK) == (thresholds is not None):
+        needed = "takes no --thresholds" if method == BY_RANK else "needs --thresholds CSV"
         raise ValueError(f"--method {method} {needed}")
     if not file.is_file():
         raise ValueError(f"FILE is '{file}', which is no file")
@@ -38,7 +39,7 @@ def read_checkpoint(file: Path, layers: int, method: str, thresholds: Path | Non
     if thresholds is not None:
         by_site = sparsify.read_thresholds(thresholds, {"sparsity": names["sparsity"]})
         if any(map(isnan, by_site.values())):
-            raise ValueError(f"{thresholds} has no thresholds, which --method threshold needs")
+            raise ValueError(f"{thresholds} has no thresholds, which --method {method} needs")
         if differing := sorted(by_site.keys() ^ set(sites)):
             raise ValueError(
                 f"{thresholds} and the biases differ in the site {differing[0]}: allowed are "

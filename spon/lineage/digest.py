@@ -2,7 +2,7 @@
 
 Comments, layout, docstrings and the wording of errors and of progress do not count, nor does where
 a module of ours lives or what it is called: each import of ours stands for the digest of what it
-imports.
+imports. A file whose edit was shown to change no number counts as it was before (`lineage.equal`).
 """
 
 import ast
@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from spon.lineage.equal import Module, find_earlier
+
 PACKAGE = Path(__file__).parents[1]
 # The seam moves files, logs and threads, and progress is shown meanwhile; no number depends on
 # them. What is made of a GGUF file is known by the number of its conversion, in the settings of
-# `fetch_model`, and by digests that every job compares.
-APART = {"job", "lineage.digest", "lineage.records", "lineage.stamp", "progress"}
-APART |= {"inputs.gguf", "inputs.header", "inputs.wheel"}
+# `fetch_model`, and by digests that every job compares; a sparsifier of `methods`, by its own
+# digest in the settings of the jobs that use it; a test sees that their registry decides nothing.
+APART = {"job", "lineage.digest", "lineage.equal", "lineage.records", "lineage.stamp", "progress"}
+APART |= {"inputs.gguf", "inputs.header", "inputs.wheel", "methods.registry", "methods.wina"}
 PROGRESS = "progress"
 # Parts of syntax that only people and checkers of types read.
 BY_PEOPLE = {
@@ -27,21 +30,6 @@ BY_PEOPLE = {
     ast.FunctionDef: ("returns",),
     ast.AsyncFunctionDef: ("returns",),
 }
-
-
-@dataclass(frozen=True)
-class Module:
-    """One file of ours.
-
-    Attributes:
-        digest: Of its own meaning, sixteen hexadecimal digits; blind to what its imports are
-            called and contain.
-        imports: Names of our modules that it uses, as `train` or `tables.outcomes`, in the order
-            of their first use.
-    """
-
-    digest: str
-    imports: tuple[str, ...]
 
 
 def digest_code(script: str | Path) -> str:
@@ -101,9 +89,8 @@ def module_path(name: str) -> Path:
 
 @cache
 def read_module(path: Path) -> Module:
-    """The meaning of one file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return describe_tree(tree)
+    """The meaning of one file; that of an earlier state, if it was shown to be equal."""
+    return find_earlier(describe_tree(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def read_imports(path: Path) -> list[str]:

@@ -107,7 +107,9 @@ def find_record(file: Path, root: Path) -> Artifact:
         recorded = records.readers[path][0].inputs[path]
         return Artifact(path, None, records, sha256, recorded, "source")
     if sha256 is None:
-        meant = suggest(path, [*records.makers, *records.readers])
+        files = [*records.makers, *records.readers]
+        folders = [str(folder) for name in files for folder in Path(name).parents]
+        meant = suggest(path, [*files, *folders])
         raise ValueError(f"{file} is no file, and no record names it{meant}")
     origin, name = read_origin(here), Path(path).name
     copy = (origin, sha256, name)

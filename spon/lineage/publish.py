@@ -1,11 +1,14 @@
-"""Publish a study: verify it, say what is new, and hand it to DVC."""
+"""Publish a study: verify it, say what is new, and hand it to DVC; find what was not fetched."""
 
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import yaml
+
+from spon.lineage.find import is_repository
 from spon.lineage.records import Records, read_commit, read_records, run_git
 from spon.lineage.show import count, count_rules
 from spon.lineage.verify import describe_report, verify
@@ -66,6 +69,19 @@ def describe_change(old: Records, new: Records) -> Iterator[str]:
         if record.outputs[path] != digests.get(path):
             differ += 1
     yield f"{count(differ, 'file')} with other bytes than in the last commit"
+    before, now = list_processors(old), list_processors(new)
+    if before and now - before:
+        yield (
+            f"made on {' and '.join(sorted(now - before))}, and what was published before on "
+            f"{' and '.join(sorted(before))}: last digits differ though nothing else may; to "
+            f"publish a change of code alone, `dvc pull` first"
+        )
+
+
+def list_processors(records: Records) -> set[str]:
+    """List the processors on which files were made, as far as their records name them."""
+    named = {record.environment.get("processor") for record in records.by_file.values()}
+    return named - {None, ""}
 
 
 def run_dvc(root: Path, *arguments: str) -> None:
@@ -93,3 +109,38 @@ def describe_next(root: Path) -> str:
         f"published; {count(number, 'file')} of dvc.lock, records and remote wait for "
         f"`git add` and `git commit`"
     )
+
+
+def find_unfetched(clone: Path, folder: Path, studies: Iterable[str]) -> list[str]:
+    """Find the studies that are published, and of which no result is here.
+
+    Args:
+        clone: The repository.
+        folder: Where the studies run. Its `dvc.yaml` says what is published of them; outside of
+            the clone, that is nothing.
+        studies: Their names.
+    """
+    stages = folder / "dvc.yaml"
+    if not (is_repository(clone) and folder.is_relative_to(clone) and stages.is_file()):
+        return []
+    published = list_published(stages)
+    unfetched = []
+    for study in studies:
+        results = [path for path in published if path.startswith(f"results/{study}/")]
+        if results and not any((folder / path).exists() for path in results):
+            unfetched.append(study)
+    return unfetched
+
+
+def list_published(stages: Path) -> list[str]:
+    """List the outputs of the stages of a `dvc.yaml` that DVC brings; git has the others."""
+    try:
+        described = yaml.safe_load(stages.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError:  # which DVC tells better
+        return []
+    paths = []
+    for stage in (described.get("stages") or {}).values():
+        for output in stage.get("outs") or []:
+            named = {output: {}} if isinstance(output, str) else output
+            paths += [path for path, how in named.items() if (how or {}).get("cache", True)]
+    return paths

@@ -22,6 +22,8 @@ from pathlib import Path, PurePosixPath
 from spon.lineage import digest
 
 LOCK = Path(__file__).parents[2] / "constraints.txt"
+# Where Linux describes its processors.
+CPUS = Path("/proc/cpuinfo")
 STUDYLESS = "-"  # stands for the study of a job that has none
 DIGEST = re.compile("[0-9a-f]{64}")  # a SHA-256
 
@@ -266,12 +268,22 @@ def describe_environment(device: str, threads: int) -> dict[str, object]:
     torch = sys.modules.get("torch")
     return {
         "python": platform.python_version(),
+        "processor": name_processor(),
         "lock": digest_file(LOCK)[:16] if LOCK.exists() else None,
         "torch": str(torch.__version__) if torch else None,
         "cuda": torch.version.cuda if torch else None,
         "device": device,
         "threads": threads,
     }
+
+
+def name_processor() -> str:
+    """Return the model name of this machine's processor, as far as it says."""
+    with suppress(OSError):
+        named = re.search(r"^model name\s*: (.*)$", CPUS.read_text(), re.M)
+        if named:
+            return named[1]
+    return platform.processor() or platform.machine()
 
 
 def start_record(path: str | Path) -> None:

@@ -16,7 +16,7 @@ from spon.lineage.problems import (
     list_misplaced,
     list_unrecorded,
 )
-from spon.lineage.records import Record, Records, digest_file, run_git
+from spon.lineage.records import Record, Records, digest_file, name_processor, run_git
 from spon.lineage.show import SHORT, count
 from spon.lineage.stamp import read_origin
 
@@ -34,6 +34,7 @@ class Report:
         size: Bytes that were read.
         absent: Number of files that are not here because they were never pulled.
         expected: Number of files that the records name.
+        processors: Those on which files were made, other than this machine's.
     """
 
     problems: list[Problem]
@@ -44,6 +45,7 @@ class Report:
     size: int
     absent: int
     expected: int
+    processors: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -86,6 +88,7 @@ def verify(root: Path, records: Records, study: str | None = None) -> Report:
         size=sum((root / path).stat().st_size for path in actual),
         absent=len(absent),
         expected=len(expected),
+        processors=list_other_processors(jobs),
     )
 
 
@@ -104,6 +107,12 @@ def choose_study(records: Records, study: str | None) -> list[Record]:
             f"folder of its own is known there, or by --clone FOLDER"
         )
     return jobs
+
+
+def list_other_processors(jobs: list[Record]) -> tuple[str, ...]:
+    """List the processors of these jobs that are not this machine's."""
+    named = {record.environment.get("processor") for record in jobs}
+    return tuple(sorted(named - {None, "", name_processor()}))
 
 
 def list_expected(jobs: list[Record], records: Records) -> dict[str, str]:
@@ -250,6 +259,7 @@ def describe_report(report: Report) -> str:
         f"{count(report.files, 'file')}, {format_size(report.size)}, {count(report.jobs, 'job')}"
     )
     given = "".join(f"given by hand: {path}\n" for path in report.given)
+    given += note_processors(report.processors)
     if report.sound:
         return f"sound: every file is as its record says ({extent})\n{given}"
     lines = [f"{problem.kind:<10} {problem.path}: {problem.detail}" for problem in report.problems]
@@ -266,6 +276,16 @@ def describe_report(report: Report) -> str:
     if report.problems:
         lines.append(f"\n{count(len(report.problems), 'problem')} in {extent}")
     return "\n".join(lines) + f"\n{given}"
+
+
+def note_processors(others: tuple[str, ...]) -> str:
+    """Return a line if files were made on another processor than would make them again here."""
+    if not others:
+        return ""
+    return (
+        f"made on {' and '.join(others)}, and this machine has {name_processor()}: what is made "
+        f"again here may differ from it in last digits\n"
+    )
 
 
 def format_size(size: int | float) -> str:

@@ -12,85 +12,15 @@ from urllib.parse import unquote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from spon.report.stylesheet import STYLE
+
 MEDIA = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 PNG = b"\x89PNG\r\n\x1a\n"
+INTERVAL = re.compile(r"\[(-?[\d.]+), (-?[\d.]+)\]")
 # A table's cell of up to so many characters stays on one line.
 SHORT_CELL = 32
 # Links that begin like this work wherever the page lies.
 LASTING_LINKS = ("https://", "http://", "mailto:", "#")
-
-# A backslash ends a line that the page has in one piece.
-STYLE = """
-:root { color-scheme: light; --ink: #1a1a1a; --muted: #5c5c5c; --faint: #dcdcdc; --link: #00528a; }
-* { box-sizing: border-box; }
-html { background: #fff; color: var(--ink); -webkit-text-size-adjust: 100%; \
-text-size-adjust: 100%; }
-body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 78rem; line-height: 1.55; \
-overflow-wrap: break-word;
-  font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-:is(main, .folded) > :is(h1, h2, h3, h4, p, ul, ol, blockquote), figcaption { max-width: 72ch; }
-h1, h2, h3, h4 { line-height: 1.25; margin: 2rem 0 0.6rem; text-wrap: balance; \
-scroll-margin-top: 1rem; }
-h1 { font-size: 1.8rem; margin-top: 0; }
-h2 { font-size: 1.35rem; margin-top: 2.8rem; }
-h3 { font-size: 1.1rem; }
-h4 { font-size: 1rem; }
-p, ul, ol, blockquote, pre, figure, .table { margin: 0 0 1rem; }
-ul, ol { padding-left: 1.4rem; }
-li { margin: 0.3rem 0; }
-a { color: var(--link); text-underline-offset: 0.15em; }
-blockquote { padding-left: 1rem; border-left: 3px solid var(--faint); color: var(--muted); }
-code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.9em; }
-pre { padding: 0.8rem 1rem; overflow-x: auto; background: #f6f6f6; }
-hr { border: 0; border-top: 1px solid var(--faint); margin: 2rem 0; }
-.table { overflow-x: auto; max-width: 100%; font-size: 0.88rem; line-height: 1.4;
-  /* a shadow at the right edge while there is more to see */
-  background: linear-gradient(to left, #fff 1rem, #fff0 2.5rem) \
-right / 2.5rem 100% no-repeat local,
-    linear-gradient(to left, #0003, #0000) right / 0.8rem 100% no-repeat scroll; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.35rem 0.9rem 0.35rem 0; text-align: left; vertical-align: top; }
-th:last-child, td:last-child { padding-right: 0; }
-th { font-weight: 600; vertical-align: bottom; border-bottom: 1px solid var(--ink); }
-td { border-bottom: 1px solid var(--faint); }
-thead:not(:has(th:not(:empty))) { display: none; }
-.short { white-space: nowrap; }
-.long { min-width: 12.5rem; }
-figure { margin: 1.6rem 0 2rem; }
-figure img { display: block; max-width: 100%; height: auto; }
-figcaption { margin-top: 0.6rem; font-size: 0.9rem; color: var(--muted); }
-details { border-bottom: 1px solid var(--faint); }
-summary { padding: 0.7rem 0; cursor: pointer; }
-summary h2 { display: inline; font-size: 1.1rem; }
-.folded { padding: 0.3rem 0 1rem; scroll-margin-top: 4rem; }
-nav { margin: 0 0 2rem; padding: 0.9rem 0; border: solid var(--faint); border-width: 1px 0; \
-font-size: 0.92rem; }
-nav ul { margin: 0; padding: 0; list-style: none; }
-nav li { display: inline-block; margin: 0.2rem 1rem 0.2rem 0; }
-nav a { text-decoration: none; }
-nav a:hover { text-decoration: underline; }
-@media (min-width: 64rem) {
-  body { padding-top: 2.5rem; }
-  body.listed { padding-left: 17.5rem; }
-  nav { position: fixed; top: 2.5rem; width: 13.5rem; max-height: calc(100vh - 5rem); \
-overflow-y: auto;
-    margin: 0 0 0 -16.25rem; border: 0; padding: 0.4rem 0 0; }
-  nav li { display: block; margin: 0.3rem 0; }
-}
-@media print {
-  @page { margin: 18mm 15mm; }
-  body, body.listed { max-width: none; padding: 0; font-size: 10pt; }
-  nav { display: none; }
-  :is(main, .folded) > :is(h1, h2, h3, h4, p, ul, ol, blockquote), figcaption \
-{ max-width: none; }
-  details::details-content { content-visibility: visible; block-size: auto; }
-  h1, h2, h3, h4 { break-after: avoid; }
-  figure, tr { break-inside: avoid; }
-  .table { overflow: visible; background: none; font-size: 7.5pt; }
-  th, td { padding-right: 0.5rem; }
-  a { color: inherit; text-decoration: none; }
-}
-"""
 
 
 def render_page(
@@ -102,9 +32,10 @@ def render_page(
     """Render markdown as one HTML page.
 
     Wide tables scroll by themselves, images are embedded, and the headings of the second level are
-    listed as contents. Behind the first line across the page (`---`), every section of the second
-    level is folded: its heading shows, and opens it. Links to other files lose their target and
-    stay as text, since the page may be sent without them.
+    listed as contents. The first section of that level has its first figure beside it where there
+    is room, and every figure opens in its full size. Behind the first line across the page
+    (`---`), every section of the second level is folded: its heading shows, and opens it. Links to
+    other files lose their target and stay as text, since the page may be sent without them.
 
     Args:
         markdown: The report. HTML in it is shown as text. An image alone in its paragraph becomes
@@ -128,11 +59,12 @@ def render_page(
         elif token.type == "link_open" and not str(token.attrs["href"]).startswith(LASTING_LINKS):
             token.attrs.pop("href")
         elif token.type == "text":
-            # A number and its percent sign stay on one line.
-            token.content = token.content.replace(" %", "\u00a0%")
+            # A number and its percent sign stay on one line, and so does an interval.
+            text = token.content.replace(" %", "\u00a0%")
+            token.content = INTERVAL.sub("[\\1,\u00a0\\2]", text)
     mark_cells(tokens)
     make_figures(tokens)
-    tokens = list(fold_sections(list(wrap_tables(tokens))))
+    tokens = list(fold_sections(list(frame_summary(list(wrap_tables(tokens))))))
     body = parser.renderer.render(tokens, parser.options, {})
     if not any(token.type == "heading_open" and token.tag == "h1" for token in tokens):
         body = f"<h1>{html.escape(title)}</h1>\n{body}"
@@ -200,9 +132,10 @@ def embed_image(image: Token, images: Mapping[str, bytes]) -> None:
 def make_figures(tokens: list[Token]) -> None:
     """Turn an image that is alone in its paragraph into a figure, with its caption if it has one.
 
-    The caption is the next paragraph, if it is emphasised as a whole. It is moved into the figure
-    and loses its emphasis.
+    The figure is named by its number, and its image opens in full size. The caption is the next
+    paragraph, if it is emphasised as a whole. It is moved into the figure and loses its emphasis.
     """
+    number = 0
     # A paragraph is three tokens: its opening, its line of text and its closing.
     for index, line in enumerate(tokens):
         opening = tokens[index - 1]
@@ -210,6 +143,9 @@ def make_figures(tokens: list[Token]) -> None:
             continue
         closing, caption = tokens[index + 1], tokens[index + 2 : index + 5]
         opening.tag = closing.tag = "figure"
+        number += 1
+        opening.attrs["id"] = f"figure{number}"
+        line.children = link_image(line.children, opening.attrs["id"])
         if not caption or caption[0].type != "paragraph_open":
             continue
         text = caption[1]
@@ -217,6 +153,17 @@ def make_figures(tokens: list[Token]) -> None:
             caption[0].tag = caption[2].tag = "figcaption"
             text.children = [part for part in text.children if part.level or part.nesting == 0]
             tokens[index + 1 : index + 5] = [*caption, closing]
+
+
+def link_image(image: list[Token], name: str) -> list[Token]:
+    """Return the parts of a line with an image that opens in full size, and what closes it again.
+
+    Nothing but the address of the page changes, so that a phone's key for going back closes it.
+    """
+    opening = f'<a class="large" id="{name}-large" href="#{name}-large">'
+    closing = f'</a><a class="close" href="#{name}">Close</a>'
+    first, last = (Token("html_inline", "", 0, content=text) for text in (opening, closing))
+    return [first, *image, last]
 
 
 def list_outer_kinds(line: Token) -> list[str]:
@@ -237,6 +184,25 @@ def wrap_tables(tokens: list[Token]) -> Iterator[Token]:
             yield Token("html_block", "", 0, content="</div>\n")
 
 
+def frame_summary(tokens: list[Token]) -> Iterator[Token]:
+    """Yield the tokens, with an element around the first section, unless that is folded."""
+    cuts = [index for index, token in enumerate(tokens) if token.type == "hr" or is_section(token)]
+    if not cuts or tokens[cuts[0]].type == "hr":
+        yield from tokens
+        return
+    start, end = [*cuts, len(tokens)][:2]
+    yield from tokens[:start]
+    yield Token("html_block", "", 0, content='<section class="first">\n')
+    yield from tokens[start:end]
+    yield Token("html_block", "", 0, content="</section>\n")
+    yield from tokens[end:]
+
+
+def is_section(token: Token) -> bool:
+    """Return whether a token opens a heading of the second level."""
+    return token.type == "heading_open" and token.tag == "h2"
+
+
 def fold_sections(tokens: list[Token]) -> Iterator[Token]:
     """Yield the tokens, with an element that opens and closes around every section of details.
 
@@ -247,7 +213,7 @@ def fold_sections(tokens: list[Token]) -> Iterator[Token]:
     yield from tokens[:first]
     closing = ""
     for token in tokens[first + 1 :]:
-        if token.type == "heading_open" and token.tag == "h2":
+        if is_section(token):
             # A link to what is folded opens it, so the anchor is the text behind the heading.
             anchor = token.attrs.pop("id")
             yield Token("html_block", "", 0, content=f"{closing}<details>\n<summary>\n")
@@ -268,7 +234,8 @@ def complete_page(
         f'<li><a href="#{anchor}">{html.escape(text)}</a></li>\n'
         for anchor, text in contents.items()
     )
-    nav = f'<nav aria-label="Contents">\n<ul>\n{items}</ul>\n</nav>\n' if contents else ""
+    listed = f"<details>\n<summary>Contents</summary>\n<ul>\n{items}</ul>\n</details>"
+    nav = f'<nav aria-label="Contents">\n{listed}\n</nav>\n' if contents else ""
     # Behind the title, since a phone shows one after the other.
     body = body.replace("</h1>\n", f"</h1>\n{nav}", 1)
     origin = html.escape(json.dumps(dict(made_by), sort_keys=True))

@@ -220,13 +220,24 @@ def to_records(frame: pd.DataFrame) -> list[dict]:
 
 
 def write_table(frame: pd.DataFrame, csv: str | Path, json: str | Path, tex: str | Path) -> None:
-    """Write a table as CSV and JSON of full precision, and as LaTeX with four significant digits.
+    """Write a table as CSV and JSON, and as LaTeX with four significant digits.
 
-    The same table gives the same bytes.
+    The same table gives the same bytes. Numbers have twelve significant digits, since what is
+    behind them may differ with the order in which a processor adds up.
     """
+    frame = frame.map(round_significant)
     frame.to_csv(csv, index=False, lineterminator="\n")
     Path(json).write_text(dumps(to_records(frame), indent=1, allow_nan=False) + "\n")
     frame.to_latex(tex, index=False, escape=True, na_rep="--", float_format=format_significant)
+
+
+def round_significant(value: object, digits: int = 12) -> object:
+    """Round a float to some significant digits; return anything else as it is.
+
+    >>> round_significant(0.1 + 0.2)
+    0.3
+    """
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def format_significant(value: float) -> str:

@@ -61,3 +61,12 @@ def test_thresholds_by_rank_need_no_quantiles():
     counts = Counter(job["rule"] for job in list_jobs(Study("pydoc", config), [], []))
     assert "read_quantiles" not in counts
     assert counts["choose_thresholds"] == 6
+
+
+def test_a_study_by_greedy_sparsities_reads_quantiles_and_chooses_them_by_a_rule_of_its_own():
+    config = deepcopy(CONFIG)
+    config["studies"]["pydoc"]["method"] = "greedy"
+    counts = Counter(job["rule"] for job in list_jobs(Study("pydoc", config), [], []))
+    assert counts["read_quantiles"] == 3
+    assert counts["choose_greedy_thresholds"] == 6
+    assert "choose_thresholds" not in counts

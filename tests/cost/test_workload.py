@@ -5,6 +5,7 @@ import pytest
 from spon import models, newton
 from spon.cost import workload
 from spon.cost.workload import Scale, Work
+from spon.methods import greedy
 
 # 2 · (4 + 4 + 2 · 2 + 3 · 8) operations in the maps of a layer, and 4 · 2 · 2 of attention over
 # blocks of 4.
@@ -118,6 +119,14 @@ def test_calibration_is_passes():
     assert count("choose_thresholds") == Work(forward=2 * 12 * 4)
     assert count("average_residual") == Work(forward=24 * 4)
     assert count("centre_on_mode") == Work(forward=3 * 20 * 4 + 2 * 12 * 4)
+
+
+def test_greedy_sparsities_take_a_pass_per_map_and_step():
+    scale = Scale(SHAPE, SETTINGS | {"scopes": {"mlp": list(MAPS)[4:]}})
+    work = workload.WORK["choose_greedy_thresholds"](scale, {"scope": "mlp", "sparsity": 0.5})
+    # One pass records, and 50 steps of 1 % try each of three maps; then thresholds are measured.
+    assert work == Work(forward=(1 + 150) * 2048 * 4 + 2 * 12 * 4)
+    assert (workload.GREEDY_STEP, workload.GREEDY_TOKENS) == (greedy.STEP, greedy.TOKENS)
 
 
 def test_a_newton_step_takes_a_gradient_and_eight_products_with_the_curvature():

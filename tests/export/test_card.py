@@ -48,6 +48,7 @@ def test_a_licence_is_that_of_the_models_card_else_of_the_catalogue(tmp_path):
     catalogue.write_text("a/b: {license: mit}\nc==1: {}\n")
     assert find_licence({"repository": "a/b"}, tmp_path, catalogue) == "mit"
     assert find_licence({"package": "c==1"}, tmp_path, catalogue) is None
+    assert find_licence({"repository": "a/b"}, tmp_path, tmp_path / "none.yaml") is None
     (tmp_path / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
     assert find_licence({"repository": "a/b"}, tmp_path, catalogue) == "apache-2.0"
 

@@ -32,6 +32,15 @@ def test_a_figure_that_was_sent_around_is_found_by_what_it_says(
     assert "name a clone that does with --clone DIR" in capsys.readouterr().err
 
 
+def test_a_folder_is_shown_by_its_jobs(study, capsys):
+    assert main(["show", "results/s"]) == 0
+    assert capsys.readouterr().out.startswith("results/s · 6 files of 3 jobs\n")
+    assert main(["show", "results/s/", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["records"]) == 3
+    assert main(["show", "."]) == 0
+    assert "plot_figure · job " in capsys.readouterr().out
+
+
 def test_a_tree_is_data_too(study, capsys):
     assert main(["show", tree.PNG, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
@@ -58,6 +67,9 @@ def test_a_damaged_file_ends_in_exit_code_one(study, capsys):
         (["show", "figures/s/fig2.png"], "figures/s/fig2.png is no file, and no record names it"),
         (["why", tree.PNG, "v1.."], "'v1' is no commit of this clone"),
         (["why", tree.PNG, "..v2"], "'..v2' is no range"),
+        (["show", "results/s/TOP-5"], "no record names it: did you mean results/s/TOP-50"),
+        (["show", "results/s", "--depth", "1"], "--depth is of a file, and results/s is a folder"),
+        (["show", "results/s", "--mermaid"], "--mermaid is of a file, and results/s is a folder"),
         (["verify", "t"], "there are no records of the study 't': known are s"),
     ],
 )

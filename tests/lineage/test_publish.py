@@ -1,5 +1,7 @@
 """What is published is sound, is told by what changed, and comes back on a clone."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import yaml
 
 from spon.lineage import publish
 from spon.lineage.find import find_clone, find_record
+from spon.lineage.records import read_records
 
 CONFIG = """\
 [core]
@@ -113,3 +116,42 @@ def test_a_refusal_of_dvc_is_one_sentence(study):
     with pytest.raises(ValueError, match="dvc commit -f dvc.yaml: ") as caught:
         publish.publish(study, [].append)
     assert "\n" not in str(caught.value)
+
+
+def test_a_study_is_to_be_fetched_if_it_is_published_and_no_result_of_it_is_here(study):
+    assert publish.find_unfetched(study, study, ["s"]) == []
+    Path("results/s/model.json").unlink()
+    assert publish.find_unfetched(study, study, ["s"]) == []  # its biases are here
+    shutil.rmtree("results/s/TOP-50")
+    Path(tree.PAGE).unlink()
+    Path(tree.NOTES).unlink()
+    assert publish.find_unfetched(study, study, ["s", "another"]) == ["s"]  # with its records
+    assert publish.find_unfetched(study, study.parent, ["s"]) == []
+    shutil.rmtree(".git")
+    assert publish.find_unfetched(study, study, ["s"]) == []
+
+
+def test_what_stages_publish_is_named_but_for_what_git_has(tmp_path):
+    stages = tmp_path / "dvc.yaml"
+    stages.write_text(
+        "stages: {a: {outs: [x, {y: {persist: true}}, {z: {cache: false}}]}, b: {}}\n"
+    )
+    assert publish.list_published(stages) == ["x", "y"]
+    stages.write_text("")
+    assert publish.list_published(stages) == []
+
+
+def test_another_processor_than_that_of_what_was_published_is_said(study):
+    path = Path("results/s/lineage/TOP-50/0/train_spon.json")
+    record = json.loads(path.read_text())
+
+    def made_on(processor):
+        record["environment"]["processor"] = processor
+        path.write_text(json.dumps(record))
+        return read_records(study)
+
+    its, mine, unknown = map(made_on, ("its", "mine", None))
+    told = [*publish.describe_change(its, mine)]
+    assert told[-1].startswith("made on mine, and what was published before on its: last digits")
+    for before, after in ((mine, mine), (unknown, mine)):
+        assert "made on" not in "".join(publish.describe_change(before, after))

@@ -254,5 +254,15 @@ def test_a_commit_without_records_has_none(tmp_path, monkeypatch):
 def test_the_environment_is_plain_data_and_names_the_lock():
     told = records.describe_environment("cpu", 2)
     assert json.loads(json.dumps(told)) == told
-    assert list(told) == ["python", "lock", "torch", "cuda", "device", "threads"]
+    assert list(told) == ["python", "processor", "lock", "torch", "cuda", "device", "threads"]
     assert len(told["lock"]) == 16
+
+
+def test_a_processor_is_called_as_linux_calls_it_or_else_as_python_does(tmp_path, monkeypatch):
+    cpuinfo = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu\n"
+    (tmp_path / "cpuinfo").write_text(2 * cpuinfo)
+    monkeypatch.setattr(records, "CPUS", tmp_path / "cpuinfo")
+    assert records.name_processor() == "Some CPU @ 2 GHz"
+    monkeypatch.setattr(records, "CPUS", tmp_path / "no file")
+    monkeypatch.setattr("platform.processor", lambda: "arm")
+    assert records.name_processor() == "arm"

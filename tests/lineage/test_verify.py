@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import lineage_tree as tree
 import pytest
 
+from spon.lineage import verify
 from spon.lineage.verify import describe_report, format_size
 
 TRAINED = [tree.BIASES, tree.CURVE, tree.NLL]
@@ -157,3 +159,15 @@ def test_sizes_are_told_in_their_unit():
         "2 MB",
         "7000.0 GB",
     ]
+
+
+def test_what_another_processor_made_is_sound_and_said(study, monkeypatch):
+    monkeypatch.setattr(verify, "name_processor", lambda: "mine")
+    paths = sorted(Path("results/s/lineage").rglob("*.json"))
+    for path, processor in zip(paths, ("mine", "its", "its"), strict=True):
+        record = json.loads(path.read_text())
+        record["environment"]["processor"] = processor
+        path.write_text(json.dumps(record))
+    report = tree.check(study)
+    assert (report.sound, report.processors) == (True, ("its",))
+    assert "made on its, and this machine has mine: what is made again" in describe_report(report)

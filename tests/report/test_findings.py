@@ -24,8 +24,11 @@ def test_details_stand_behind_a_line_across_the_page():
 def test_figures_are_embedded_where_they_are_and_with_a_caption():
     path = "../../figures/small/fig1_perplexity.png"
     text = write(figures={"fig1_perplexity": path})
-    assert f"![Perplexity above the dense model]({path})\n\n*Perplexity" in text
+    assert f"![Perplexity above the dense model]({path})\n\n*What sparsity costs" in text
     assert "fig2" not in text
+    path = "../../figures/small/fig2_damage_recovery.png"
+    results = write(figures={"fig2_damage_recovery": path}).split("\n## Results")[1]
+    assert f"![Share of TEAL's damage that is won back]({path})\n\n*Share" in results
 
 
 def test_the_same_numbers_give_the_same_text_and_no_path_of_this_machine():

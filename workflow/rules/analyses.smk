@@ -77,7 +77,7 @@ rule category_shift:
             "analyses.draws",
             "analyses.seed",
             names=names_of_run,
-            sparsification=of_study("sparsification_of_states"),
+            sparsification=sparsified("sparsification_of_states"),
         ),
     script:
         "../scripts/category_shift.py"
@@ -111,7 +111,7 @@ rule hidden_state_shift:
             "analyses.blocks",
             "analyses.batch_tokens",
             names=names_of_run,
-            sparsification=of_study("sparsification_of_states"),
+            sparsification=sparsified("sparsification_of_states"),
         ),
     script:
         "../scripts/hidden_state_shift.py"
@@ -129,6 +129,8 @@ rule bias_statistics:
         "benchmarks/{study}/{allocation}/s{sparsity}/seed{seed}/analyses/bias_statistics.tsv"
     conda:
         "../../envs/tables.yaml"
+    resources:
+        **SMALL,
     params:
         spec=spec("bias_statistics.py"),
     script:
@@ -148,6 +150,8 @@ rule norm_ranking:
         "benchmarks/{study}/analyses/norm_ranking.tsv"
     conda:
         "../../envs/tables.yaml"
+    resources:
+        **SMALL,
     params:
         spec=spec(
             "norm_ranking.py",
@@ -170,6 +174,8 @@ rule cross_configuration:
         "benchmarks/{study}/analyses/cross_configuration.tsv"
     conda:
         "../../envs/tables.yaml"
+    resources:
+        **SMALL,
     params:
         spec=spec("cross_configuration.py", runs=of_study("compared")),
     script:

@@ -1,5 +1,6 @@
 """What all rules share: the checked config's studies, the spec of a job, and its resources."""
 
+import json
 import os
 import re
 import sys
@@ -14,7 +15,8 @@ os.environ.update(
 
 from spon import failures, settings, signals, texts
 from spon.analyses.checkpoints import find_checkpoints
-from spon.lineage import digest
+from spon.cost import batch
+from spon.lineage import digest, publish
 from spon.names import find_inside
 from spon.study import Study
 
@@ -32,6 +34,16 @@ def require_writable(paths):
 
 
 require_writable([".snakemake/locks"])
+
+
+def hint_at_published(studies):
+    """Say that what was published of studies can be fetched, if there are any."""
+    if studies:
+        there = "" if Path.cwd() == ROOT else f"-C {os.path.relpath(ROOT)} "
+        sys.stderr.write(
+            f"What is published of {', '.join(studies)} is not here: `make {there}pull` "
+            "fetches it, in place of making it.\n"
+        )
 
 
 @cache
@@ -64,11 +76,28 @@ def of_study(name):
     return lambda wildcards: getattr(study(wildcards), name)
 
 
+def sparsified(name="sparsification"):
+    """A setting of a rule: how the study of its job sparsifies.
+
+    The code of a sparsifier of `spon/methods` is part of it, since no other digest holds it.
+    """
+
+    def describe_sparsifier(wildcards):
+        values = getattr(study(wildcards), name)
+        code = f"methods.{values['method']}"
+        if code not in digest.APART:
+            return values
+        return values | {"code": digest.digest_code(digest.module_path(code))}
+
+    return describe_sparsifier
+
+
 try:
     settings.check(config, ROOT / "workflow/schemas/config.schema.yaml", ROOT)
     SWEPT = [read_study(name) for name in config["sweep"]["studies"]]
 except settings.SettingsError as mistake:
-    raise WorkflowError(str(mistake))
+    read = f" (read was {OF_FOLDER} too)" if HAS_FOLDER_A_CONFIG else ""
+    raise WorkflowError(f"{mistake}{read}")
 
 WITH_MODEL = [one.name for one in SWEPT if one.has_model]
 WITH_TEXTS = [one.name for one in SWEPT if one.further_texts]
@@ -88,11 +117,54 @@ CPUS = (
 # threads never outnumber the real cores.
 TORCH_THREADS = CPUS if GPU else min(config["threads"], CPUS)
 MODEL_CORES = 1 if GPU else max(1, -(-workflow.cores * TORCH_THREADS // CPUS))
+
+
+def read_part(path, part):
+    """A part of a JSON file that a job may ask by; None if it is not there, damaged or of another version."""
+    try:
+        return json.loads(Path(path).read_text())[part]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def ask_memory(wildcards, attempt):
+    """The memory of a node that a model job asks a cluster for, in MiB; on a GPU, the host's."""
+    limit = config["memory_gib"]
+    if not GPU:
+        return batch.ask_memory(limit, attempt)
+    pinned = rules.fetch_model.output.model.format(study=wildcards.study)
+    host = batch.count_host(read_part(pinned, "shape"), limit)
+    return batch.ask_memory(host, attempt, "cuda")
+
+
+def ask_minutes(otherwise):
+    """The time that jobs ask a cluster for, in minutes: by their study's plan, if it has one."""
+
+    def ask(wildcards, attempt, rulename):
+        plan = rules.write_plan.output.plan.format(study=wildcards.study)
+        planned = read_part(plan, "rules") or {}
+        own_name = name_of(workflow.get_rule(rulename))
+        return batch.ask_minutes(planned.get(own_name), attempt, otherwise)
+
+    return ask
+
+
 # What a job that runs a model asks for; memory in whole MiB, since Snakemake rounds resources.
+# Scripts read the first three, clusters the others and `gpu`: there, CPUs are not those of the
+# machine that submits, and a rule without `cpus_per_task` is not submitted.
 MODEL = {
     "gpu": GPU,
     "torch_threads": TORCH_THREADS,
     "memory_mib": int(1024 * config["memory_gib"]),
+    "mem_mb": ask_memory,
+    "runtime": ask_minutes(batch.MINUTES),
+    "cpus_per_task": config["threads"],
+}
+# Of a job that runs none, and yet is too long for a login node, or says what a node is.
+SMALL = {
+    "mem_mb": lambda wildcards, attempt: batch.ask_memory(batch.SMALL_GIB, attempt),
+    "runtime": ask_minutes(batch.SMALL_MINUTES),
+    "cpus_per_task": 1,
 }
 
 

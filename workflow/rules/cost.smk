@@ -117,12 +117,14 @@ def jobs_of_study(wildcards):
             rules.tabulate,
             rules.tabulate_controls,
             rules.write_headline,
+            rules.write_metrics,
             rules.decide_claims,
             rules.describe_environment,
             rules.write_findings,
             rules.render_page,
         ]
         + [rules.compare_texts] * bool(chosen.further_texts)
+        + [rules.compare_methods] * (chosen.name in REFERENCES)
     )
     return jobs.list_jobs(
         chosen,
@@ -163,8 +165,7 @@ rule measure_rate:
         "../../envs/model.yaml"
     threads: workflow.cores
     resources:
-        gpu=lambda wildcards: GPU * (config["plan"]["teraflops"] is None),
-        torch_threads=TORCH_THREADS,
+        **MODEL | {"gpu": lambda wildcards: GPU * (config["plan"]["teraflops"] is None)},
     params:
         spec=spec(
             "measure_rate.py",

@@ -77,6 +77,9 @@ rule measure_decoding:
     resources:
         torch_threads=config["decode"]["threads"] or CPUS,
         memory_mib=MODEL["memory_mib"],
+        mem_mb=lambda _, attempt: batch.ask_memory(config["memory_gib"], attempt),
+        runtime=MODEL["runtime"],
+        cpus_per_task=config["decode"]["threads"] or config["threads"],
     params:
         spec=spec(
             "measure_decoding.py",
@@ -86,7 +89,7 @@ rule measure_decoding:
             "decode.repeats",
             maps=decoded_maps,
             runs=decoded_runs,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
     script:
         "../scripts/measure_decoding.py"

@@ -56,7 +56,7 @@ rule evaluate_spon:
             *SIZES,
             "evaluate.temperature_blocks",
             names=names_of_run,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
             worse_than_guessing="allow",
         ),
     script:
@@ -81,7 +81,7 @@ use rule evaluate_spon as evaluate_teal with:
             *SIZES,
             "evaluate.temperature_blocks",
             names=names_of_teal,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
             worse_than_guessing="allow",
         ),
 
@@ -104,7 +104,7 @@ use rule evaluate_spon as evaluate_dense with:
             "evaluate.temperature_blocks",
             "evaluate.worse_than_guessing",
             names=name_baseline(DENSE),
-            sparsification=of_study("no_sparsification"),
+            sparsification=sparsified("no_sparsification"),
         ),
 
 
@@ -129,7 +129,7 @@ use rule evaluate_dense as evaluate_on_dense with:
             *SIZES,
             "evaluate.temperature_blocks",
             names=names_of_run,
-            sparsification=of_study("no_sparsification"),
+            sparsification=sparsified("no_sparsification"),
             worse_than_guessing="allow",
         ),
 
@@ -167,7 +167,7 @@ rule evaluate_draws:
                 .norms_of,
                 **names_of_run(wildcards),
             },
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
     script:
         "../scripts/evaluate_draws.py"
@@ -197,7 +197,7 @@ use rule evaluate_spon as evaluate_spon_further with:
             "evaluate.py",
             *SIZES,
             names=names_of_run,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
             worse_than_guessing="allow",
         ),
 
@@ -221,7 +221,7 @@ use rule evaluate_spon as evaluate_teal_further with:
             "evaluate.py",
             *SIZES,
             names=names_of_teal,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
             worse_than_guessing="allow",
         ),
 
@@ -245,7 +245,7 @@ use rule evaluate_spon as evaluate_dense_further with:
             *SIZES,
             "evaluate.worse_than_guessing",
             names=name_baseline(DENSE),
-            sparsification=of_study("no_sparsification"),
+            sparsification=sparsified("no_sparsification"),
         ),
 
 

@@ -79,6 +79,8 @@ rule collect_docstrings:
     conda:
         "../../envs/model.yaml"
     threads: workflow.cores
+    resources:
+        **SMALL,
     params:
         spec=spec(
             "collect_docstrings.py",
@@ -99,6 +101,8 @@ rule collect_topics:
         "benchmarks/{study}/collect_topics.tsv"
     conda:
         "../../envs/model.yaml"
+    resources:
+        **SMALL,
     params:
         spec=spec(
             "collect_topics.py",
@@ -149,6 +153,8 @@ rule tokenize_text:
         "benchmarks/{study}/tokens/{part}/tokenize_text.tsv"
     conda:
         "../../envs/model.yaml"
+    resources:
+        **SMALL,
     params:
         spec=spec(
             "tokenize_text.py",
@@ -173,6 +179,8 @@ rule tokenize_prompts:
         "benchmarks/{study}/tokens/tokenize_prompts.tsv"
     conda:
         "../../envs/model.yaml"
+    resources:
+        **SMALL,
     params:
         spec=spec(
             "tokenize_prompts.py",

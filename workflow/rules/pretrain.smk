@@ -29,6 +29,13 @@ rule pretrain_model:
     resources:
         gpu=GPU,
         torch_threads=CPUS,
+        mem_mb=lambda _, attempt: (
+            batch.ask_memory(batch.SMALL_GIB, attempt, "cuda")
+            if GPU
+            else batch.ask_memory(config["memory_gib"], attempt)
+        ),
+        runtime=lambda _, attempt: batch.ask_minutes(None, attempt),
+        cpus_per_task=config["threads"],
     params:
         spec=spec("pretrain_model.py", "pretrain"),
     script:

@@ -12,6 +12,7 @@ rule describe_environment:
     conda:
         "../../envs/tables.yaml"
     resources:
+        **SMALL,
         gpu=GPU,
         torch_threads=TORCH_THREADS,
     params:

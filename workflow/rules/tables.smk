@@ -28,8 +28,12 @@ def table(name):
 
 
 def outcomes(wildcards, part=FIRST):
+    """All evaluations of a job's study on a text, and what they were made with."""
+    return outcomes_of(study(wildcards), part)
+
+
+def outcomes_of(chosen, part=FIRST):
     """All evaluations of a study on a text, and what they were made with."""
-    chosen = study(wildcards)
     baselines = {DENSE: rules.evaluate_dense, TEAL: rules.evaluate_teal}
     others = rules.evaluate_spon
     if part != FIRST:
@@ -225,13 +229,33 @@ rule write_headline:
         "../scripts/write_headline.py"
 
 
+rule write_metrics:
+    """Write the study in about ten numbers, for `dvc metrics`."""
+    input:
+        perplexity=rules.tabulate.output.perplexity[0],
+        damage_recovery=rules.tabulate.output.damage_recovery[0],
+    output:
+        metrics="results/{study}/metrics.json",
+    log:
+        "logs/{study}/write_metrics.log",
+    benchmark:
+        "benchmarks/{study}/write_metrics.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=spec("write_metrics.py", allocations=ways_to_learn),
+    script:
+        "../scripts/write_metrics.py"
+
+
 rule tables:
-    """Make every table of the sweep."""
+    """Make every table of the sweep, but for that of methods."""
     input:
         expand(rules.tabulate.output, study=WITH_MODEL),
         expand(rules.tabulate_trainings.output, study=WITH_MODEL),
         expand(rules.tabulate_controls.output, study=WITH_MODEL),
         expand(rules.write_headline.output, study=WITH_MODEL),
+        expand(rules.write_metrics.output, study=WITH_MODEL),
         [
             expand(
                 rules.tabulate_further.output, study=one.name, part=one.further_texts

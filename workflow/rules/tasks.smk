@@ -102,7 +102,7 @@ rule run_tasks_spon:
             *OF_TASKS,
             **LOCAL_TASKS,
             names=names_of_run,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
     script:
         "../scripts/run_tasks.py"
@@ -125,7 +125,7 @@ use rule run_tasks_spon as run_tasks_teal with:
             *OF_TASKS,
             **LOCAL_TASKS,
             names=names_of_teal,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
 
 
@@ -159,7 +159,7 @@ use rule run_tasks_spon as run_tasks_dense with:
             *OF_TASKS,
             **LOCAL_TASKS,
             names=name_baseline(DENSE),
-            sparsification=of_study("no_sparsification"),
+            sparsification=sparsified("no_sparsification"),
         ),
 
 

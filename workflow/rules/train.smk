@@ -73,7 +73,7 @@ rule train_spon:
             "memory_gib",
             train=recipe(),
             names=names_of_run,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
     script:
         "../scripts/train_spon.py"
@@ -107,7 +107,7 @@ rule average_residual:
             "train.order",
             "calibrate.batch_tokens",
             names=names_of_run,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
     script:
         "../scripts/average_residual.py"
@@ -143,7 +143,7 @@ rule take_newton_step:
             "calibrate.batch_tokens",
             "memory_gib",
             names=names_of_run,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
     script:
         "../scripts/take_newton_step.py"
@@ -180,7 +180,7 @@ rule centre_on_mode:
             "calibrate.held_out_blocks",
             "calibrate.batch_tokens",
             names=names_of_run,
-            sparsification=of_study("sparsification"),
+            sparsification=sparsified(),
         ),
     script:
         "../scripts/centre_on_mode.py"

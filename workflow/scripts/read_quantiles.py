@@ -19,5 +19,6 @@ with job(snakemake) as here:
         sites=name_scope(shape, spec["maps"]),
         batch_tokens=spec["batch_tokens"],
         dense_share=spec["sparsification"]["dense_share"],
+        method=spec["sparsification"]["method"],
     )
     here.write_parquet(quantiles, snakemake.output.quantiles)

@@ -14,7 +14,7 @@ from spon.report.markdown import (
     say_range,
     write_table,
 )
-from spon.report.sections.controls import say_runs
+from spon.report.sections.controls import BEATEN, TEMPERATURE, say_rank, say_runs
 from spon.report.sections.results import MILLI, keep_largest, keep_trained, say_scope
 from spon.report.seeds import PLACE, average_seeds, keep_counting
 from spon.sites import DENSE, TEAL
@@ -23,7 +23,7 @@ from spon.sites import DENSE, TEAL
 OWN = "nll_at_temperature"
 # What is more than this share of a gain is called most of it.
 MOST = 50.0
-SHARES = ["gain_low", "temperature_share", "own_share", "repaired", "repaired_low"]
+SHARES = ["gain_low", "temperature_share", "is_beaten", "own_share", "repaired", "repaired_low"]
 COLUMNS = {
     "KL": (["kl_nats_per_token"], MILLI, 1),
     "median, 99 %": (["kl_median", "kl_99"], MILLI, 1),
@@ -50,7 +50,7 @@ def describe_confidence(
         "nats per token. *Top-1*: tokens whose likeliest successor is the dense model's."
     )
     table = tabulate_confidence(perplexity, settings)
-    shares = weigh_confidence(perplexity, damage_recovery, settings)
+    shares = weigh_confidence(perplexity, damage_recovery, settings, controls)
     return join_blocks(
         introduction,
         table,
@@ -91,7 +91,10 @@ def describe_model(model: pd.Series, place: str = "") -> list[str]:
 
 
 def weigh_confidence(
-    perplexity: pd.DataFrame, damage_recovery: pd.DataFrame, settings: Mapping
+    perplexity: pd.DataFrame,
+    damage_recovery: pd.DataFrame,
+    settings: Mapping,
+    controls: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Divide the gain of the largest trained allocation of every scope and sparsity.
 
@@ -100,12 +103,13 @@ def weigh_confidence(
         share of log-likelihood; in percent of the gain in log-likelihood over TEAL,
         `temperature_share`, which TEAL gains by its own temperature alone, and `own_share`, which
         is left if both models have their own; and `repaired`, the recovered share of KL, with the
-        lower end of its interval, `repaired_low`.
+        lower end of its interval, `repaired_low`. `is_beaten` says whether that temperature gains
+        more than the biases by the adjusted test of `controls`.
     """
     means = average_seeds(perplexity).set_index(["allocation", "scope", "sparsity"])
     recovered = keep_counting(damage_recovery, [*PLACE, "measure"])
     recovered = recovered.set_index([*PLACE, "measure"])
-    rows = []
+    beaten, rows = find_beaten(controls), []
     for run in keep_largest(perplexity, settings).itertuples():
         teal = means.loc[(TEAL, run.scope, run.sparsity)]
         place = (run.allocation, run.scope, run.sparsity)
@@ -117,12 +121,23 @@ def weigh_confidence(
                 **dict(zip(PLACE, place, strict=True)),
                 "gain_low": recovered.loc[(*place, "nll"), "low"],
                 "temperature_share": 100 * by_temperature / gain,
+                "is_beaten": place in beaten,
                 "own_share": 100 * left / gain,
                 "repaired": recovered.loc[(*place, "kl"), "recovery_percent"],
                 "repaired_low": recovered.loc[(*place, "kl"), "low"],
             }
         )
     return pd.DataFrame(rows, columns=[*PLACE, *SHARES])
+
+
+def find_beaten(controls: pd.DataFrame | None) -> set[tuple]:
+    """Find the places where one temperature gains more log-likelihood than trained biases do."""
+    if controls is None or controls.empty:
+        return set()
+    rows = controls[(controls["control"] == TEMPERATURE) & (controls["measure"] == "nll")]
+    rows = keep_counting(rows, PLACE) if len(rows) else rows
+    rows = rows[[say_rank(row) == BEATEN for _, row in rows.iterrows()]]
+    return set(rows[PLACE].itertuples(index=False, name=None))
 
 
 def conclude_repair(shares: pd.DataFrame) -> str:
@@ -153,7 +168,7 @@ def conclude_temperature(gaining: pd.DataFrame) -> str:
         f"TEAL with one temperature, a single number, gains {reached} of what the trained biases "
         "gain in log-likelihood"
     )
-    more = gaining[gaining["temperature_share"] > 100]
+    more = gaining[gaining["is_beaten"]]
     if more.empty:
         return f"{sentence}."
     where = "everywhere" if len(more) == len(gaining) else say_runs(more)

@@ -75,10 +75,14 @@ def tabulate_controls(rows: pd.DataFrame, kinds: list[str]) -> str:
 def say_share(row: pd.Series) -> str:
     """Write a control's share of the trained gain with its interval, marked if it is no worse."""
     share = say_bounds(row["share_of_trained_percent"], row["share_low"], row["share_high"], 0)
-    significant = row["p_holm"] < ALPHA
-    if significant and row["difference_nats_per_token"] > 0:
-        return share
-    return f"{share} {BEATEN if significant else TIED}"
+    return f"{share} {say_rank(row)}".strip()
+
+
+def say_rank(row: pd.Series) -> str:
+    """Mark a control that is not told apart from training, or gains more."""
+    if not row["p_holm"] < ALPHA:
+        return TIED
+    return "" if row["difference_nats_per_token"] > 0 else BEATEN
 
 
 def summarise_shares(controls: pd.DataFrame) -> str:

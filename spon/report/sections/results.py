@@ -123,9 +123,10 @@ def describe_results(
     runs = runs[runs["scope"] != WHOLE]
     bars = embed_figure(
         figures,
-        "fig1_perplexity",
-        "Perplexity above the dense model",
-        "Perplexity above the dense model; further left is better. Grey points are controls.",
+        "fig2_damage_recovery",
+        "Share of TEAL's damage that is won back",
+        "Share of TEAL's damage that is won back: 0 % is TEAL, 100 % the dense model. Grey: "
+        "controls.",
     )
     return join_blocks(
         HOW_TO_READ,

@@ -29,6 +29,16 @@ METHODS = {
         "which is the quantile of the magnitudes on calibration text (TEAL)"
     ),
     "topk": "every token keeps the same number of input entries of each site, the largest ones",
+    "wina": (
+        "an input entry is set to zero if its magnitude times the norm of the weight's column "
+        "that it meets is at most a threshold, one per site, which is the quantile of that score "
+        "on calibration text (WINA)"
+    ),
+    "greedy": (
+        "an input entry is set to zero if its magnitude is at most a threshold, one per site, "
+        "which is a quantile of the magnitudes on calibration text, at sparsities that TEAL's "
+        "greedy optimisation gave the maps of a block, whose weights together have the one named"
+    ),
 }
 
 

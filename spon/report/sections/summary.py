@@ -48,10 +48,15 @@ def summarise(
     """Summarise a study with a model, or one of biases alone."""
     if perplexity is not None and damage_recovery is not None:
         largest = keep_largest(perplexity, settings or {})
+        shares = find_shares(largest, damage_recovery)
         blocks = [
             say_question(largest, protocol),
-            summarise_recovery(largest, damage_recovery),
-            conclude_confidence(weigh_confidence(perplexity, damage_recovery, settings or {})),
+            tabulate_recovery(largest, shares),
+            show_damage(figures or {}),
+            summarise_recovery(shares),
+            conclude_confidence(
+                weigh_confidence(perplexity, damage_recovery, settings or {}, controls)
+            ),
             summarise_texts(texts, settings or {}),
             summarise_controls(controls),
         ]
@@ -65,7 +70,7 @@ def summarise(
         blocks.append(say_limits(model, texts))
     if not any(blocks):
         return ""
-    return join_blocks(*blocks, show_recovery(figures or {}), SOURCES)
+    return join_blocks(*blocks, SOURCES)
 
 
 def say_question(largest: pd.DataFrame, protocol: Mapping | None) -> str:
@@ -78,24 +83,27 @@ def say_question(largest: pd.DataFrame, protocol: Mapping | None) -> str:
         "Setting small activations to zero (TEAL) saves work and costs accuracy. SPON adds a "
         "learned constant, the bias, to sparsified linear maps. How much of the damage do biases "
         f"win back? Measured on held-out text{text}, {say_trainings(largest['seeds'])} per row, "
-        "95 % intervals in brackets."
+        "95 % intervals in brackets, each by itself."
     )
 
 
-def summarise_recovery(largest: pd.DataFrame, recovery: pd.DataFrame) -> str:
-    """Write the table of the first page, below a sentence on each measure."""
+def find_shares(largest: pd.DataFrame, recovery: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Find the shares that the allocations with most biases win back, by measure."""
     counting = keep_counting(recovery, [*PLACE, "measure"])
-    shares = {
+    return {
         measure: largest[PLACE].merge(counting[counting["measure"] == measure], on=PLACE)
         for measure in ("kl", "nll", OWN)
     }
-    sentences = (
+
+
+def summarise_recovery(shares: Mapping[str, pd.DataFrame]) -> str:
+    """Write a sentence on what biases win back by each measure."""
+    return (
         f"**By KL divergence** from the dense model, which training lowers, they win back "
         f"{say_recovered(shares['kl'])}. **By log-likelihood** they win back "
         f"{say_recovered(shares['nll'])}; with every model at its own best temperature, "
         f"{say_recovered(shares[OWN])}."
     )
-    return join_blocks(sentences, tabulate_recovery(largest, shares))
 
 
 def say_recovered(shares: pd.DataFrame) -> str:
@@ -107,7 +115,7 @@ def say_recovered(shares: pd.DataFrame) -> str:
     rows = "every row" if gains == len(shares) else f"{gains} of {len(shares)} rows"
     worse = f", below zero in {harms}" if harms else ""
     percent = say_range(known["recovery_percent"], 1, "%")
-    return f"{percent} (above zero in {rows}{worse})"
+    return f"{percent} (intervals above zero in {rows}{worse})"
 
 
 def tabulate_recovery(largest: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> str:
@@ -164,14 +172,14 @@ def say_limits(model: Mapping | None, texts: pd.DataFrame | None = None) -> str:
     )
 
 
-def show_recovery(figures: Mapping[str, str]) -> str:
-    """Show the figure of the first page, if the study has it."""
+def show_damage(figures: Mapping[str, str]) -> str:
+    """Show the figure of the first screen, if the study has it."""
     return embed_figure(
         figures,
-        "fig2_damage_recovery",
-        "Share of TEAL's damage that is won back",
-        "Share of TEAL's damage that is won back: 0 % is TEAL, 100 % the dense model. Grey: "
-        "controls.",
+        "fig1_perplexity",
+        "Perplexity above the dense model",
+        "What sparsity costs, and what biases win back: further left is better, the dashed line "
+        "is TEAL. Grey points are controls.",
     )
 
 

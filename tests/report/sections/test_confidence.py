@@ -9,7 +9,13 @@ from spon.report.sections import confidence
 from spon.tables import perplexity
 
 ROW = {"allocation": "UNIF-ALL", "scope": "down_proj", "sparsity": 0.5, "gain_low": 0.1}
-ROW |= {"temperature_share": 40.0, "own_share": 60.0, "repaired": 25.0, "repaired_low": 24.0}
+ROW |= {
+    "temperature_share": 40.0,
+    "is_beaten": False,
+    "own_share": 60.0,
+    "repaired": 25.0,
+    "repaired_low": 24.0,
+}
 ON_DENSE = {"allocation": "UNIF-ALL", "scope": "down_proj", "sparsity": 0.5, "seed": 0}
 ON_DENSE |= {"seeds": 1, "control": "dense_model", "measure": "nll"}
 ON_DENSE |= {"control_low": 0.01, "control_high": 0.03, "share_of_trained_percent": 40.0}
@@ -34,7 +40,12 @@ def test_a_gain_is_divided_into_what_a_temperature_reaches_and_what_is_left():
     [
         ({}, "60 % of the gain is left, so most of it is not confidence."),
         ({"own_share": 20.0}, "20 % of the gain is left, so most of it is confidence."),
-        ({"temperature_share": 150.0}, "gain in log-likelihood: more than they do everywhere."),
+        ({"is_beaten": True}, "gain in log-likelihood: more than they do everywhere."),
+        # More by the numbers, and not by the test.
+        (
+            {"temperature_share": 150.0},
+            "gains 150 % of what the trained biases gain in log-likelihood.",
+        ),
         ({"gain_low": -0.1}, "No gain in log-likelihood can be shown"),
         ({"gain_low": float("nan")}, "No gain in log-likelihood can be shown"),
     ],
@@ -91,3 +102,14 @@ def test_every_model_of_a_place_has_a_row():
     # Of the trained allocations of a scope, only the largest.
     assert "| TOP-50 |" not in text
     assert set(tabulate()["perplexity"]["allocation"]) >= {"TOP-50"}
+
+
+def test_a_temperature_gains_more_only_where_the_adjusted_test_says_so():
+    row = {"control": "temperature", "measure": "nll", "allocation": "UNIF-ALL", "seeds": 1}
+    row |= {"scope": "down_proj", "sparsity": 0.5, "p_holm": 0.01}
+    row |= {"difference_nats_per_token": -0.1}
+    others = [row | {"sparsity": 0.6, "p_holm": 0.2}, row | {"sparsity": 0.7, "measure": "kl"}]
+    others += [row | {"sparsity": 0.8, "difference_nats_per_token": 0.1}]
+    beaten = confidence.find_beaten(pd.DataFrame([row, *others]))
+    assert beaten == {("UNIF-ALL", "down_proj", 0.5)}
+    assert confidence.find_beaten(None) == set()

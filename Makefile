@@ -5,10 +5,13 @@ ENVIRONMENT = .venv/.complete
 CRATE_ENVIRONMENT = .venv/crate/.complete
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: study test chaos cluster check pull hooks readme graph bench plans sweep
+.PHONY: study smollm2 test chaos cluster check pull hooks readme graph bench plans sweep
 
 study: $(ENVIRONMENT)  ## the default study: tables and figures
 	snakemake --cores 8 --resources gpu=1
+
+smollm2: $(ENVIRONMENT)  ## the study of a real model, SmolLM2-135M-Instruct, in some hours; stopped, it goes on where it was
+	snakemake --cores 8 --directory studies/smollm2-135m --configfile config/smollm2-135m.yaml
 
 test: $(ENVIRONMENT) $(CRATE_ENVIRONMENT)  ## the tests
 	pytest

@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from docs.update_readme import insert
+from docs.update_readme import RESULTS, insert, read_conclusions
 from spon.report import headline
 
 ROOT = Path(__file__).parents[2]
@@ -53,12 +53,19 @@ def test_a_scope_is_shown_by_its_trained_allocation_with_the_most_biases_over_al
     assert len(lines) == 5
 
 
-def test_the_readme_shows_the_rows_of_the_default_study():
-    headline_of_study = ROOT / "results/pydoc/headline.md"
-    if not headline_of_study.exists():
-        pytest.skip("the default study has not been run here")
+@pytest.mark.parametrize(
+    ("block", "path", "read"),
+    [
+        ("headline", f"{RESULTS}/headline.md", str),
+        ("conclusions", f"{RESULTS}/findings.md", read_conclusions),
+        ("small", "results/pydoc/headline.md", str),
+    ],
+)
+def test_the_readme_shows_what_the_studies_found(block, path, read):
+    if not (ROOT / path).exists():
+        pytest.skip("this study is not here: `make pull` fetches it")
     readme = (ROOT / "README.md").read_text()
     # Another processor may round the last digit otherwise, so numbers are not compared.
-    inserted = insert(readme, "headline", headline_of_study.read_text())
+    inserted = insert(readme, block, read((ROOT / path).read_text()))
     expected, actual = (re.sub(r"[-+]?\d+\.\d+", "N", text) for text in (inserted, readme))
     assert expected == actual, "run: make readme"

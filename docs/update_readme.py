@@ -148,17 +148,16 @@ def compare() -> str:
 
 
 if __name__ == "__main__":
-    findings = {name: (ROOT / name).read_text() for name in (f"{RESULTS}/findings.md", FINDINGS)}
-    real, checkpoints = findings.values()
     pages = {
         name: (ROOT / name).read_text()
         for name in ("README.md", "docs/method.md", "docs/decoding.md")
     }
+    real = (ROOT / RESULTS / "findings.md").read_text()
     blocks = [
         ("README.md", "headline", (ROOT / RESULTS / "headline.md").read_text()),
         ("README.md", "conclusions", read_conclusions(real)),
         ("README.md", "small", (ROOT / "results/pydoc/headline.md").read_text()),
-        ("README.md", "checkpoints", read_summary(checkpoints)),
+        ("README.md", "checkpoints", read_summary((ROOT / FINDINGS).read_text())),
         ("docs/method.md", "methods", read_methods((ROOT / METHODS).read_text())),
         ("docs/decoding.md", "products", tabulate_products(ROOT / PRODUCTS)),
     ]

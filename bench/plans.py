@@ -1,4 +1,4 @@
-"""Tabulate what the full-scale studies will take: `snakemake plan` of five models, on another GPU.
+"""Tabulate what the full-scale studies will take: `snakemake plan` of six models, on another GPU.
 
     python -m bench.plans [TERAFLOPS]      writes results/plans.csv and .md; `make plans` does so
 
@@ -18,6 +18,7 @@ from bench.shapes import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 STUDIES = ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "mistral-7b", "qwen3-8b"]
+STUDIES += ["llama-3.1-70b"]
 # ASSUME: about a fifth of what the data sheet of an H100 promises for dense bfloat16; the command
 # line takes another rate.
 TERAFLOPS = 200

@@ -104,7 +104,9 @@ def check_weights(network: nn.Module) -> None:
     Raises:
         ValueError: Some are not; it names the first tensor.
     """
-    for name, weight in network.named_parameters():
+    for name, _ in network.named_parameters():
+        module, _, own = name.rpartition(".")
+        weight = models.read_parameter(network.get_submodule(module), own)
         if not weight.isfinite().all():
             count = int((~weight.isfinite()).sum())
             raise ValueError(

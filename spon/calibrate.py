@@ -53,9 +53,9 @@ def read_quantiles(
     def count(site: str, x: Tensor) -> None:
         scores = x[:, int(dense_share * x.shape[1]) :]
         if method in registry.METHODS:
-            weight = network.get_submodule(site).weight
+            weight = models.read_parameter(network.get_submodule(site))
             scores = registry.METHODS[method].score_inputs(scores, weight)
-        counts[site] += count_magnitudes(scores)
+        counts[site] += count_magnitudes(scores).to(network.device)
 
     watch_inputs(network, tokens, counts, count, batch_tokens)
     tables = []

@@ -4,7 +4,7 @@ A site computes W S(x - m) + W m instead of W S(x). So inputs near their mode m 
 of those near zero, and W m is a bias that nobody has to learn.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,11 +121,17 @@ def choose_thresholds(
 
 
 def map_centres(
-    network: nn.Module, centres: Mapping[str, Float[Tensor, "d_in"]]
+    read_weight: Callable[[str], Float[Tensor, "d_out d_in"]],
+    centres: Mapping[str, Float[Tensor, "d_in"]],
 ) -> dict[str, Float[Tensor, "d_out"]]:
-    """Return W m by site, the bias that makes up for the centre, float32."""
+    """Return W m by site, the bias that makes up for the centre, float32.
+
+    Args:
+        read_weight: Gives the W of a site.
+        centres: m by site.
+    """
     return {
-        site: (network.get_submodule(site).weight.double().cpu() @ centre.double()).float()
+        site: (read_weight(site).double().cpu() @ centre.double()).float()
         for site, centre in centres.items()
     }
 

@@ -29,6 +29,8 @@ class Head:
         # bfloat16 logits, as most evaluations have them, are off by up to 0.4 % each, more than
         # the effects measured here.
         shell = copy.copy(network)
+        # Of a model that is spread over devices, a pass of its own that moves what it is given.
+        shell.__dict__.pop("forward", None)
         shell._modules = dict(network._modules)
         setattr(shell, network.base_model_prefix, GivenStates(network.base_model))
         shell.set_output_embeddings(Float32Linear(network.get_output_embeddings()))

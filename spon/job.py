@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas
 
     from spon.cache import Keep
+    from spon.memory import Limit
     from spon.resume import State
 
 # Where jobs keep tensors for one another: a folder per study, beside Snakemake's own files.
@@ -42,7 +43,7 @@ class Job:
         processes: Processes that the job may start.
         metadata: Study, rule, job and wildcards, which are written into the job's files.
         screen: The file descriptor of the user's screen.
-        memory_gib: Memory that the job may use.
+        memory_gib: Memory that the job may use, as the config says it.
         identity: What every tensor depends on that the job keeps for other jobs.
         saved: The file in which it saves how far it is.
         stop: What a signal that ends the job does.
@@ -52,7 +53,7 @@ class Job:
     processes: int
     metadata: dict[str, str]
     screen: int
-    memory_gib: float | int
+    memory_gib: "Limit"
     identity: dict[str, Any]
     saved: Path
     stop: signals.Stop
@@ -226,7 +227,7 @@ def describe_job(snakemake, screen: int, description: dict[str, Any], stop: sign
             torch.use_deterministic_algorithms(True, warn_only=True)
     made_by = records.name_origin(description) | dict(snakemake.wildcards.items())
     identity = identify(snakemake, device, torch)
-    memory_gib = snakemake.resources.get("memory_mib", float("inf")) / 1024
+    memory_gib = snakemake.config["memory_gib"]
     saved = name_state(made_by, records.find_folder(snakemake.log[0], snakemake.output[0]))
     return Job(device, count_cpus(), made_by, screen, memory_gib, identity, saved, stop)
 

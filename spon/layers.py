@@ -61,13 +61,17 @@ def pass_on(states: Tensor, *_, **__) -> Tensor:
 def replaced(network: nn.Module, forwards: Mapping[int, object]) -> Iterator[nn.Module]:
     """Let functions stand for the forward passes of some layers, by number, meanwhile."""
     layers = network.get_decoder().layers
+    # Those of a model that is spread over devices, which move what they are given.
+    own = {layer: layers[layer].__dict__.get("forward") for layer in forwards}
     try:
         for layer, forward in forwards.items():
             layers[layer].forward = forward
         yield network
     finally:
-        for layer in forwards:
+        for layer, forward in own.items():
             layers[layer].__dict__.pop("forward", None)
+            if forward is not None:
+                layers[layer].forward = forward
 
 
 @contextmanager

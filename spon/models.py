@@ -1,9 +1,11 @@
 """Load causal language models, run them, and give their hidden states, logits and sites."""
 
 import math
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
@@ -21,7 +23,7 @@ STATES = "float32"
 
 
 def load(
-    path: str | Path, device: str, dtype: str, memory_gib: float | int = math.inf
+    path: str | Path, device: str, dtype: str, memory_gib: memory.Limit = math.inf
 ) -> nn.Module:
     """Load the model that a `model.json` describes, frozen and in evaluation mode.
 
@@ -29,7 +31,8 @@ def load(
         path: The `model.json`.
         device: `cpu` or `cuda`.
         dtype: Of weights and activations, e.g. `float32`.
-        memory_gib: Memory that the job may use.
+        memory_gib: Memory that the job may use; of several devices, the layers are spread over
+            them, whatever `device` is.
 
     Raises:
         ValueError: The weights do not fit into the memory, the files are not those that were
@@ -39,7 +42,7 @@ def load(
 
 
 def load_described(
-    model: Mapping, device: str, dtype: str, memory_gib: float | int = math.inf
+    model: Mapping, device: str, dtype: str, memory_gib: memory.Limit = math.inf
 ) -> nn.Module:
     """Load the model that the content of a `model.json` describes, as `load` does."""
     memory.check_weights(model["shape"], dtype, device, memory_gib)
@@ -55,17 +58,41 @@ def load_described(
         raise ValueError(
             f"'{folder / changed[0]}' is not the file that model.json describes: {remedy}"
         )
-    with gathered(folder, model["files"]) as files:
-        return read_network(files, getattr(torch, dtype), name=folder).to(device)
+    with ExitStack() as stack:
+        files = stack.enter_context(gathered(folder, model["files"]))
+        if not isinstance(memory_gib, Mapping):
+            return read_network(files, getattr(torch, dtype), name=folder).to(device)
+        places = memory.place_layers(model["shape"], dtype, memory_gib, device)
+        network = read_network(
+            files,
+            getattr(torch, dtype),
+            name=folder,
+            main_device=memory.main_device(memory_gib, device),
+            places=places,
+            offload_folder=stack.enter_context(TemporaryDirectory(prefix="spon-")),
+        )
+        # Layers on the disk are read from these files as long as the model lives.
+        weakref.finalize(network, stack.pop_all().close)
+        return network
 
 
-def read_network(folder: Path, dtype: torch.dtype, name: Path | None = None) -> nn.Module:
+def read_network(
+    folder: Path,
+    dtype: torch.dtype,
+    name: Path | None = None,
+    main_device: str = "cpu",
+    places: Sequence[str] = (),
+    offload_folder: str | None = None,
+) -> nn.Module:
     """Read a causal language model, frozen and in evaluation mode; no code of its own is run.
 
     Args:
         folder: Its config.json and weights, in the safetensors format.
         dtype: Of weights and activations.
         name: The folder as errors name it, if it has another name.
+        main_device: Of all but the layers, if these are spread.
+        places: The device of every layer, if they are spread; `disk` leaves a layer in its file.
+        offload_folder: Where accelerate writes what it cannot leave there.
 
     Raises:
         ValueError: transformers does not know such a model, or the weights are not exactly those
@@ -93,9 +120,58 @@ def read_network(folder: Path, dtype: torch.dtype, name: Path | None = None) -> 
             output_loading_info=True,
             trust_remote_code=False,
             local_files_only=True,
+            device_map=map_modules(config, main_device, places) if places else None,
+            offload_folder=offload_folder,
         )
     check_report(report, name)
     return network.requires_grad_(False).eval()
+
+
+def map_modules(config: object, main_device: str, places: Sequence[str]) -> dict[str, str]:
+    """Return the device of every layer and of every module outside them, as accelerate wants it.
+
+    Args:
+        config: The model's, of transformers.
+        main_device: Of all but the layers.
+        places: The device of every layer.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        modules = dict(AutoModelForCausalLM.from_config(config).named_modules())
+    own = [
+        name
+        for name, module in modules.items()
+        if [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    ]
+    layers = {name_layer(layer): place for layer, place in enumerate(places)}
+    outside = [name for name in own if ".".join(name.split(".")[:3]) not in layers]
+    return dict.fromkeys(outside, main_device) | layers
+
+
+def read_parameter(module: nn.Module, name: str = "weight") -> Tensor | None:
+    """Return a parameter of a module, fetched if it is kept where nothing is computed.
+
+    It lies where the module computes; None if the module has none.
+    """
+    if not is_fetched(module):
+        return getattr(module, name)
+    from accelerate.utils import align_module_device
+
+    with align_module_device(module):
+        return getattr(module, name)
+
+
+def find_device(module: nn.Module) -> torch.device:
+    """Return the device on which a linear map computes."""
+    if is_fetched(module):
+        return torch.device(module._hf_hook.execution_device)
+    return module.weight.device
+
+
+def is_fetched(module: nn.Module) -> bool:
+    """Return whether accelerate fetches a module's parameters for as long as it runs."""
+    return getattr(getattr(module, "_hf_hook", None), "offload", False)
 
 
 def check_report(report: Mapping, name: Path) -> None:

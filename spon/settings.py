@@ -60,6 +60,7 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
                 study["model"][key] = resolve_path(study["model"][key], home)
     config["analyses"]["prompts"] = resolve_path(config["analyses"]["prompts"], home)
     check_given(config.get("given", []))
+    check_devices(config)
     check_catalogues(config)
     check_sweep(config["sweep"], config)
     for name in config["sweep"]["studies"]:
@@ -75,6 +76,30 @@ def check_given(paths: Sequence[str]) -> None:
                 f"config: given has '{path}', which is no file: allowed are paths relative to "
                 f"where Snakemake runs"
             )
+
+
+def check_devices(config: Mapping) -> None:
+    """Check that the devices that `memory_gib` names go with other keys."""
+    limit = config["memory_gib"]
+    if not isinstance(limit, Mapping):
+        return
+    named = memory.name_limit(limit)
+    main = memory.order_devices(limit)[0]
+    if main == "disk":
+        raise SettingsError(
+            f"config: memory_gib is {named}: allowed is a disk beside cpu or cuda:0"
+        )
+    device = main.partition(":")[0]
+    if config["device"] != device:
+        raise SettingsError(
+            f"config: device is {config['device']}, and memory_gib is {named}: "
+            f"allowed with it is {device}"
+        )
+    if config["train"]["compile"]:
+        raise SettingsError(
+            f"config: train.compile is true, and memory_gib is {named}: allowed with several "
+            f"devices is false"
+        )
 
 
 def resolve_path(path: str, home: Path) -> str:

@@ -150,7 +150,8 @@ def make_sparsifiers(
     for site, threshold in thresholds.items():
         linear = model.get_submodule(site)
         if method in registry.METHODS:
-            sparsifier = registry.METHODS[method].make_sparsifier(linear.weight, threshold)
+            weight = models.read_parameter(linear)
+            sparsifier = registry.METHODS[method].make_sparsifier(weight, threshold)
         else:
             sparsifier = make_sparsifier(method, sparsity, threshold, linear.in_features)
         sparsifiers[site] = leave_start_dense(sparsifier, dense_share)
@@ -222,8 +223,9 @@ def biased(model: nn.Module, biases: Mapping[str, Float[Tensor, "d_out"]]) -> It
         for site, linear in sites.items():
             entries, outputs = len(biases[site]), linear.out_features
             assert entries == outputs, f"{site}: {entries} entries for {outputs} outputs"
-            total = biases[site].to(linear.weight.device)
-            total = total if originals[site] is None else total + originals[site]
+            total = biases[site].to(models.find_device(linear))
+            if originals[site] is not None:
+                total = total + models.read_parameter(linear, "bias")
             del linear.bias  # a registered parameter takes no tensor that was computed
             linear.bias = total.to(linear.weight.dtype)
         yield model

@@ -169,7 +169,7 @@ def start(linear: nn.Linear, parametrisation: str) -> Float[Tensor, "_"]:
     """
     assert parametrisation in ("bias", "alpha"), parametrisation
     size = linear.out_features if parametrisation == "bias" else linear.in_features
-    return torch.zeros(size, device=linear.weight.device, requires_grad=True)
+    return torch.zeros(size, device=models.find_device(linear), requires_grad=True)
 
 
 def express(
@@ -180,7 +180,7 @@ def express(
         return dict(learned)
     with torch.no_grad():
         products = {
-            site: network.get_submodule(site).weight.float() @ alpha
+            site: models.read_parameter(network.get_submodule(site)).float() @ alpha
             for site, alpha in learned.items()
         }
     return {site: product.requires_grad_() for site, product in products.items()}
@@ -190,4 +190,5 @@ def pull_back(network: nn.Module, biases: Mapping, learned: Mapping, parametrisa
     """Give alpha its gradient, which is W^T times that of b; nothing if b itself is learned."""
     if parametrisation == "alpha":
         for site, alpha in learned.items():
-            alpha.grad = network.get_submodule(site).weight.float().T @ biases[site].grad
+            weight = models.read_parameter(network.get_submodule(site))
+            alpha.grad = weight.float().T @ biases[site].grad

@@ -41,8 +41,11 @@ def average_residual(
             )
     # ASSUME: the mean is over all positions, those that stay dense included, since the bias is
     # added there too.
-    weights = {site: network.get_submodule(site).weight.double().cpu() for site in sites}
-    return {site: (weights[site] @ totals[site] / tokens.numel()).float() for site in sites}
+    biases = {}
+    for site, total in totals.items():
+        weight = models.read_parameter(network.get_submodule(site)).double().cpu()
+        biases[site] = (weight @ total / tokens.numel()).float()
+    return biases
 
 
 def random_directions(

@@ -54,7 +54,7 @@ def test_what_thresholds_around_modes_set_to_zero_is_measured_in_either_pass(
 ):
     sizes = {"batch_tokens": 32, "dense_share": dense_share}
     modes = {SITE: torch.full((32,), 0.1)}
-    biases = centre.map_centres(network, modes)
+    biases = centre.map_centres(lambda site: network.get_submodule(site).weight, modes)
     thresholds = centre.choose_thresholds(network, tokens, modes, 0.6, **sizes) | {LATER: 0.05}
     table = calibrate.measure_thresholds(
         network, tokens, thresholds, "threshold", 0.6, centres=modes, biases=biases, **sizes
@@ -75,7 +75,7 @@ def test_where_nothing_is_dropped_the_bias_makes_up_for_the_centre_exactly(
     network, tokens, dense_share
 ):
     modes = {SITE: torch.linspace(-1, 1, 32)}
-    biases = centre.map_centres(network, modes)
+    biases = centre.map_centres(lambda site: network.get_submodule(site).weight, modes)
     thresholds, dense = {SITE: 0.0}, models.final_states(network, tokens)
     keep = sparsify.make_sparsifiers(network, thresholds, "threshold", 0.5, dense_share, modes)
     with sparsify.sparsified(network, keep), sparsify.biased(network, biases):

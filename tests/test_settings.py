@@ -108,6 +108,10 @@ MISTAKES = [
     ("pretrain/model/rms_norm_eps", float("nan"), "pretrain.model.rms_norm_eps is nan: allowed"),
     ("controls/draws", 10**9, "controls.draws is 1000000000: allowed is 100000 or less"),
     ("memory_gib", float("inf"), "memory_gib is inf: allowed are finite numbers"),
+    ("memory_gib", {"gpu": 9}, 'memory_gib is "gpu": allowed is a device: cuda:0, cuda:1 and so'),
+    ("memory_gib", {"cpu": 0}, "memory_gib.cpu is 0: allowed is more than 0"),
+    ("memory_gib", {"disk": 9}, "memory_gib is {disk: 9}: allowed is a disk beside cpu or cuda:0"),
+    ("memory_gib", {"cpu": 9}, "device is auto, and memory_gib is {cpu: 9}: allowed with it is c"),
     (
         "train/blocks",
         4096,
@@ -265,7 +269,8 @@ def test_further_texts_are_checked_as_the_first_is(config, monkeypatch):
 
 def merge(base, extra):
     for key, value in extra.items():
-        base[key] = merge(base.get(key, {}), value) if isinstance(value, dict) else value
+        old = base.get(key) if isinstance(base.get(key), dict) else {}
+        base[key] = merge(old, value) if isinstance(value, dict) else value
     return base
 
 

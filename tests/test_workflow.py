@@ -544,7 +544,8 @@ def test_a_plan_is_shown_as_a_table_beside_what_earlier_runs_took(planned):
 
 
 @pytest.mark.parametrize(
-    "name", ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "mistral-7b", "qwen3-8b"]
+    "name",
+    ["llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "llama-3.1-70b", "mistral-7b", "qwen3-8b"],
 )
 def test_a_model_that_is_not_here_is_planned_without_a_download(planned, name):
     result = planned.snakemake("plan", "--dry-run", overlays=(f"config/{name}.yaml",))

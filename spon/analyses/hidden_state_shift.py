@@ -146,7 +146,7 @@ def pass_batch(setting: Setting, batch: Int[Tensor, "blocks length"]) -> Iterato
         )
     for site, bias in learned.items():
         x, output = dense[site]
-        weight = network.get_submodule(site).weight.float()
+        weight = models.read_parameter(network.get_submodule(site)).float()
         sparse = output - (x - sparsifiers[site](x)) @ weight.T
         yield "site_same_input", site, output, sparse, sparse + bias.to(sparse.device)
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from spon.memory import Limit, main_memory
+
 MIB_PER_GIB = 1024
 # ASSUME: GiB of a process beside what `memory_gib` counts: Python, torch and what they import took
 # half of one where jobs were measured, on a CPU; those of CUDA take more.
@@ -31,17 +33,36 @@ def ask_memory(gib: float | int, attempt: int, device: str = "cpu") -> int:
     return math.ceil(MIB_PER_GIB * (gib + BESIDE[device]) * (1 + attempt) / 2)
 
 
-def count_host(shape: Mapping[str, Any] | None, memory_gib: float | int) -> float | int:
-    """Return the GiB of a node's memory through which weights go to a GPU.
+def count_host(
+    shape: Mapping[str, Any] | None, memory_gib: Limit, device: str = "cuda"
+) -> float | int:
+    """Return the GiB of a node's memory that a job uses, or through which weights go to GPUs.
 
     Args:
         shape: As in `model.json`; its weights count four bytes each, as analyses load them in
             float32. None as long as it is not known.
-        memory_gib: Memory of the GPU, into which they fit.
+        memory_gib: Memory of the job. Of several devices, `cpu` is what layers may take.
+        device: Where the model runs.
     """
+    if isinstance(memory_gib, Mapping) and "cpu" in memory_gib:
+        return memory_gib["cpu"]
+    if device == "cpu":
+        return main_memory(memory_gib)
+    of_gpus = sum(memory_gib.values()) if isinstance(memory_gib, Mapping) else memory_gib
     if shape is None or "parameters" not in shape:
-        return memory_gib
-    return min(memory_gib, 4 * shape["parameters"] / 2**30)
+        return of_gpus
+    return min(of_gpus, 4 * shape["parameters"] / 2**30)
+
+
+def count_gpus(memory_gib: Limit) -> int:
+    """Return on how many GPUs a model runs that runs on any.
+
+    >>> [count_gpus(limit) for limit in (72, {"cuda:0": 76, "cuda:1": 76, "cpu": 240})]
+    [1, 2]
+    """
+    if not isinstance(memory_gib, Mapping):
+        return 1
+    return sum(name.startswith("cuda:") for name in memory_gib)
 
 
 def ask_minutes(planned: Mapping[str, Any] | None, attempt: int, otherwise: int = MINUTES) -> int:

@@ -1,5 +1,6 @@
 """Estimate what a study will cost before it runs: jobs, operations, time, disk and memory."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -47,7 +48,8 @@ def make_plan(
         `rules` by name, in the order of the stages, each with `stage`, `jobs`, `teraflop`,
         `seconds` summed over jobs, and `measured_jobs` and `measured_seconds`, None without
         benchmarks; `total` with the same; `wall_seconds`; `gpu_hours`, None without a GPU;
-        `disk_bytes` and `memory_bytes` by what needs them; and `memory_gib`.
+        `disk_bytes` and `memory_bytes` by what needs them; `memory_gib`; and `layers`, how many
+        each device holds by precision, none where `memory_gib` is of one.
 
     Raises:
         ValueError: A job cannot fit into the memory.
@@ -68,6 +70,7 @@ def make_plan(
         "disk_bytes": estimate_disk(scale, jobs),
         "memory_bytes": estimate_memory(scale, jobs, "cuda" if machine["gpu"] else "cpu"),
         "memory_gib": scale.settings["memory_gib"],
+        "layers": count_layers(scale, "cuda" if machine["gpu"] else "cpu"),
     }
 
 
@@ -201,9 +204,10 @@ def count_cached(scale: Scale, jobs: Sequence[Mapping[str, Any]]) -> int:
 def estimate_memory(
     scale: Scale, jobs: Sequence[Mapping[str, Any]], device: str
 ) -> dict[str, int]:
-    """Estimate the bytes of the largest training, evaluation and analysis.
+    """Estimate the bytes of the largest training, Newton step, evaluation and analysis.
 
-    A training's step is split until it fits, as the training itself splits it.
+    A training's step is split until it fits, as the training itself splits it. Of several
+    devices, they are those of the main one.
 
     Raises:
         ValueError: One of them cannot fit.
@@ -213,13 +217,19 @@ def estimate_memory(
     evaluate, analyses = settings["evaluate"], settings["analyses"]
     memory.check_weights(shape, dtype, device, limit)
     memory.check_weights(shape, workload.STATES, device, limit)
+    elsewhere = {
+        kind: memory.count_elsewhere(shape, kind, limit, device)
+        for kind in (dtype, workload.STATES)
+    }
     sizes = {
         "evaluation": memory.estimate_evaluation(
             shape, dtype, evaluate["batch_tokens"], evaluate["chunk_tokens"], device
-        ),
+        )
+        - elsewhere[dtype],
         "analysis": memory.estimate_evaluation(
             shape, workload.STATES, analyses["batch_tokens"], 0, device
-        ),
+        )
+        - elsewhere[workload.STATES],
     }
     trained = [job["allocation"] for job in jobs if job["rule"] == "train_spon"]
     if trained:
@@ -232,8 +242,35 @@ def estimate_memory(
             "chunk_tokens": recipe["chunk_tokens"],
             "checkpointing": recipe["checkpointing"],
         }
-        sizes["training"] = memory.estimate_training(shape, dtype, scale.length, blocks, **step)
+        training = memory.estimate_training(shape, dtype, scale.length, blocks, **step)
+        sizes["training"] = training - elsewhere[dtype]
+    stepped = [job["allocation"] for job in jobs if job["rule"] == "take_newton_step"]
+    if stepped:
+        # As every activation has a tangent there, blocks count as twice as long.
+        length = 2 * scale.length
+        lowest = min(min(scale.layers_of(allocation)) for allocation in stepped)
+        recipe = {
+            "batch_blocks": max(1, settings["calibrate"]["batch_tokens"] // scale.length),
+            "chunk_tokens": settings["train"]["chunk_tokens"],
+            "checkpointing": False,
+        }
+        blocks = memory.choose_split(shape, dtype, length, lowest, recipe, limit, device)
+        newton = memory.estimate_training(
+            shape, dtype, length, blocks, recipe["chunk_tokens"], lowest, False, device
+        )
+        sizes["Newton step"] = newton - elsewhere[dtype]
     return sizes
+
+
+def count_layers(scale: Scale, device: str) -> dict[str, dict[str, int]]:
+    """Count the layers that each of several devices holds, by the precisions that are loaded."""
+    shape, settings = scale.shape, scale.settings
+    if not isinstance(settings["memory_gib"], Mapping):
+        return {}
+    return {
+        dtype: dict(Counter(memory.place_layers(shape, dtype, settings["memory_gib"], device)))
+        for dtype in (settings["dtype"], workload.STATES)
+    }
 
 
 def describe_plan(plan: Mapping[str, Any], name: str) -> str:
@@ -286,11 +323,24 @@ def describe_whole(plan: Mapping[str, Any]) -> list[str]:
         f"disk          {weights} of weights to fetch or convert, {results} of results, "
         f"{cache} of cache while it runs",
         f"memory        {sizes[largest] / memory.GIB:.2f} GiB in the largest job, its {largest}, "
-        f"of {plan['memory_gib']:g} GiB (memory_gib)",
+        f"of {memory.main_memory(plan['memory_gib']):g} GiB ({name_memory(plan['memory_gib'])})",
     ]
+    for dtype, counts in plan["layers"].items():
+        spread = ", ".join(f"{number} on {name}" for name, number in counts.items())
+        lines.append(f"layers        in {dtype}: {spread}")
+    held = {name for counts in plan["layers"].values() for name in counts}
+    if "disk" in held or ("cpu" in held and plan["machine"]["gpu"]):
+        lines.append("              (fetching layers from main memory or the disk is not timed)")
     if plan["gpu_hours"] is not None:
         lines.append(f"GPU-hours     {plan['gpu_hours']:.2f}")
     return lines
+
+
+def name_memory(memory_gib: memory.Limit) -> str:
+    """Name the key of the config that says the memory of the main device."""
+    if not isinstance(memory_gib, Mapping):
+        return "memory_gib"
+    return f"memory_gib, {memory.main_device(memory_gib, '')}"
 
 
 def format_time(seconds: int | float) -> str:

@@ -132,9 +132,10 @@ def check_cut(shape: Mapping[str, Any], settings: Mapping[str, Any], device: str
     parameters = min(CUT_LAYERS, shape["layers"]) * in_layer + in_head
     cut = {**shape, "parameters": parameters}
     needed = memory.estimate_weights(cut, models.STATES, device) / memory.GIB
-    if needed > settings["memory_gib"]:
+    if needed > memory.main_memory(settings["memory_gib"]):
+        limit = memory.name_limit(settings["memory_gib"])
         raise ValueError(
-            f"memory_gib is {settings['memory_gib']:g}, two layers of the model and its head need "
+            f"memory_gib is {limit}, two layers of the model and its head need "
             f"{needed:.2g}: allowed is that or more, or plan.teraflops, the rate of a machine "
             f"that has it"
         )

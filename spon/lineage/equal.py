@@ -50,8 +50,10 @@ class Equal:
 
 
 # Made by `bench.equal_code`.
-SPARSIFY = ("inputs.check", "sites", "models", "biases")
-CALIBRATE = ("sites", "models", "sparsify", "inputs.check")
+SPREAD = (
+    "of tiny by threshold, topk and wina, all tensors and tables: calibration, means, "
+    "modes, a Newton step, training, evaluation and analyses with the old and new code"
+)
 QUANTILES = ("inputs.check", "models", "calibrate", "inputs.tokens", "allocate")
 METHODS = (
     "of pydoc, thresholds.csv and the quantiles of down_proj, recomputed and as published; of two "
@@ -63,18 +65,111 @@ COMPARED = (
     "of studies/methods, made again: quantiles and an evaluation by wina, and both thresholds.csv "
     "by greedy"
 )
+
+
+def keep_imports(
+    file: str, now: str, was: str, imports: str, shown: str, before: str = ""
+) -> Equal:
+    """Return the entry of an edit that changes no import, but for the order of their first use.
+
+    Args:
+        file: As `Equal` has it.
+        now: Digest of the file as it is.
+        was: Digest of the file as it was.
+        imports: Names, separated by spaces.
+        shown: As `Equal` has it.
+        before: The names in their earlier order, if that was another.
+    """
+    old = tuple((before or imports).split())
+    return Equal(file, Module(now, tuple(imports.split())), Module(was, old), shown)
+
+
 EQUAL: tuple[Equal, ...] = (
-    Equal(
-        file="spon/sparsify.py",
-        now=Module("bd9cdc9aa029e179", SPARSIFY),
-        was=Module("8c8f7972cdc0233f", SPARSIFY),
-        shown=METHODS,
+    keep_imports(
+        "spon/models.py",
+        now="b015e7ef2947d200",
+        was="7197cd6a9e2175e2",
+        imports="inputs.check memory inputs.source inputs.folder sites cache",
+        shown=SPREAD,
+        before="inputs.check memory inputs.source inputs.folder cache sites",
     ),
-    Equal(
-        file="spon/calibrate.py",
-        now=Module("8d608e8bac3fb29f", CALIBRATE),
-        was=Module("702996834254aa7c", CALIBRATE),
-        shown=METHODS,
+    keep_imports(
+        "spon/layers.py",
+        now="e82e589cc588d2e9",
+        was="21eed97886055cb0",
+        imports="sites models",
+        shown=SPREAD,
+    ),
+    keep_imports(
+        "spon/head.py",
+        now="38f96d8eb28cb76f",
+        was="9793feef72c9aea0",
+        imports="",
+        shown=SPREAD,
+    ),
+    keep_imports(
+        "spon/sparsify.py",
+        now="bd4a416424fbf043",
+        was="8c8f7972cdc0233f",
+        imports="inputs.check sites models biases",
+        shown=f"{SPREAD}; {METHODS}",
+    ),
+    keep_imports(
+        "spon/calibrate.py",
+        now="fbb0f1740edcc839",
+        was="702996834254aa7c",
+        imports="models sites sparsify inputs.check",
+        shown=f"{SPREAD}; {METHODS}",
+        before="sites models sparsify inputs.check",
+    ),
+    keep_imports(
+        "spon/centre.py",
+        now="e5243c2d707fdc3a",
+        was="8721bc3d5f4f097d",
+        imports="calibrate biases inputs.check",
+        shown=SPREAD,
+    ),
+    keep_imports(
+        "spon/untrained.py",
+        now="12239709c8529ce0",
+        was="60e924ca361c65c4",
+        imports="models",
+        shown=SPREAD,
+    ),
+    keep_imports(
+        "spon/train.py",
+        now="ebac7cd3e0341886",
+        was="2a3b75d55c220cda",
+        imports="cache resume inputs.tokens models head course divergence sparsify layers",
+        shown=SPREAD,
+    ),
+    keep_imports(
+        "spon/agreement.py",
+        now="45172d3ba3c5632f",
+        was="f5d7286d6372dcfc",
+        imports="models head layers inputs.shape sites",
+        shown=SPREAD,
+    ),
+    keep_imports(
+        "spon/memory.py",
+        now="5546d7684e0b808a",
+        was="949d36fec6439126",
+        imports="",
+        shown=SPREAD,
+    ),
+    keep_imports(
+        "spon/analyses/hidden_state_shift.py",
+        now="17f582e4894b2e57",
+        was="3a6a272802fbe17c",
+        imports="sparsify analyses.runs models sites stats analyses.chance",
+        shown=SPREAD,
+    ),
+    keep_imports(
+        "workflow/scripts/centre_on_mode.py",
+        now="032c1648830d0bd3",
+        was="102d3190fbc7174b",
+        imports="models inputs.tokens inputs.check sites sparsify centre calibrate biases",
+        shown=SPREAD,
     ),
     Equal(
         file="workflow/scripts/read_quantiles.py",

@@ -22,6 +22,15 @@ def test_a_job_on_a_gpu_asks_a_node_for_its_weights_in_float32_and_not_for_the_m
     assert batch.count_host(None, memory_gib=70) == batch.count_host({}, memory_gib=70) == 70
 
 
+def test_a_job_on_several_devices_asks_a_node_for_what_layers_may_take_there():
+    spread = {"cuda:0": 8, "cuda:1": 8, "cpu": 90, "disk": 900}
+    assert batch.count_host({"parameters": 2**33}, spread) == 90
+    assert batch.count_host({"parameters": 2**32}, {"cuda:0": 8, "cuda:1": 9}) == 16
+    assert batch.count_host({"parameters": 2**33}, {"cuda:0": 8, "cuda:1": 9}) == 17
+    assert batch.count_host(None, {"cpu": 3, "disk": 9}, "cpu") == 3
+    assert batch.count_host(None, 5, "cpu") == 5
+
+
 @pytest.mark.parametrize(
     ("seconds", "minutes"), [(30, 10), (2 * 200, 10), (2 * 201, 11), (2 * 3600, 180)]
 )

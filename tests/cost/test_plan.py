@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spon import memory
 from spon.cost import benchmarks, plan, workload
 from spon.cost.workload import Scale, Work
 from tests.cost.test_benchmarks import read
@@ -20,7 +21,8 @@ SCALE = Scale(
         "evaluate": {"temperature_blocks": 2, "batch_tokens": 8, "chunk_tokens": 2},
     }
     | {"analyses": {"blocks": 3, "batch_tokens": 8}}
-    | {"train": SETTINGS["train"] | {"batch_blocks": 2, "chunk_tokens": 2}},
+    | {"train": SETTINGS["train"] | {"batch_blocks": 2, "chunk_tokens": 2}}
+    | {"calibrate": SETTINGS["calibrate"] | {"batch_tokens": 8}},
 )
 ROOT = Path(__file__).parents[2]
 RULE_FILES = {"collect_docstrings": "inputs", "evaluate_dense": "evaluate", "train_spon": "train"}
@@ -124,6 +126,32 @@ def test_the_largest_job_is_told_beside_what_it_may_use():
     assert "in the largest job, its training, of 1 GiB (memory_gib)" in plan.describe_plan(
         estimate, "a"
     )
+
+
+def test_a_newton_step_takes_what_a_training_step_on_blocks_of_twice_the_length_does():
+    job = {"rule": "take_newton_step", "allocation": "LAST", "sparsity": 0.5, "seed": 0}
+    sizes = make([*JOBS, job])["memory_bytes"]
+    settings, length = SCALE.settings, 2 * SCALE.length
+    blocks = settings["calibrate"]["batch_tokens"] // SCALE.length
+    lowest = min(SCALE.layers_of("LAST"))
+    chunk = settings["train"]["chunk_tokens"]
+    assert sizes["Newton step"] == memory.estimate_training(
+        SHAPE, "float32", length, blocks, chunk, lowest, checkpointing=False
+    )
+
+
+def test_layers_on_several_devices_are_counted_by_precision():
+    limit = {"cpu": 1.0, "disk": 1.0}
+    settings = SCALE.settings | {"dtype": "bfloat16", "memory_gib": limit}
+    recipe = settings["train"] | {"checkpointing": True}
+    layers = SHAPE["layers"]
+    shape = SHAPE | {"linear_weights": 40 * layers}
+    estimate = make(scale=Scale(shape, settings | {"train": recipe}))
+    assert estimate["layers"] == {"bfloat16": {"cpu": layers}, "float32": {"cpu": layers}}
+    described = plan.describe_plan(estimate, "a")
+    assert "of 1 GiB (memory_gib, cpu)" in described
+    assert f"layers        in bfloat16: {layers} on cpu\n" in described
+    assert "not timed" not in described
 
 
 def test_a_further_text_has_likelihoods_tokens_and_states_of_its_own_on_the_disk():

@@ -109,6 +109,8 @@ GPU = int(
     settings.wants_gpu(config["device"])
     and not ("gpu" in LIMITS and LIMITS["gpu"].value == 0)
 )
+if not GPU and batch.count_gpus(config["memory_gib"]) > 1:
+    raise WorkflowError("config: memory_gib names GPUs, and --resources has gpu=0")
 CPUS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 )
@@ -129,12 +131,10 @@ def read_part(path, part):
 
 def ask_memory(wildcards, attempt):
     """The memory of a node that a model job asks a cluster for, in MiB; on a GPU, the host's."""
-    limit = config["memory_gib"]
-    if not GPU:
-        return batch.ask_memory(limit, attempt)
     pinned = rules.fetch_model.output.model.format(study=wildcards.study)
-    host = batch.count_host(read_part(pinned, "shape"), limit)
-    return batch.ask_memory(host, attempt, "cuda")
+    shape, device = read_part(pinned, "shape"), "cuda" if GPU else "cpu"
+    host = batch.count_host(shape, config["memory_gib"], device)
+    return batch.ask_memory(host, attempt, device)
 
 
 def ask_minutes(otherwise):
@@ -149,13 +149,12 @@ def ask_minutes(otherwise):
     return ask
 
 
-# What a job that runs a model asks for; memory in whole MiB, since Snakemake rounds resources.
-# Scripts read the first three, clusters the others and `gpu`: there, CPUs are not those of the
-# machine that submits, and a rule without `cpus_per_task` is not submitted.
+# What a job that runs a model asks for. Scripts read the first two, clusters the others and `gpu`:
+# there, CPUs are not those of the machine that submits, and a rule without `cpus_per_task` is not
+# submitted.
 MODEL = {
-    "gpu": GPU,
+    "gpu": GPU * batch.count_gpus(config["memory_gib"]),
     "torch_threads": TORCH_THREADS,
-    "memory_mib": int(1024 * config["memory_gib"]),
     "mem_mb": ask_memory,
     "runtime": ask_minutes(batch.MINUTES),
     "cpus_per_task": config["threads"],

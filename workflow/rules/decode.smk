@@ -76,8 +76,9 @@ rule measure_decoding:
     threads: workflow.cores
     resources:
         torch_threads=config["decode"]["threads"] or CPUS,
-        memory_mib=MODEL["memory_mib"],
-        mem_mb=lambda _, attempt: batch.ask_memory(config["memory_gib"], attempt),
+        mem_mb=lambda _, attempt: batch.ask_memory(
+            batch.count_host(None, config["memory_gib"], "cpu"), attempt
+        ),
         runtime=MODEL["runtime"],
         cpus_per_task=config["decode"]["threads"] or config["threads"],
     params:

@@ -26,7 +26,9 @@ with job(snakemake) as here:
     method = spec["sparsification"]["method"]
     sparsify.check_thresholds(dense, snakemake.input.thresholds, network, method)
     centres = centre.find_modes(network, tokens, sites, **sizes)
-    biases = centre.map_centres(network, centres)
+    biases = centre.map_centres(
+        lambda site: models.read_parameter(network.get_submodule(site)), centres
+    )
     thresholds = calibrate.measure_thresholds(
         network,
         take_even(read_tokens(snakemake.input.evaluation, vocabulary), spec["held_out_blocks"]),

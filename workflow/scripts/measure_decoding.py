@@ -2,15 +2,16 @@
 
 from spon.job import job
 
-from spon import models
+from spon import memory, models
 from spon.decode import matrices, measure
 from spon.inputs.check import read_json
 from spon.inputs.tokens import read_tokens
 
 with job(snakemake) as here:
     spec = snakemake.params.spec
-    measure.check_memory(read_json(snakemake.input.model, "shape"), here.memory_gib)
-    network = models.load(snakemake.input.model, "cpu", "float32", here.memory_gib)
+    limit = memory.cpu_memory(here.memory_gib)
+    measure.check_memory(read_json(snakemake.input.model, "shape"), limit)
+    network = models.load(snakemake.input.model, "cpu", "float32", limit)
     variants = measure.list_variants(
         network,
         snakemake.input.thresholds,

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from bench import naive
 from bench.shapes import ROOT, build
-from spon import calibrate, divergence, layers, models, sparsify, train
+from spon import calibrate, divergence, layers, models, schedule, sparsify, train
 from spon.head import Head
 from spon.schedule import Recipe
 from spon.sites import name_site
@@ -363,7 +363,7 @@ def train_naively(step: Step, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Train with `bench.naive`; return the losses and the final biases, concatenated."""
     optimizer = torch.optim.AdamW(step.biases.values(), lr=recipe.learning_rate, weight_decay=0.0)
     batches = step.tokens[: recipe.blocks].long().split(recipe.batch_blocks)
-    scheduler = train.make_scheduler(optimizer, recipe)
+    scheduler = schedule.make_scheduler(optimizer, recipe)
     with step.wrap() as sites:
         losses = naive.train(step.network, batches, sites, optimizer, scheduler)
     return torch.tensor(losses), torch.cat([bias.detach() for bias in step.biases.values()])

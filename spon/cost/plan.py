@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spon import memory
-from spon.cost import workload
+from spon.cost import batch, workload
 from spon.cost.benchmarks import count, count_cost, sort_rules, stage_of
 from spon.cost.workload import LEARNING, Scale, Work
 
@@ -47,9 +47,10 @@ def make_plan(
     Returns:
         `rules` by name, in the order of the stages, each with `stage`, `jobs`, `teraflop`,
         `seconds` summed over jobs, and `measured_jobs` and `measured_seconds`, None without
-        benchmarks; `total` with the same; `wall_seconds`; `gpu_hours`, None without a GPU;
-        `disk_bytes` and `memory_bytes` by what needs them; `memory_gib`; and `layers`, how many
-        each device holds by precision, none where `memory_gib` is of one.
+        benchmarks; `total` with the same; `wall_seconds`; `gpu_hours`, of all GPUs that a
+        job holds, None without one; `disk_bytes` and `memory_bytes` by what needs them;
+        `memory_gib`; and `layers`, how many each device holds by precision, none where
+        `memory_gib` is of one.
 
     Raises:
         ValueError: A job cannot fit into the memory.
@@ -60,13 +61,14 @@ def make_plan(
     for name in sort_rules(works, rule_files):
         rule = plan_rule(name, works[name], scale, rate, measured.get(name))
         rules[name] = {"stage": stage_of(name, rule_files), **rule}
+    gpus = batch.count_gpus(scale.settings["memory_gib"])
     model_seconds = sum(rule["seconds"] for name, rule in rules.items() if name in workload.WORK)
     return {
         "machine": dict(machine),
         "rules": rules,
         "total": add_up(list(rules.values())),
         "wall_seconds": estimate_wall(rules, machine),
-        "gpu_hours": model_seconds / 3600 if machine["gpu"] else None,
+        "gpu_hours": gpus * model_seconds / 3600 if machine["gpu"] else None,
         "disk_bytes": estimate_disk(scale, jobs),
         "memory_bytes": estimate_memory(scale, jobs, "cuda" if machine["gpu"] else "cpu"),
         "memory_gib": scale.settings["memory_gib"],

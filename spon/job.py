@@ -221,6 +221,8 @@ def describe_job(snakemake, screen: int, description: dict[str, Any], stop: sign
                 "but torch finds no GPU: "
                 "set device to 'cpu', or install the CUDA build of torch"
             )
+        if device == "cuda" and snakemake.resources.get("gpu", 0):
+            require_gpus(snakemake.config["memory_gib"], torch.cuda.device_count())
         torch.set_num_threads(count_threads(snakemake))
         if device == "cuda":  # a GPU may otherwise sum in another order from call to call
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -230,6 +232,21 @@ def describe_job(snakemake, screen: int, description: dict[str, Any], stop: sign
     memory_gib = snakemake.config["memory_gib"]
     saved = name_state(made_by, records.find_folder(snakemake.log[0], snakemake.output[0]))
     return Job(device, count_cpus(), made_by, screen, memory_gib, identity, saved, stop)
+
+
+def require_gpus(memory_gib: "Limit", found: int) -> None:
+    """Refuse a job whose model is spread over more GPUs than there are.
+
+    Raises:
+        ValueError: There are fewer.
+    """
+    from spon import memory
+
+    if memory.count_gpus(memory_gib) > found:
+        raise ValueError(
+            f"memory_gib is {memory.name_limit(memory_gib)}, and torch finds {found} GPUs: "
+            f"allowed are as many"
+        )
 
 
 def identify(snakemake, device: str, torch) -> dict[str, Any]:

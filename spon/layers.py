@@ -100,12 +100,17 @@ def checkpointed(network: nn.Module, wanted: bool) -> Iterator[nn.Module]:
 
     Nothing changes unless it is `wanted`. transformers checkpoints only layers in training mode,
     so the layers are set to it; what is inside them, dropout too, stays in evaluation mode.
+    A layer that is fetched runs again to its end, else its last weights would stay.
     """
     layers = network.get_decoder().layers if wanted else []
     try:
         for layer in layers:
             layer.training = layer.gradient_checkpointing = True
-            layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+            layer._gradient_checkpointing_func = partial(
+                checkpoint,
+                use_reentrant=False,
+                early_stop=not any(map(models.is_fetched, layer.modules())),
+            )
         yield network
     finally:
         for layer in layers:

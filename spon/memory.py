@@ -82,7 +82,7 @@ def keep_in_layer(shape: Mapping, dtype: str) -> int:
     return 2 * width * 4 + (2 * width + attention + 4 * shape["inner"]) * SIZES[dtype]
 
 
-def split_batch(needed: Mapping[int, int], memory_gib: float | int) -> int:
+def split_batch(needed: Mapping[int, int], memory_gib: Limit) -> int:
     """Return the largest number of blocks whose training step fits into the memory.
 
     Args:
@@ -91,13 +91,14 @@ def split_batch(needed: Mapping[int, int], memory_gib: float | int) -> int:
     Raises:
         ValueError: Not even the smallest number fits.
     """
-    fitting = [blocks for blocks, size in needed.items() if size <= memory_gib * GIB]
+    fitting = [blocks for blocks, size in needed.items() if size <= main_memory(memory_gib) * GIB]
     if not fitting:
         least = min(needed.values()) / GIB
+        place = f" on {main_device(memory_gib, '')}" if isinstance(memory_gib, Mapping) else ""
         raise ValueError(
-            f"memory_gib is {memory_gib:g}, a training step on {min(needed)} block needs about "
-            f"{least:.1f}: allowed is that or more; train.checkpointing, a smaller "
-            f"train.chunk_tokens or a smaller model need less"
+            f"memory_gib is {name_limit(memory_gib)}, a training step on {min(needed)} block "
+            f"needs about {least:.2g}{place}: allowed is that or more; train.checkpointing, a "
+            f"smaller train.chunk_tokens or a smaller model need less"
         )
     return max(fitting)
 
@@ -124,8 +125,8 @@ def choose_split(
     if find_fetched(shape, dtype, memory_gib, device) and not train["checkpointing"]:
         raise ValueError(
             f"memory_gib is {name_limit(memory_gib)}, of which some layers are fetched anew in "
-            f"every pass, and a training step keeps them: allowed is train.checkpointing: true, "
-            f"or devices that hold them; learn: fisher needs such devices"
+            f"every pass, and what is learned keeps them: allowed are train.checkpointing: true "
+            f"(not for learn: fisher) and GPUs that hold all layers"
         )
     sizes = {train["batch_blocks"]}
     while min(sizes) > 1:
@@ -137,7 +138,7 @@ def choose_split(
     }
     elsewhere = count_elsewhere(shape, dtype, memory_gib, device)
     needed = {blocks: size - elsewhere for blocks, size in needed.items()}
-    return split_batch(needed, main_memory(memory_gib))
+    return split_batch(needed, memory_gib)
 
 
 def check_weights(shape: Mapping, dtype: str, device: str, memory_gib: Limit) -> None:
@@ -183,6 +184,17 @@ def main_memory(memory_gib: Limit) -> float | int:
 def cpu_memory(memory_gib: Limit) -> float | int:
     """Return the GiB of main memory that a job on the CPU may use; 0 if no device is `cpu`."""
     return memory_gib.get("cpu", 0) if isinstance(memory_gib, Mapping) else memory_gib
+
+
+def count_gpus(memory_gib: Limit) -> int:
+    """Return on how many GPUs a model runs that runs on any.
+
+    >>> [count_gpus(limit) for limit in (72, {"cuda:0": 76, "cuda:1": 76, "cpu": 240})]
+    [1, 2]
+    """
+    if not isinstance(memory_gib, Mapping):
+        return 1
+    return sum(name.startswith("cuda:") for name in memory_gib)
 
 
 def name_limit(memory_gib: Limit) -> str:

@@ -50,6 +50,7 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
         SettingsError: The first mistake.
     """
     check_form(config, schema)
+    check_devices(config)
     check_names(config)
     check_names_of_texts(config)
     for study in config["studies"].values():
@@ -60,7 +61,6 @@ def check(config: Mapping, schema: Path, home: Path = Path()) -> None:
                 study["model"][key] = resolve_path(study["model"][key], home)
     config["analyses"]["prompts"] = resolve_path(config["analyses"]["prompts"], home)
     check_given(config.get("given", []))
-    check_devices(config)
     check_catalogues(config)
     check_sweep(config["sweep"], config)
     for name in config["sweep"]["studies"]:
@@ -79,16 +79,26 @@ def check_given(paths: Sequence[str]) -> None:
 
 
 def check_devices(config: Mapping) -> None:
-    """Check that the devices that `memory_gib` names go with other keys."""
+    """Check that the devices that `memory_gib` names go with other keys, and drop those of none.
+
+    An overlay takes one away by null.
+    """
     limit = config["memory_gib"]
     if not isinstance(limit, Mapping):
         return
+    limit = {name: gib for name, gib in limit.items() if gib is not None}
+    config["memory_gib"] = limit
     named = memory.name_limit(limit)
-    main = memory.order_devices(limit)[0]
-    if main == "disk":
+    gpus = [name for name in memory.order_devices(limit) if name.startswith("cuda:")]
+    if gpus != [f"cuda:{number}" for number in range(len(gpus))]:
+        raise SettingsError(
+            f"config: memory_gib is {named}: allowed are GPUs from cuda:0 on, without a gap"
+        )
+    if not limit.keys() - {"disk"}:
         raise SettingsError(
             f"config: memory_gib is {named}: allowed is a disk beside cpu or cuda:0"
         )
+    main = memory.order_devices(limit)[0]
     device = main.partition(":")[0]
     if config["device"] != device:
         raise SettingsError(

@@ -25,7 +25,7 @@ import torch
 
 
 class Snakemake:
-    input, config = Namedlist(), {}
+    input, config = Namedlist(), {"memory_gib": 4}
     output = Namedlist(fromdict={"numbers": "results/s/a/count.txt"})
     wildcards = Namedlist(fromdict={"study": "s", "allocation": "a"})
     params = Namedlist(fromdict={"spec": {"last": 9}})
@@ -125,3 +125,10 @@ def test_a_job_uses_no_more_cpus_than_it_has_asked_a_cluster_for(monkeypatch):
     assert (job.count_cpus(), job.count_threads(asked)) == (1, 1)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4096")
     assert job.count_cpus() == seen
+
+
+def test_a_model_that_is_spread_over_more_gpus_than_there_are_is_refused():
+    job.require_gpus({"cuda:0": 8, "cuda:1": 8, "cpu": 9}, found=2)
+    job.require_gpus(8, found=1)
+    with pytest.raises(ValueError, match="{cuda:0: 8, cuda:1: 8}, and torch finds 1 GPUs"):
+        job.require_gpus({"cuda:0": 8, "cuda:1": 8}, found=1)

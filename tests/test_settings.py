@@ -111,6 +111,8 @@ MISTAKES = [
     ("memory_gib", {"gpu": 9}, 'memory_gib is "gpu": allowed is a device: cuda:0, cuda:1 and so'),
     ("memory_gib", {"cpu": 0}, "memory_gib.cpu is 0: allowed is more than 0"),
     ("memory_gib", {"disk": 9}, "memory_gib is {disk: 9}: allowed is a disk beside cpu or cuda:0"),
+    ("memory_gib", {"cpu": None}, "memory_gib is {}: allowed is a disk beside cpu or cuda:0"),
+    ("memory_gib", {"cuda:1": 9}, "memory_gib is {cuda:1: 9}: allowed are GPUs from cuda:0 on"),
     ("memory_gib", {"cpu": 9}, "device is auto, and memory_gib is {cpu: 9}: allowed with it is c"),
     (
         "train/blocks",

@@ -132,6 +132,8 @@ def test_training(both, tokens, lowest, parametrisation):
         train.learn_biases(one, tokens, sparsifiers(one), sites, recipe, seed=0) for one in both
     )
     assert curve == spread_curve
+    # What was fetched last is gone too.
+    assert all(one.is_meta for layer in (2, 3) for one in both[1].model.layers[layer].parameters())
     assert all(torch.equal(bias, spread_biases[site]) for site, bias in biases.items())
     assert min(bias.abs().max() for bias in biases.values()) > 0
 
@@ -224,6 +226,8 @@ def test_a_step_is_split_by_the_memory_of_the_main_device():
     assert split({"cuda:0": 11, "cuda:1": 16}, blocks=64) == 32
     assert split({"cuda:0": 99, "cuda:1": 16}, blocks=64) == 64
     assert split({"cuda:0": 11, "cpu": 90}) == 8
+    with pytest.raises(ValueError, match="{cpu: 99, cuda:0: 2}, .* about 3 on cuda:0: allowed"):
+        memory.split_batch({1: 3 * memory.GIB}, {"cpu": 99, "cuda:0": 2})
     with pytest.raises(ValueError, match="fetched anew in every pass, .*checkpointing: true"):
         split({"cuda:0": 11, "cpu": 90}, checkpointing=False)
     assert split({"cuda:0": 40, "cuda:1": 40}, checkpointing=False) == 8

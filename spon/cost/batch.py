@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from spon.memory import Limit, main_memory
+from spon.memory import Limit, cpu_memory
 
 MIB_PER_GIB = 1024
 # ASSUME: GiB of a process beside what `memory_gib` counts: Python, torch and what they import took
@@ -44,25 +44,14 @@ def count_host(
         memory_gib: Memory of the job. Of several devices, `cpu` is what layers may take.
         device: Where the model runs.
     """
-    if isinstance(memory_gib, Mapping) and "cpu" in memory_gib:
-        return memory_gib["cpu"]
-    if device == "cpu":
-        return main_memory(memory_gib)
-    of_gpus = sum(memory_gib.values()) if isinstance(memory_gib, Mapping) else memory_gib
+    if device == "cpu" or (isinstance(memory_gib, Mapping) and "cpu" in memory_gib):
+        return cpu_memory(memory_gib)
+    of_gpus = memory_gib
+    if isinstance(memory_gib, Mapping):
+        of_gpus = sum(gib for name, gib in memory_gib.items() if name != "disk")
     if shape is None or "parameters" not in shape:
         return of_gpus
     return min(of_gpus, 4 * shape["parameters"] / 2**30)
-
-
-def count_gpus(memory_gib: Limit) -> int:
-    """Return on how many GPUs a model runs that runs on any.
-
-    >>> [count_gpus(limit) for limit in (72, {"cuda:0": 76, "cuda:1": 76, "cpu": 240})]
-    [1, 2]
-    """
-    if not isinstance(memory_gib, Mapping):
-        return 1
-    return sum(name.startswith("cuda:") for name in memory_gib)
 
 
 def ask_minutes(planned: Mapping[str, Any] | None, attempt: int, otherwise: int = MINUTES) -> int:

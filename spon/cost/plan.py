@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spon import memory
-from spon.cost import batch, workload
+from spon.cost import workload
 from spon.cost.benchmarks import count, count_cost, sort_rules, stage_of
 from spon.cost.workload import LEARNING, Scale, Work
 
@@ -61,7 +61,7 @@ def make_plan(
     for name in sort_rules(works, rule_files):
         rule = plan_rule(name, works[name], scale, rate, measured.get(name))
         rules[name] = {"stage": stage_of(name, rule_files), **rule}
-    gpus = batch.count_gpus(scale.settings["memory_gib"])
+    gpus = max(1, memory.count_gpus(scale.settings["memory_gib"]))
     model_seconds = sum(rule["seconds"] for name, rule in rules.items() if name in workload.WORK)
     return {
         "machine": dict(machine),
@@ -231,6 +231,7 @@ def estimate_memory(
         "analysis": memory.estimate_evaluation(
             shape, workload.STATES, analyses["batch_tokens"], 0, device
         )
+        + count_states(scale, jobs, device) * analyses["batch_tokens"]
         - elsewhere[workload.STATES],
     }
     trained = [job["allocation"] for job in jobs if job["rule"] == "train_spon"]
@@ -262,6 +263,33 @@ def estimate_memory(
         )
         sizes["Newton step"] = newton - elsewhere[dtype]
     return sizes
+
+
+def count_states(scale: Scale, jobs: Sequence[Mapping[str, Any]], device: str) -> int:
+    """Count the bytes per token of the states that an analysis compares at one time.
+
+    They are those of the dense, sparse and biased model behind every layer, and at the inputs and
+    outputs of every site of a scope, as far as they lie on the main device.
+    """
+    shape, limit = scale.shape, scale.settings["memory_gib"]
+    scopes = {
+        scale.settings["allocations"][job["allocation"]]["scope"]
+        for job in jobs
+        if job["rule"] == "hidden_state_shift"
+    }
+    if not scopes:
+        return 0
+    running = shape["layers"]
+    if isinstance(limit, Mapping):
+        places = memory.place_layers(shape, workload.STATES, limit, device)
+        fetched = memory.find_fetched(shape, workload.STATES, limit, device)
+        running = places.count(memory.main_device(limit, device)) + len(fetched)
+    sizes = {
+        scope: sum(sum(shape["maps"][name].values()) for name in scale.settings["scopes"][scope])
+        for scope in scopes
+    }
+    states = running * (2 * shape["width"] + max(sizes.values()))
+    return 3 * memory.SIZES[workload.STATES] * states
 
 
 def count_layers(scale: Scale, device: str) -> dict[str, dict[str, int]]:

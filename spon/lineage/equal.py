@@ -95,7 +95,7 @@ EQUAL: tuple[Equal, ...] = (
     ),
     keep_imports(
         "spon/layers.py",
-        now="e82e589cc588d2e9",
+        now="89f39d969dd13ad9",
         was="21eed97886055cb0",
         imports="sites models",
         shown=SPREAD,
@@ -152,7 +152,7 @@ EQUAL: tuple[Equal, ...] = (
     ),
     keep_imports(
         "spon/memory.py",
-        now="5546d7684e0b808a",
+        now="ff206e94c7a79de0",
         was="949d36fec6439126",
         imports="",
         shown=SPREAD,

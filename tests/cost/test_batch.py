@@ -27,6 +27,7 @@ def test_a_job_on_several_devices_asks_a_node_for_what_layers_may_take_there():
     assert batch.count_host({"parameters": 2**33}, spread) == 90
     assert batch.count_host({"parameters": 2**32}, {"cuda:0": 8, "cuda:1": 9}) == 16
     assert batch.count_host({"parameters": 2**33}, {"cuda:0": 8, "cuda:1": 9}) == 17
+    assert batch.count_host(None, {"cuda:0": 8, "disk": 900}) == 8
     assert batch.count_host(None, {"cpu": 3, "disk": 9}, "cpu") == 3
     assert batch.count_host(None, 5, "cpu") == 5
 

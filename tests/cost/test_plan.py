@@ -154,6 +154,37 @@ def test_layers_on_several_devices_are_counted_by_precision():
     assert "not timed" not in described
 
 
+def test_of_layers_on_several_gpus_the_main_one_holds_its_own_and_one_that_is_fetched():
+    gib = memory.GIB
+    # A layer has 40 float32 weights here, and 20 are outside of all.
+    shape = SHAPE | {"linear_weights": 40 * SHAPE["layers"]}
+    shape |= {"parameters": 40 * SHAPE["layers"] + 20}
+    held = {"cuda:0": (80 + 160) / 0.75 / gib, "cuda:1": 160 / 0.75 / gib, "cpu": 1}
+    settings = SCALE.settings | {"memory_gib": held}
+    assert SHAPE["layers"] == 4
+    jobs = [{"rule": "evaluate_dense"}]
+    machine = MACHINE | {"gpu": True}
+    spread = make(jobs, machine, scale=Scale(shape, settings))
+    assert spread["layers"] == {"float32": {"cuda:0": 1, "cuda:1": 1, "cpu": 2}}
+    whole = make(jobs, machine, scale=Scale(shape, settings | {"memory_gib": 1.0}))
+    sizes = [one["memory_bytes"]["evaluation"] for one in (whole, spread)]
+    assert sizes[0] - sizes[1] == 2 * 160
+    assert spread["gpu_hours"] == 2 * whole["gpu_hours"] > 0
+    assert "layers from main memory or the disk is not timed" in plan.describe_plan(spread, "a")
+
+
+def test_an_analysis_holds_the_states_of_three_models():
+    job = {"rule": "hidden_state_shift", "allocation": "LAST", "sparsity": 0.5, "seed": 0}
+    last = SCALE.settings["allocations"]["LAST"] | {"scope": "down_proj"}
+    scale = Scale(SHAPE, SCALE.settings | {"allocations": {"LAST": last}})
+    plans = [make(jobs, scale=scale) for jobs in (JOBS, [*JOBS, job])]
+    sizes = [one["memory_bytes"]["analysis"] for one in plans]
+    at_sites = sum(SHAPE["maps"]["mlp.down_proj"].values())
+    tokens = SCALE.settings["analyses"]["batch_tokens"]
+    of_a_token = SHAPE["layers"] * (2 * SHAPE["width"] + at_sites)
+    assert sizes[1] - sizes[0] == 3 * 4 * tokens * of_a_token
+
+
 def test_a_further_text_has_likelihoods_tokens_and_states_of_its_own_on_the_disk():
     before = make()["disk_bytes"]
     texts = SETTINGS["text"] | {"wiki": {"blocks": 7}}

@@ -13,7 +13,7 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])])
 )
 
-from spon import failures, settings, signals, texts
+from spon import failures, memory, settings, signals, texts
 from spon.analyses.checkpoints import find_checkpoints
 from spon.cost import batch
 from spon.lineage import digest, publish
@@ -109,8 +109,15 @@ GPU = int(
     settings.wants_gpu(config["device"])
     and not ("gpu" in LIMITS and LIMITS["gpu"].value == 0)
 )
-if not GPU and batch.count_gpus(config["memory_gib"]) > 1:
-    raise WorkflowError("config: memory_gib names GPUs, and --resources has gpu=0")
+if (
+    not GPU
+    and isinstance(config["memory_gib"], dict)
+    and memory.count_gpus(config["memory_gib"])
+):
+    raise WorkflowError(
+        f"config: memory_gib is {memory.name_limit(config['memory_gib'])}, and --resources says gpu=0: "
+        "allowed with it is a memory_gib of cpu and disk, with device: cpu"
+    )
 CPUS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 )
@@ -153,7 +160,7 @@ def ask_minutes(otherwise):
 # there, CPUs are not those of the machine that submits, and a rule without `cpus_per_task` is not
 # submitted.
 MODEL = {
-    "gpu": GPU * batch.count_gpus(config["memory_gib"]),
+    "gpu": GPU * memory.count_gpus(config["memory_gib"]),
     "torch_threads": TORCH_THREADS,
     "mem_mb": ask_memory,
     "runtime": ask_minutes(batch.MINUTES),

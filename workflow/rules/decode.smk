@@ -56,6 +56,11 @@ def decodable(wildcards):
         raise WorkflowError(
             "decode: the sweep's studies have checkpoints alone and run no model, so there is nothing to decode with"
         )
+    if not memory.cpu_memory(config["memory_gib"]):
+        raise WorkflowError(
+            f"config: memory_gib is {memory.name_limit(config['memory_gib'])}: decoding runs on the CPU, "
+            "and needs memory_gib.cpu"
+        )
     return expand(rules.measure_decoding.output, study=WITH_MODEL)
 
 
@@ -77,7 +82,7 @@ rule measure_decoding:
     resources:
         torch_threads=config["decode"]["threads"] or CPUS,
         mem_mb=lambda _, attempt: batch.ask_memory(
-            batch.count_host(None, config["memory_gib"], "cpu"), attempt
+            memory.cpu_memory(config["memory_gib"]), attempt
         ),
         runtime=MODEL["runtime"],
         cpus_per_task=config["decode"]["threads"] or config["threads"],

@@ -32,9 +32,7 @@ rule pretrain_model:
         mem_mb=lambda _, attempt: (
             batch.ask_memory(batch.SMALL_GIB, attempt, "cuda")
             if GPU
-            else batch.ask_memory(
-                batch.count_host(None, config["memory_gib"], "cpu"), attempt
-            )
+            else batch.ask_memory(memory.cpu_memory(config["memory_gib"]), attempt)
         ),
         runtime=lambda _, attempt: batch.ask_minutes(None, attempt),
         cpus_per_task=config["threads"],

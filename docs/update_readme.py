@@ -14,6 +14,7 @@ import yaml
 
 from spon.report.comparison import Findings, write_comparison
 from spon.report.markdown import write_table
+from spon.report.sections.tasks import describe_tasks
 from spon.study import read_allocation
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,11 @@ FIGURES = {
 }
 COMPARISON = "docs/three-models.md"
 PRODUCTS = "bench/results/decoding.csv"
+STEPS = "bench/results/training.csv"
+ROUGHNESS = "bench/results/roughness.csv"
+DECODING = f"{RESULTS}/tables/decode.csv"
+MATRICES = f"{RESULTS}/tables/decode_matrices.csv"
+TASKS = f"{RESULTS}/tables/tasks.csv"
 METHODS = "studies/methods/results/pydoc-threshold/tables/methods.md"
 WRITTEN = "<!-- written by `make readme` from the tables and verdicts of the published studies -->"
 
@@ -111,6 +117,62 @@ def tabulate_products(path: Path, sparsities: tuple[float, ...] = (0.25, 0.5, 0.
     return write_table(header, lines) + "\n"
 
 
+def tabulate_steps(path: Path) -> str:
+    """Write how long training steps are, beside the naive ones and the rate of matrix products."""
+    header = ["model", "by", "tokens", "step (ms)", "naive (ms)", "faster", "with one epoch"]
+    header += ["of the matrix rate", "memory (GiB)", "naive (GiB)"]
+    lines = []
+    table = pd.read_csv(path)
+    for (shape, method), rows in table.groupby(["shape", "method"], sort=False):
+        ways = rows.set_index("engine")
+        ours, naive = ways.loc["spon"], ways.loc["naive"]
+        name = f"{shape}, {ours['layers']} layers, {ours['device']}, threads: {ours['threads']}"
+        line = [name, method, f"{ours['tokens_per_step']:,}"]
+        line += [f"{one['step_milliseconds']:,.0f}" for one in (ours, naive)]
+        line += [f"{ours[key]:.2f}" for key in ("speedup", "speedup_of_one_epoch_alone")]
+        line += [f"{100 * ours['fraction_of_matrix_rate']:.0f} %"]
+        lines.append(line + [f"{one['peak_memory_gib']:.1f}" for one in (ours, naive)])
+    return write_table(header, lines, words=2) + "\n"
+
+
+def tabulate_roughness(path: Path) -> str:
+    """Write by how much random biases of several sizes move a block's KL, relative to the KL."""
+    table = pd.read_csv(path)
+    sizes = table["bias_entries"].unique()
+    lines = []
+    for study, rows in table.groupby("study", sort=False):
+        changes = rows.set_index("bias_entries")["change_of_a_block_percent"]
+        kl = rows["kl_nats_per_token"].iloc[0]
+        lines.append([study, f"{kl:.4f}", *(f"{changes[size]:.2f} %" for size in sizes)])
+    header = ["study", "KL (nats a token)", *(f"entries of {size:g}" for size in sizes)]
+    return write_table(header, lines) + "\n"
+
+
+def tabulate_decoding(path: Path, matrices: Path) -> str:
+    """Write how fast a study's model decodes, dense, sparse and with biases."""
+    header = ["weights", "scope", "sparsity", "tokens/s [slowest, fastest]", "MB a token"]
+    header += ["of the bandwidth", "times as fast", "bound", "time of biases"]
+    lines = []
+    for row in pd.read_csv(path, keep_default_na=False).to_dict("records"):
+        speeds = [float(row[f"tokens_per_second{end}"]) for end in ("", "_low", "_high")]
+        kind = {"dense": "dense", "teal": "TEAL", "spon": row["allocation"]}[row["variant"]]
+        overhead = "" if row["overhead"] == "" else f"{100 * float(row['overhead']):+.1f} %"
+        line = [kind, row["scope"], f"{100 * float(row['sparsity']):.0f} %"]
+        line += [f"{speeds[0]:.1f} [{speeds[1]:.1f}, {speeds[2]:.1f}]"]
+        line += [f"{float(row['bytes_per_token']) / 1e6:.0f}"]
+        line += [f"{100 * float(row['bandwidth_share']):.0f} %", f"{float(row['speed_up']):.2f}"]
+        lines.append([*line, f"{float(row['bound']):.2f}", overhead])
+    single = pd.read_csv(matrices)
+    gains = single[single["sparsity"] == 0]["speed_up"]
+    told = (
+        "At sparsity 0, where nothing is left out, our product takes the place of torch's "
+        f"at {gains.min():.2f} to {gains.max():.2f} times its speed, by the size of the map "
+        "(`tables/decode_matrices.csv`). That much of a ratio, and all of it beyond the bound, is "
+        "owed to torch's dense product, which does not read at the memory's speed there."
+    )
+    return f"{write_table(header, lines, words=2)}\n\n{told}\n"
+
+
 def read_findings(study: Published) -> Findings:
     """Read the tables and verdicts of a published study."""
     tables = {
@@ -150,7 +212,7 @@ def compare() -> str:
 if __name__ == "__main__":
     pages = {
         name: (ROOT / name).read_text()
-        for name in ("README.md", "docs/method.md", "docs/decoding.md")
+        for name in ("README.md", "docs/method.md", "docs/decoding.md", "docs/tasks.md")
     }
     real = (ROOT / RESULTS / "findings.md").read_text()
     blocks = [
@@ -159,7 +221,11 @@ if __name__ == "__main__":
         ("README.md", "small", (ROOT / "results/pydoc/headline.md").read_text()),
         ("README.md", "checkpoints", read_summary((ROOT / FINDINGS).read_text())),
         ("docs/method.md", "methods", read_methods((ROOT / METHODS).read_text())),
+        ("docs/method.md", "steps", tabulate_steps(ROOT / STEPS)),
+        ("docs/method.md", "roughness", tabulate_roughness(ROOT / ROUGHNESS)),
         ("docs/decoding.md", "products", tabulate_products(ROOT / PRODUCTS)),
+        ("docs/decoding.md", "decoding", tabulate_decoding(ROOT / DECODING, ROOT / MATRICES)),
+        ("docs/tasks.md", "tasks", describe_tasks(pd.read_csv(ROOT / TASKS)) + "\n"),
     ]
     for name, block, text in blocks:
         pages[name] = insert(pages[name], block, text)

@@ -24,7 +24,8 @@ LLAMA_FIGURES = f"studies/{LLAMA}/figures/{LLAMA}"
 SMOLLM2 = "studies/smollm2-135m"
 RESULTS = f"{SMOLLM2}/results/smollm2-135m"
 # The paragraphs of the real model's report that the README has, by how they begin.
-CONCLUSIONS = ("**By KL divergence**", "**Confidence.**", "**On another text.**", "**Claims.**")
+CONCLUSIONS = ("**By KL divergence**", "**Confidence.**", "**On another text.**")
+CONCLUSIONS += ("**What training adds.**", "- mean residual", "**Claims.**", "**Trainings.**")
 FIGURES = {
     f"{SMOLLM2}/figures/smollm2-135m/fig1_perplexity.png": "fig1_perplexity.png",
     f"{SMOLLM2}/figures/smollm2-135m/fig2_damage_recovery.png": "fig2_damage_recovery.png",
@@ -91,7 +92,7 @@ def read_summary(findings: str) -> str:
 def read_conclusions(findings: str) -> str:
     """Return the paragraphs of a report's summary that say what holds."""
     paragraphs = read_summary(findings).split("\n\n")
-    kept = [one for start in CONCLUSIONS for one in paragraphs if one.startswith(start)]
+    kept = [one.strip() for start in CONCLUSIONS for one in paragraphs if one.startswith(start)]
     assert len(kept) == len(CONCLUSIONS), f"the summary has not all of {CONCLUSIONS}"
     return "\n\n".join(kept) + "\n"
 

@@ -217,9 +217,9 @@ def describe_job(snakemake, screen: int, description: dict[str, Any], stop: sign
     if torch:
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError(
-                "device is 'cuda', or 'auto' and this machine has NVIDIA's driver, "
-                "but torch finds no GPU: "
-                "set device to 'cpu', or install the CUDA build of torch"
+                f"device is '{snakemake.config['device']}', but torch finds no GPU: set device to "
+                "'cpu', install the CUDA build of torch, or, to plan a study of another machine, "
+                "say what that sustains (plan: {teraflops: N})"
             )
         if device == "cuda" and snakemake.resources.get("gpu", 0):
             require_gpus(snakemake.config["memory_gib"], torch.cuda.device_count())

@@ -129,6 +129,8 @@ def explain(error: ValidationError) -> str:
         described = error.schema["properties"][missing].get("description", "")
         return f"config: {key} lacks the key '{missing}': {described}"
     described = error.schema.get("description", "")
+    if "propertyNames" in error.absolute_schema_path:
+        return f"config: {key} names {show(error.instance)}: allowed is {begin_low(described)}"
     mistake = f"config: {key} is {show(error.instance)}"
     if error.validator == "oneOf":
         return f"{mistake}: allowed are {described}"

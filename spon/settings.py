@@ -102,8 +102,8 @@ def check_devices(config: Mapping) -> None:
     device = main.partition(":")[0]
     if config["device"] != device:
         raise SettingsError(
-            f"config: device is {config['device']}, and memory_gib is {named}: "
-            f"allowed with it is {device}"
+            f"config: memory_gib names devices, {named}, and device is {config['device']}: "
+            f"allowed with them is {device}"
         )
     if config["train"]["compile"]:
         raise SettingsError(
@@ -382,8 +382,8 @@ def check_model(place: str, study: Mapping, config: Mapping) -> dict | None:
     except ValueError as error:
         raise SettingsError(f"config: {key} is '{named}': {error}") from error
     runs = [config["analyses"]["runs"], config["tasks"]["runs"]]
-    named = [run["allocation"] for listed in runs if listed != "analysed" for run in listed]
-    for name in dict.fromkeys([*config["sweep"]["allocations"], *named]):
+    further = [run["allocation"] for listed in runs if listed != "analysed" for run in listed]
+    for name in dict.fromkeys([*config["sweep"]["allocations"], *further]):
         allocation = read_allocation(name, config)
         try:
             allocate_biases(shape, allocation.maps, allocation.biases, allocation.layers)

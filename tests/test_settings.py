@@ -108,12 +108,16 @@ MISTAKES = [
     ("pretrain/model/rms_norm_eps", float("nan"), "pretrain.model.rms_norm_eps is nan: allowed"),
     ("controls/draws", 10**9, "controls.draws is 1000000000: allowed is 100000 or less"),
     ("memory_gib", float("inf"), "memory_gib is inf: allowed are finite numbers"),
-    ("memory_gib", {"gpu": 9}, 'memory_gib is "gpu": allowed is a device: cuda:0, cuda:1 and so'),
+    ("memory_gib", {"gpu": 9}, 'memory_gib names "gpu": allowed is a device: cuda:0, cuda:1 an'),
     ("memory_gib", {"cpu": 0}, "memory_gib.cpu is 0: allowed is more than 0"),
     ("memory_gib", {"disk": 9}, "memory_gib is {disk: 9}: allowed is a disk beside cpu or cuda:0"),
     ("memory_gib", {"cpu": None}, "memory_gib is {}: allowed is a disk beside cpu or cuda:0"),
     ("memory_gib", {"cuda:1": 9}, "memory_gib is {cuda:1: 9}: allowed are GPUs from cuda:0 on"),
-    ("memory_gib", {"cpu": 9}, "device is auto, and memory_gib is {cpu: 9}: allowed with it is c"),
+    (
+        "memory_gib",
+        {"cpu": 9},
+        "memory_gib names devices, {cpu: 9}, and device is auto: allowed w",
+    ),
     (
         "train/blocks",
         4096,
@@ -294,7 +298,8 @@ def test_every_config_of_a_benchmark_is_sound_but_for_its_model_which_is_made(co
 def test_an_analysed_allocation_has_to_fit_the_model_too(config):
     config["allocations"]["DEEP"] = {"scope": "down_proj", "layers": [5]}
     config["analyses"]["runs"] = [{"allocation": "DEEP", "sparsity": 0.5, "seed": 0}]
-    with pytest.raises(settings.SettingsError, match="allocations.DEEP does not fit"):
+    expected = "allocations.DEEP does not fit studies.pydoc.model.path 'resources/models/tiny'"
+    with pytest.raises(settings.SettingsError, match=expected):
         settings.check(config, SCHEMA)
 
 

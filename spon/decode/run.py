@@ -13,6 +13,7 @@ from spon import models, sparsify
 from spon.decode.measure import check_memory
 from spon.decode.stream import check_positions
 from spon.export.attach import find_model, read_any
+from spon.export.bundle import BIASES
 from spon.inputs.folder import CONFIG
 from spon.inputs.tokens import read_tokenizer
 from spon.memory import GIB
@@ -64,9 +65,12 @@ def refuse_folded(path: Path) -> None:
         ValueError: It is one.
     """
     if (path / CONFIG).is_file():
+        what = "a model without a run"
+        if (path / BIASES).is_file():
+            what = "whose model has biases folded in and is no dense one to compare with"
         raise ValueError(
-            f"RUN is '{path}', whose model has biases folded in and is no dense one to compare "
-            f"with: allowed is a run's folder in a study, or one of `spon export --beside`"
+            f"RUN is '{path}', {what}: allowed is a run's folder in a study, or one of "
+            f"`spon export --beside`"
         )
 
 

@@ -56,6 +56,11 @@ def read_any(path: str | Path) -> Run:
         raise ValueError(
             f"'{path}' is for llama.cpp: name the run's folder, or one of spon export"
         )
+    if path.is_file() and path.suffix != Path(BIASES).suffix:
+        raise ValueError(
+            f"'{path}' is no run: allowed are a run's folder in a study, one of spon export, or "
+            f"its {BIASES}"
+        )
     is_bundle = path.is_file() or (path / DESCRIPTION).is_file()
     return read_bundle(path) if is_bundle else read_run(path)
 
@@ -195,7 +200,13 @@ def find_model(run: Run) -> dict:
     origin = dict(run.model["source"])
     for name in ("path", "gguf"):
         if name in origin:
-            origin[name] = str(run.home / origin[name])
+            place = run.home / origin[name]
+            if not place.exists():
+                raise ValueError(
+                    f"the run's model is '{origin[name]}', and there is no '{place}': go to the "
+                    f"folder that it is in, or load the model and use spon.attach"
+                )
+            origin[name] = str(place)
     return {**run.model, "source": origin}
 
 

@@ -91,10 +91,12 @@ def say_gain(measured: Mapping[str, Mapping[str, float]]) -> str:
 def say_half(run: Run, comparison: str) -> str:
     """Warn of biases without sparsity."""
     where = "This folder's weights have the biases in them. Loaded alone they"
-    start = where if comparison else "The biases"
+    what = f"{where} are the dense model with an offset that nothing has made necessary"
+    if not comparison:
+        what = "Added to the dense model alone, they are an offset that nothing has made necessary"
     return (
-        f"**Biases are half of the method.** {start} are the dense model with an offset that "
-        f"nothing has made necessary: no faster, and not what the biases were learned for. "
+        f"**Biases are half of the method.** {what}: no faster, and not what the biases were "
+        f"learned for. "
         f"Thresholds and method stand in `spon.json`, and in the metadata of "
         f"`biases.safetensors`; any runtime that applies them before the linear maps will do."
     )

@@ -72,6 +72,7 @@ FIRST_PAGE = [
             "trainings",
             "model",
             "protocol",
+            "tasks",
             *OF_BIASES,
         ),
     ),
@@ -125,7 +126,7 @@ BEHIND_IT = [
         "## Limits",
         describe_limits,
         ("settings",),
-        ("model", "perplexity", "trainings", "texts", "bias_statistics"),
+        ("model", "perplexity", "trainings", "texts", "tasks", "bias_statistics"),
     ),
     Section("## Environment", describe_environment, ("environment",)),
 ]

@@ -30,7 +30,7 @@ def test_it_warns_of_biases_without_sparsity(tmp_path):
     assert "**Biases are half of the method.** This folder's weights have the biases" in text
     assert 'from_pretrained("DIR")' in text
     _, text = write(tmp_path)
-    assert "**Biases are half of the method.** The biases are the dense model" in text
+    assert "**Biases are half of the method.** Added to the dense model alone, they" in text
     assert 'from_pretrained("THE BASE MODEL", dtype="float32")' in text
 
 

@@ -202,6 +202,7 @@ def describe_limits(
     perplexity: pd.DataFrame | None = None,
     trainings: pd.DataFrame | None = None,
     texts: pd.DataFrame | None = None,
+    tasks: pd.DataFrame | None = None,
     bias_statistics: pd.DataFrame | None = None,
 ) -> str:
     """List what the findings do not say; a limit that this study does not have is left out."""
@@ -212,7 +213,7 @@ def describe_limits(
     else:
         trained = keep_trained(perplexity.dropna(subset=["seed"]), settings)
         limits = [*limit_to_trainings(trained), *limit_to_converged(trainings)]
-        limits += [*limit_to_model(model), *limit_to_text(texts)]
+        limits += [*limit_to_model(model), *limit_to_text(texts, tasks)]
     if bias_statistics is not None:
         limits += limit_to_analysed_runs(bias_statistics, alone=perplexity is None)
     return "\n".join(f"- {limit}" for limit in limits)
@@ -275,10 +276,11 @@ def limit_to_model(model: Mapping | None) -> list[str]:
     return limits
 
 
-def limit_to_text(texts: pd.DataFrame | None) -> list[str]:
+def limit_to_text(texts: pd.DataFrame | None, tasks: pd.DataFrame | None = None) -> list[str]:
     """Say what every study that runs a model leaves open: other text, tasks, speed, and scopes."""
+    left = "no task and no speed is" if tasks is None else "no speed is"
     return [
-        f"Held-out text is of {say_kinds(texts)}; no task and no speed is measured.",
+        f"Held-out text is of {say_kinds(texts)}; {left} measured.",
         "Equal sparsity of sites is not equal sparsity of the model, so scopes are compared by "
         "shares of their own damage.",
     ]

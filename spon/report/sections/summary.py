@@ -40,6 +40,7 @@ def summarise(
     trainings: pd.DataFrame | None = None,
     model: Mapping | None = None,
     protocol: Mapping | None = None,
+    tasks: pd.DataFrame | None = None,
     bias_statistics: pd.DataFrame | None = None,
     norm_ranking: pd.DataFrame | None = None,
     cross_configuration: pd.DataFrame | None = None,
@@ -67,7 +68,7 @@ def summarise(
     if trainings is not None and len(trainings):
         blocks.append(f"**Trainings.** {count_converged(trainings)}")
     if perplexity is not None:
-        blocks.append(say_limits(model, texts))
+        blocks.append(say_limits(model, texts, tasks))
     if not any(blocks):
         return ""
     return join_blocks(*blocks, SOURCES)
@@ -160,15 +161,19 @@ def summarise_verdicts(claims: Sequence[Mapping]) -> str:
     return " ".join(sentences)
 
 
-def say_limits(model: Mapping | None, texts: pd.DataFrame | None = None) -> str:
+def say_limits(
+    model: Mapping | None, texts: pd.DataFrame | None = None, tasks: pd.DataFrame | None = None
+) -> str:
     """Say in two sentences where the results end."""
     size = ""
     if model is not None:
         size = f" of {say_size(model)} parameters"
+    measured = "Only likelihood and KL divergence are measured: no task, no speed."
+    if tasks is not None:
+        measured = "Likelihood, KL divergence and tasks are measured: no speed."
     return (
         f"**Limits.** This is one model{size} and {say_kinds(texts)} of text; the published "
-        "values are of Llama-3.2-1B. Only likelihood and KL divergence are measured: no task, no "
-        "speed."
+        f"values are of Llama-3.2-1B. {measured}"
     )
 
 

@@ -75,6 +75,12 @@ def test_the_findings_have_tasks_where_they_were_measured_and_else_say_nothing()
     without = write_findings("small", tabulate(), FACTS, {})
     with_tasks = write_findings("small", tabulate() | {"tasks": make()}, FACTS, {})
     assert "## Tasks" not in without
-    before, _, rest = with_tasks.partition("## Tasks\n")
+    assert "no task, no speed." in without
+    assert "no task and no speed is measured" in without
+    changed = with_tasks.replace(
+        "Likelihood, KL divergence and tasks are measured: no speed.",
+        "Only likelihood and KL divergence are measured: no task, no speed.",
+    ).replace("no speed is measured", "no task and no speed is measured")
+    before, _, rest = changed.partition("## Tasks\n")
     assert before in without
     assert without.endswith(rest.split("\n## ")[-1])

@@ -193,5 +193,16 @@ EQUAL: tuple[Equal, ...] = (
 
 
 def find_earlier(module: Module, known: tuple[Equal, ...] = EQUAL) -> Module:
-    """Return the state of a file that it is equal to; itself, if nobody has shown any."""
-    return next((entry.was for entry in known if entry.now == module), module)
+    """Return the state of a file that it is equal to; itself, if nobody has shown any.
+
+    What was moved or renamed since an entry was made goes by its new name: imports are told by
+    their place.
+    """
+    for entry in known:
+        imports = entry.now.imports
+        if entry.now.digest == module.digest and len(imports) == len(module.imports):
+            names = dict(zip(imports, module.imports, strict=True))
+            return Module(
+                entry.was.digest, tuple(names.get(name, name) for name in entry.was.imports)
+            )
+    return module

@@ -64,6 +64,15 @@ def test_what_imports_modules_that_it_did_not_is_not_called_equal():
     Equal("hall.py", replace(now, imports=("models",)), now, "by hand")
 
 
+def test_imports_that_were_moved_since_are_told_by_their_place():
+    now, was = Module("a" * 16, ("models", "sites")), Module("b" * 16, ("sites", "models"))
+    entry = Equal("hall.py", now, was, "by hand")
+    moved = Module("a" * 16, ("models", "places"))
+    assert equal.find_earlier(moved, (entry,)) == Module("b" * 16, ("places", "models"))
+    other = Module("a" * 16, ("models",))
+    assert equal.find_earlier(other, (entry,)) == other
+
+
 def test_every_entry_is_of_the_file_as_it_is_and_of_modules_that_are_there():
     for entry in equal.EQUAL:
         now = describe((ROOT / entry.file).read_text(encoding="utf-8"))

@@ -483,6 +483,14 @@ def test_decoding_is_measured_where_it_is_asked_for(edited):
     assert pd.read_csv(tables / "decode_matrices.csv")["matrix"].iloc[-1] == "8 x 16"
 
 
+def test_a_model_that_main_memory_does_not_hold_twice_is_not_decoded_with(planned):
+    overlays = ("config/llama-3.1-70b.yaml",)
+    result = planned.snakemake("decode", "--dry-run", overlays=overlays)
+    assert result.returncode != 0
+    refused = "cpu: 240}: decoding runs on the CPU, whose part is 240, the model in float32 and"
+    assert refused in result.stdout
+
+
 def test_runs_that_cannot_decode_are_named_where_decoding_is_asked_for(planned):
     run = {"allocation": "MODE-DOWN", "sparsity": 0.5, "seed": 0}
     overlays = planned.overlay(decode={"runs": [run]})

@@ -4,6 +4,7 @@ It is measured on a CPU, whatever the study ran on, and while nothing else runs.
 """
 
 from spon.allocate import FISHER, MEAN_RESIDUAL, TRAINED
+from spon.inputs import source
 
 # Their thresholds are those of their scope, and they have one file of biases.
 DECODED = (TRAINED, MEAN_RESIDUAL, FISHER)
@@ -56,11 +57,20 @@ def decodable(wildcards):
         raise WorkflowError(
             "decode: the sweep's studies have checkpoints alone and run no model, so there is nothing to decode with"
         )
-    if not memory.cpu_memory(config["memory_gib"]):
-        raise WorkflowError(
-            f"config: memory_gib is {memory.name_limit(config['memory_gib'])}: decoding runs on the CPU, "
-            "and needs memory_gib.cpu"
-        )
+    # Imported here, since it takes seconds.
+    from spon.decode.measure import check_memory
+
+    named = memory.name_limit(config["memory_gib"])
+    for name in WITH_MODEL:
+        shape = source.foresee(read_study(name).settings["model"], settings.SHAPES)
+        try:
+            if shape:
+                limit = memory.cpu_memory(config["memory_gib"])
+                check_memory(shape, limit, "decoding runs on the CPU, whose part")
+        except ValueError as mistake:
+            raise WorkflowError(
+                f"config: memory_gib is {named}: {mistake}"
+            ) from mistake
     return expand(rules.measure_decoding.output, study=WITH_MODEL)
 
 

@@ -221,10 +221,10 @@ def describe_job(snakemake, screen: int, description: dict[str, Any], stop: sign
                 "'cpu', install the CUDA build of torch, or, to plan a study of another machine, "
                 "say what that sustains (plan: {teraflops: N})"
             )
-        if device == "cuda" and snakemake.resources.get("gpu", 0):
-            require_gpus(snakemake.config["memory_gib"], torch.cuda.device_count())
         torch.set_num_threads(count_threads(snakemake))
-        if device == "cuda":  # a GPU may otherwise sum in another order from call to call
+        if device == "cuda":
+            require_gpus(snakemake.config["memory_gib"], torch.cuda.device_count())
+            # A GPU may otherwise sum in another order from call to call.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
     made_by = records.name_origin(description) | dict(snakemake.wildcards.items())

@@ -88,8 +88,8 @@ def check_devices(config: Mapping) -> None:
         return
     limit = {name: gib for name, gib in limit.items() if gib is not None}
     config["memory_gib"] = limit
-    named = memory.name_limit(limit)
-    gpus = [name for name in memory.order_devices(limit) if name.startswith("cuda:")]
+    named, devices = memory.name_limit(limit), memory.order_devices(limit)
+    gpus = [name for name in devices if name.startswith("cuda:")]
     if gpus != [f"cuda:{number}" for number in range(len(gpus))]:
         raise SettingsError(
             f"config: memory_gib is {named}: allowed are GPUs from cuda:0 on, without a gap"
@@ -98,8 +98,7 @@ def check_devices(config: Mapping) -> None:
         raise SettingsError(
             f"config: memory_gib is {named}: allowed is a disk beside cpu or cuda:0"
         )
-    main = memory.order_devices(limit)[0]
-    device = main.partition(":")[0]
+    device = devices[0].partition(":")[0]
     if config["device"] != device:
         raise SettingsError(
             f"config: memory_gib names devices, {named}, and device is {config['device']}: "

@@ -162,7 +162,7 @@ def test_shifts_of_states(both, tokens):
 
 
 def test_a_parameter_that_is_not_finite_is_named_wherever_it_lies(tmp_path):
-    described = describe(tmp_path, "Llama", "float32")
+    describe(tmp_path, "Llama", "float32")
     network = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
     network.model.layers[3].mlp.up_proj.weight.data[0, 0] = torch.nan
     network.save_pretrained(tmp_path)

@@ -60,17 +60,15 @@ def decodable(wildcards):
     # Imported here, since it takes seconds.
     from spon.decode.measure import check_memory
 
-    named = memory.name_limit(config["memory_gib"])
+    limit = memory.cpu_memory(config["memory_gib"])
+    key = f"config: memory_gib is {memory.name_limit(config['memory_gib'])}: decoding runs on the CPU, whose part"
     for name in WITH_MODEL:
         shape = source.foresee(read_study(name).settings["model"], settings.SHAPES)
         try:
             if shape:
-                limit = memory.cpu_memory(config["memory_gib"])
-                check_memory(shape, limit, "decoding runs on the CPU, whose part")
+                check_memory(shape, limit, key)
         except ValueError as mistake:
-            raise WorkflowError(
-                f"config: memory_gib is {named}: {mistake}"
-            ) from mistake
+            raise WorkflowError(str(mistake)) from mistake
     return expand(rules.measure_decoding.output, study=WITH_MODEL)
 
 
